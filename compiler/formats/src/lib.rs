@@ -1,0 +1,11 @@
+//! Archive, file-system and disk formats, each as a reader, or as a plan and its writer. Knows bytes, never appliances.
+
+pub mod apk;
+pub mod ar;
+pub mod compression;
+pub mod crc32c;
+pub mod deb;
+pub mod ext4;
+pub mod region;
+pub mod tar;
+mod unpack;
