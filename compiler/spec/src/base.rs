@@ -1,0 +1,77 @@
+//! A base image: an operating system described as data. It is read by the same parser as a spec.
+
+use std::collections::BTreeMap;
+
+use crate::appliance::Arch;
+
+/// A base operating system at one release.
+///
+/// Made from `base-images/NAME/base.kdl`, in the form that the spec's `base` selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// Name of the base (`debian`).
+    pub name: String,
+    /// Package family.
+    pub family: Family,
+    /// Codename of the release (`bookworm`).
+    pub release: String,
+    /// Version of the release for people (`12`).
+    pub version: String,
+    /// Whether a spec that names no release gets this one.
+    pub is_default: bool,
+    /// Architectures it exists for.
+    pub arches: Vec<Arch>,
+    /// Where packages come from.
+    pub archives: Vec<Archive>,
+    /// Package names that every root has, beside the family's own essential set.
+    pub packages: Vec<String>,
+    /// Whether packages of priority `required` belong to every root (Debian).
+    pub with_required: bool,
+    /// The default kernel package, by architecture.
+    pub kernels: Vec<(Arch, String)>,
+    /// Users that every root of it has.
+    pub users: Vec<String>,
+    /// Groups that every root of it has.
+    pub groups: Vec<String>,
+    /// Environment that a spec's `env` comes on top of.
+    pub env: BTreeMap<String, String>,
+    /// BLAKE3 of the files it was read from, 64 hexadecimal digits, for the lock.
+    pub digest: String,
+}
+
+/// The package families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Debian packages.
+    Deb,
+    /// Alpine packages.
+    Apk,
+    /// RPM packages.
+    Rpm,
+}
+
+/// One archive of a base: a place with mirrors, suites and keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Its name (`debian`, `debian-security`), by which mirrors are found.
+    pub name: String,
+    /// Architectures that it holds; others have an archive of their own (Ubuntu's ports).
+    pub arches: Vec<Arch>,
+    /// Mirrors, used last, in this order. No host that needs an account or is private.
+    pub mirrors: Vec<String>,
+    /// Suites to read: as in `dists/SUITE` (Debian), or the branch (Alpine).
+    pub suites: Vec<Suite>,
+    /// Keys that may sign it, with their file names: OpenPGP, binary or armoured (Debian); RSA in PEM (Alpine).
+    pub keys: Vec<(String, Vec<u8>)>,
+}
+
+/// One suite of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// Path below `dists/` (`bookworm`, `bookworm-security`).
+    pub path: String,
+    /// The codename its Release file must state.
+    pub codename: String,
+    /// Components to read.
+    pub components: Vec<String>,
+}

@@ -1,0 +1,80 @@
+//! The rules of the language: a [`Spec`] as written becomes an [`Appliance`], or everything that is wrong with it.
+
+use std::collections::BTreeMap;
+
+use crate::appliance::{Appliance, Arch};
+use crate::base::BaseImage;
+use crate::diagnostic::{Diagnostic, Label, settle};
+use crate::item::Item;
+use crate::merge::merge;
+use crate::origin::Origins;
+use crate::report::Report;
+use crate::sections;
+use crate::shape;
+use crate::source::Sources;
+use crate::spec::Spec;
+use crate::value::Reading;
+
+/// What a check is made against.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// The base images that exist, every release of each.
+    pub bases: &'a [BaseImage],
+    /// The architecture that is taken when the spec names none.
+    pub host_arch: Arch,
+    /// Whether files may be taken from outside the spec's folder.
+    pub allow_outside: bool,
+}
+
+/// A checked appliance with what a user should know about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// What was meant.
+    pub appliance: Appliance,
+    /// What has no effect yet or is worth a thought, sorted by place.
+    pub warnings: Vec<Diagnostic>,
+    /// Where each value came from.
+    pub(crate) origins: Origins,
+    /// Where each package is asked for or excluded, by its name.
+    package_labels: BTreeMap<String, Label>,
+}
+
+impl Checked {
+    /// The place at which the spec asks for this package or excludes it, for what is found out later about it.
+    pub fn package_label(&self, name: &str) -> Option<Label> {
+        self.package_labels.get(name).cloned()
+    }
+}
+
+/// Checks a spec. On failure, all errors and warnings come back, sorted by place, each once.
+pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>> {
+    let mut report = Report::new(&spec.sources);
+    let (head, body) = shaped(spec, world, &mut report);
+    let origins = Origins::of(&head, &body, &spec.sources);
+    let package_labels = package_labels(&body, &spec.sources);
+    let appliance = sections::decode(&head, &body, world, &mut report);
+    let found = settle(report.found);
+    match appliance {
+        Some(appliance) if !found.iter().any(Diagnostic::is_error) => {
+            Ok(Checked { appliance, warnings: found, origins, package_labels })
+        }
+        _ => Err(found),
+    }
+}
+
+fn shaped(spec: &Spec, world: &World<'_>, report: &mut Report<'_>) -> (Item, Vec<Item>) {
+    let reading = Reading { allow_outside: world.allow_outside, folders: &spec.folders };
+    let head = shape::item(&spec.head, &sections::APPLIANCE, reading, report);
+    let body = shape::shape(&spec.body, sections::BODY, "an appliance", reading, report);
+    (head, merge(body, report))
+}
+
+fn package_labels(body: &[Item], sources: &Sources) -> BTreeMap<String, Label> {
+    let nodes = [("exclude", "excluded here"), ("packages", "asked for here")];
+    let texts = nodes.into_iter().flat_map(|(node, label)| {
+        let items = body.iter().filter(move |item| item.rule.name == node);
+        items.flat_map(|item| item.texts_from(0)).map(move |(text, place)| (text, place, label))
+    });
+    let name = |text: &str| text.split(['<', '=', '>']).next().unwrap_or_default().trim().to_owned();
+    texts.map(|(text, place, label)| (name(text), sources.label(place, label))).collect()
+}

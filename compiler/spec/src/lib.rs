@@ -1,0 +1,41 @@
+//! The spec language: text → [`Spec`] (as written, with spans) → [`Appliance`] (what was meant). Everything that
+//! is wrong comes back as [`Diagnostic`] values. It reads no file: texts, fragments and base images are arguments.
+
+pub mod appliance;
+pub mod base;
+mod base_image;
+mod check;
+mod diagnostic;
+mod explain;
+mod format;
+mod hints;
+mod item;
+mod lexer;
+mod merge;
+mod origin;
+mod reference;
+mod report;
+mod rules;
+mod sections;
+mod shape;
+mod source;
+mod spec;
+mod suggest;
+mod syntax;
+mod table;
+mod templates;
+mod units;
+mod value;
+
+pub use appliance::Appliance;
+pub use base_image::{KeyFile, alpine_bases, builtin_bases, read_base};
+pub use check::{Checked, World, check};
+pub use diagnostic::{CODES, Diagnostic, Label, Severity, Span, plain};
+pub use explain::explain;
+pub use format::format;
+pub use hints::MAX_DEPTH;
+pub use reference::reference;
+pub use source::{Source, Sources};
+pub use spec::{Fragments, Rejected, Spec, parse, parse_bytes};
+pub use syntax::MAX_SOURCE_BYTES;
+pub use templates::{Template, templates};

@@ -1,0 +1,187 @@
+//! What the appliance stands on: the base operating system and the architectures.
+
+use super::Body;
+use crate::appliance::{Appliance, Arch, Base};
+use crate::base::BaseImage;
+use crate::check::World;
+use crate::explain::{BUILT_IN, Page};
+use crate::item::Item;
+use crate::report::Report;
+use crate::suggest::nearest;
+use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule, either};
+
+/// Bases that the language knows; which of them can be built is up to the base images at hand.
+const KNOWN: &[&str] = &["auto", "debian", "ubuntu", "alpine", "fedora", "oci", "scratch"];
+
+/// The base that "auto" stands for.
+const AUTO: &str = "debian";
+
+/// `base`
+pub(crate) const BASE: NodeRule = NodeRule {
+    name: "base",
+    doc: "The operating system underneath. `\"auto\"` takes Debian. A release is named by its codename or number. \
+          `\"oci\"` is followed by an image reference.",
+    args: &[
+        ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
+        ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Line) },
+    ],
+    props: &[PropRule::new("release", Kind::Name, "codename or number of the release")
+        .default("the base's own, such as bookworm")],
+    example: "base \"debian\" release=\"bookworm\"",
+    ..NodeRule::EMPTY
+};
+
+/// `arch`
+pub(crate) const ARCH: NodeRule = NodeRule {
+    name: "arch",
+    doc: "The processor architectures to build for. Default: the one of the machine that builds.",
+    args: &[ArgRule { default: Some("the host's"), ..ArgRule::some("architectures", Kind::Name) }],
+    example: "arch \"amd64\" \"arm64\"",
+    ..NodeRule::EMPTY
+};
+
+/// The base, and its image when it is one that exists.
+pub(crate) struct Found<'w> {
+    /// As it goes into the appliance.
+    pub base: Base,
+    /// The base image at the release.
+    pub image: Option<&'w BaseImage>,
+}
+
+/// Decodes `base`.
+pub(crate) fn decode<'w>(body: Body<'_>, world: &World<'w>, report: &mut Report<'_>) -> Found<'w> {
+    let item = body.one("base");
+    let written = item.and_then(|item| item.arg(0)).unwrap_or("auto");
+    let name = if written == "auto" { AUTO } else { written };
+    let image = image(name, item, world, report);
+    if let Some(item) = item {
+        refuse_stray(item, written, report);
+    }
+    let base = match name {
+        "oci" => Base::Oci(item.and_then(|item| item.arg(1)).unwrap_or_default().to_owned()),
+        "scratch" => Base::Scratch,
+        _ => Base::Distro {
+            name: name.to_owned(),
+            release: image.map(|image| image.release.clone()).unwrap_or_default(),
+        },
+    };
+    Found { base, image }
+}
+
+/// Decodes `arch`.
+pub(crate) fn decode_arches(
+    body: Body<'_>,
+    world: &World<'_>,
+    image: Option<&BaseImage>,
+    report: &mut Report<'_>,
+) -> Vec<Arch> {
+    let mut arches = Vec::new();
+    for (text, place) in body.one("arch").into_iter().flat_map(|item| item.texts_from(0)) {
+        match Arch::from_name(text) {
+            Some(arch) if image.is_some_and(|image| !image.arches.contains(&arch)) => {
+                let message = format!("the base does not exist for {text}");
+                report
+                    .error("arch-not-supported", place, message, "not this one")
+                    .help("remove it, or take another base");
+            }
+            Some(arch) => arches.push(arch),
+            None => {
+                let help = other_name(text).map_or_else(
+                    || "known are \"amd64\" and \"arm64\"".to_owned(),
+                    |arch| format!("write \"{}\"", arch.name()),
+                );
+                report.error("bad-value", place, format!("there is no architecture \"{text}\""), "unknown").help(help);
+            }
+        }
+    }
+    if arches.is_empty() {
+        arches.push(world.host_arch);
+    }
+    arches.sort_unstable();
+    arches.dedup();
+    arches
+}
+
+/// Prints base and architectures.
+pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
+    match &appliance.base {
+        Base::Distro { name, release } => {
+            page.node("base", "base", BUILT_IN).arg(name).prop("release", release, "the base's default release").end()
+        }
+        Base::Oci(reference) => page.node("base", "base", BUILT_IN).arg("oci").arg(reference).end(),
+        Base::Scratch => page.node("base", "base", BUILT_IN).arg("scratch").end(),
+    }
+    let names: Vec<String> = appliance.arches.iter().map(|arch| arch.name().to_owned()).collect();
+    page.node("arch", "arch", "the host's").args(&names).end();
+}
+
+fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Report<'_>) -> Option<&'w BaseImage> {
+    let releases: Vec<&BaseImage> = world.bases.iter().filter(|image| image.name == name).collect();
+    let Some(item) = item else {
+        return releases.iter().find(|image| image.is_default).copied();
+    };
+    if releases.is_empty() {
+        refuse_base(name, item, world, report);
+        return None;
+    }
+    let Some(release) = item.text("release") else {
+        return releases.iter().find(|image| image.is_default).copied();
+    };
+    let found = releases.iter().find(|image| image.release == release || image.version == release).copied();
+    if found.is_none() {
+        let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
+        let error = report.error(
+            "unknown-release",
+            item.prop_place("release"),
+            format!("{name} has no release \"{release}\" here"),
+            "unknown release",
+        );
+        let near = nearest(release, names.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
+        error.help(format!("{}there are {}", near.unwrap_or_default(), either(&names)));
+    }
+    found
+}
+
+fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'_>) {
+    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).collect();
+    exist.sort_unstable();
+    exist.dedup();
+    let place = item.arg_place(0);
+    if KNOWN.contains(&name) {
+        let error =
+            report.error("base-not-supported", place, format!("the base \"{name}\" cannot be built yet"), "not yet");
+        error.help(format!("what can be built: {}", either(&exist)));
+    } else if item.arg(0).is_some() {
+        let near = nearest(name, KNOWN.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
+        let error = report.error("unknown-base", place, format!("there is no base \"{name}\""), "unknown base");
+        error.help(format!("{}what can be built: {}", near.unwrap_or_default(), either(&exist)));
+    }
+}
+
+fn refuse_stray(item: &Item, name: &str, report: &mut Report<'_>) {
+    if name != "oci" && item.args.len() > 1 {
+        let place = item.arg_place(1);
+        let text = item.arg(1).unwrap_or_default();
+        let error =
+            report.error("unexpected-argument", place, format!("`base \"{name}\"` takes one value"), "one too many");
+        error.help(format!("a release is named so: base \"{name}\" release=\"{text}\""));
+    }
+    if name == "oci" && item.args.len() < 2 {
+        let error = report.error(
+            "missing-argument",
+            item.place,
+            "`base \"oci\"` needs an image reference",
+            "missing behind this",
+        );
+        error.help("write base \"oci\" \"registry.example.org/image:tag\"");
+    }
+}
+
+/// What other systems call the architectures.
+fn other_name(text: &str) -> Option<Arch> {
+    match text.to_ascii_lowercase().as_str() {
+        "x86_64" | "x86-64" | "x64" | "amd_64" => Some(Arch::Amd64),
+        "aarch64" | "arm" | "armv8" | "arm_64" => Some(Arch::Arm64),
+        lower => Arch::from_name(lower).or_else(|| nearest(lower, ["amd64", "arm64"]).and_then(Arch::from_name)),
+    }
+}

@@ -1,0 +1,93 @@
+//! The environment of every service and command.
+
+use std::collections::BTreeMap;
+
+use super::Body;
+use crate::appliance::Appliance;
+use crate::base::BaseImage;
+use crate::explain::Page;
+use crate::item::{Item, Prop};
+use crate::report::Report;
+use crate::table::{NodeRule, Occurs};
+
+/// `env`, in the appliance and in a service.
+pub(crate) const ENV: NodeRule = NodeRule {
+    name: "env",
+    doc: "Environment variables, as many as are needed on a line. A service's own come on top of the appliance's.",
+    free: Some("the value of the variable"),
+    occurs: Occurs::Many,
+    example: "env LANG=\"C.UTF-8\"",
+    ..NodeRule::EMPTY
+};
+
+/// The appliance's environment, the base's below it.
+pub(crate) fn decode_with_base(
+    body: Body<'_>,
+    image: Option<&BaseImage>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, String> {
+    let mut env = image.map(|image| image.env.clone()).unwrap_or_default();
+    env.extend(decode(body.all("env"), report));
+    env
+}
+
+/// The variables of `env` nodes.
+pub(crate) fn decode<'a>(items: impl Iterator<Item = &'a Item>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+    let mut seen: BTreeMap<&str, &Prop> = BTreeMap::new();
+    let mut env = BTreeMap::new();
+    for item in items {
+        if item.props.is_empty() {
+            let error = report.error("missing-property", item.place, "`env` names no variable", "nothing behind this");
+            error.help("write env NAME=\"value\"");
+        }
+        for prop in &item.props {
+            let Some(value) = prop.value.text() else { continue };
+            refuse_bad_name(prop, report);
+            match seen.get(prop.name.as_str()) {
+                Some(first) if first.value.value == prop.value.value && first.place.source != prop.place.source => {}
+                Some(first) => refuse_second(first, prop, report),
+                None => {
+                    seen.insert(&prop.name, prop);
+                    env.insert(prop.name.clone(), value.to_owned());
+                }
+            }
+        }
+    }
+    env
+}
+
+/// Prints the appliance's environment.
+pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
+    explain_env(&appliance.env, "the base image", page);
+}
+
+/// Prints an environment, one variable a line.
+pub(crate) fn explain_env(env: &BTreeMap<String, String>, default: &str, page: &mut Page<'_>) {
+    for (name, value) in env {
+        page.node("env", &format!("env.{name}"), default).only_prop(name, value).end();
+    }
+}
+
+fn refuse_bad_name(prop: &Prop, report: &mut Report<'_>) {
+    let name = &prop.name;
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !good {
+        let error =
+            report.error("bad-name", prop.place, format!("\"{name}\" cannot be the name of a variable"), "not a name");
+        error.help("letters, digits and `_`, not beginning with a digit");
+    }
+}
+
+fn refuse_second(first: &Prop, second: &Prop, report: &mut Report<'_>) {
+    let name = &second.name;
+    let two_files = first.place.source != second.place.source;
+    let (code, message) = match two_files {
+        true => ("conflict", format!("`{name}` is set differently in two files")),
+        false => ("repeated-property", format!("`{name}` is set twice")),
+    };
+    report
+        .error(code, second.place, message, "set again here")
+        .also(first.place, "first set here")
+        .help("keep one of the two");
+}

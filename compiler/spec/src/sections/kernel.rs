@@ -1,0 +1,66 @@
+//! The kernel and the init.
+
+use super::{Body, not_yet};
+use crate::appliance::{Appliance, Init, Kernel};
+use crate::explain::{BUILT_IN, Page};
+use crate::report::Report;
+use crate::table::{ArgRule, Kind, NodeRule, PropRule};
+
+/// `kernel`
+pub(crate) const KERNEL: NodeRule = NodeRule {
+    name: "kernel",
+    doc: "The kernel package for outputs that boot. Default: the base image's. *Has no effect yet.*",
+    args: &[ArgRule { default: Some("the base's"), ..ArgRule::one("the package", Kind::Name) }],
+    props: &[PropRule::new("base", Kind::Name, "another base that it comes from").default("the appliance's")],
+    example: "kernel \"linux-image-cloud-amd64\"",
+    ..NodeRule::EMPTY
+};
+
+/// `init`
+pub(crate) const INIT: NodeRule = NodeRule {
+    name: "init",
+    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` and `\"openrc\"` are the base's own and *have no effect yet*.",
+    args: &[ArgRule {
+        default: Some("builtin"),
+        ..ArgRule::one("the init", Kind::Word(&["builtin", "systemd", "openrc"]))
+    }],
+    example: "init \"builtin\"",
+    ..NodeRule::EMPTY
+};
+
+/// Decodes `kernel`.
+pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Option<Kernel> {
+    let item = body.one("kernel")?;
+    not_yet(item, "`kernel`", report);
+    Some(Kernel { package: item.arg(0)?.to_owned(), base: item.text("base").map(str::to_owned) })
+}
+
+/// Decodes `init`.
+pub(crate) fn decode_init(body: Body<'_>, report: &mut Report<'_>) -> Init {
+    let item = body.one("init");
+    let init = match item.and_then(|item| item.arg(0)) {
+        Some("systemd") => Init::Systemd,
+        Some("openrc") => Init::Openrc,
+        _ => Init::Builtin,
+    };
+    if let Some(item) = item.filter(|_| init != Init::Builtin) {
+        not_yet(item, &format!("`init \"{}\"`", init_text(init)), report);
+    }
+    init
+}
+
+/// Prints kernel and init.
+pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
+    if let Some(kernel) = &appliance.kernel {
+        page.node("kernel", "kernel", BUILT_IN).arg(&kernel.package).maybe("base", kernel.base.as_deref()).end();
+    }
+    page.node("init", "init", BUILT_IN).arg(init_text(appliance.init)).end();
+}
+
+fn init_text(init: Init) -> &'static str {
+    match init {
+        Init::Builtin => "builtin",
+        Init::Systemd => "systemd",
+        Init::Openrc => "openrc",
+    }
+}

@@ -1,0 +1,126 @@
+//! What is built, and for which platforms launch plans are made.
+
+use super::Body;
+use crate::appliance::{Appliance, Level, Output};
+use crate::explain::{BUILT_IN, Page};
+use crate::report::Report;
+use crate::source::Place;
+use crate::suggest::nearest;
+use crate::table::{ArgRule, Kind, NodeRule, Occurs, either};
+
+/// Outputs that can be built now.
+const BUILT: [Output; 2] = [Output::Oci, Output::Ext4];
+
+/// `output`
+pub(crate) const OUTPUT: NodeRule = NodeRule {
+    name: "output",
+    doc: "What to build: `oci` (image layout), `ext4` (bare root); `raw`, `qcow2`, `vhdx`, `vmdk`, `ova`, `wsl` and `microvm` *have no effect yet*.",
+    args: &[ArgRule { default: Some("oci ext4"), ..ArgRule::some("outputs", Kind::Name) }],
+    occurs: Occurs::Many,
+    example: "output \"oci\" \"ext4\"",
+    ..NodeRule::EMPTY
+};
+
+/// `launch`
+pub(crate) const LAUNCH: NodeRule = NodeRule {
+    name: "launch",
+    doc: "Platforms to make launch plans for: `podman`, `docker`, `wsl`, `qemu`, `firecracker`, `cloud-hypervisor`, `hyperv`, `vmware`, `virtualbox`. \
+          Default: every platform that the outputs allow. *Has no effect yet*; the built-in runner needs no plan.",
+    args: &[ArgRule { default: Some("all that the outputs allow"), ..ArgRule::some("platforms", Kind::Name) }],
+    occurs: Occurs::Many,
+    example: "launch \"podman\" \"qemu\"",
+    ..NodeRule::EMPTY
+};
+
+/// A platform that appliances can be launched on.
+pub(crate) struct Platform {
+    /// Its name in a spec.
+    pub name: &'static str,
+    /// The isolation that it gives.
+    pub level: Level,
+    /// Whether it can hand in a GPU.
+    pub gives_gpu: bool,
+    /// Outputs, one of which it needs.
+    pub needs: &'static [Output],
+}
+
+/// Every platform.
+pub(crate) const PLATFORMS: &[Platform] = &[
+    Platform { name: "podman", level: Level::Container, gives_gpu: true, needs: &[Output::Oci] },
+    Platform { name: "docker", level: Level::Container, gives_gpu: true, needs: &[Output::Oci] },
+    Platform { name: "wsl", level: Level::Container, gives_gpu: true, needs: &[Output::Wsl] },
+    Platform { name: "qemu", level: Level::Vm, gives_gpu: true, needs: &[Output::Raw, Output::Qcow2, Output::Microvm] },
+    Platform { name: "firecracker", level: Level::Vm, gives_gpu: false, needs: &[Output::Microvm] },
+    Platform { name: "cloud-hypervisor", level: Level::Vm, gives_gpu: true, needs: &[Output::Raw, Output::Microvm] },
+    Platform { name: "hyperv", level: Level::Vm, gives_gpu: true, needs: &[Output::Vhdx] },
+    Platform { name: "vmware", level: Level::Vm, gives_gpu: false, needs: &[Output::Vmdk, Output::Ova] },
+    Platform { name: "virtualbox", level: Level::Vm, gives_gpu: false, needs: &[Output::Vmdk, Output::Ova] },
+];
+
+/// Decodes `output`.
+pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    let names: Vec<&str> = Output::ALL.iter().map(|output| output.name()).collect();
+    let mut later = Vec::new();
+    for (text, place) in body.all("output").flat_map(|item| item.texts_from(0)) {
+        match Output::ALL.into_iter().find(|output| output.name() == text) {
+            Some(output) => {
+                if !BUILT.contains(&output) {
+                    later.push((text, place));
+                }
+                outputs.push(output);
+            }
+            None => {
+                let near = nearest(text, names.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+                let error = report.error("bad-value", place, format!("there is no output \"{text}\""), "unknown");
+                error.help(near.unwrap_or_else(|| format!("known are {}", either(&names))));
+            }
+        }
+    }
+    left_out(&later, "cannot be built yet", "what can be built: \"oci\" and \"ext4\"", report);
+    if outputs.is_empty() {
+        outputs.extend(BUILT);
+    }
+    outputs.sort_unstable();
+    outputs.dedup();
+    outputs
+}
+
+/// Decodes `launch`.
+pub(crate) fn decode_launches(body: Body<'_>, report: &mut Report<'_>) -> Vec<String> {
+    let names: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
+    let mut launches: Vec<String> = Vec::new();
+    let mut later = Vec::new();
+    for (text, place) in body.all("launch").flat_map(|item| item.texts_from(0)) {
+        if names.contains(&text) {
+            later.push((text, place));
+            if !launches.iter().any(|known| known == text) {
+                launches.push(text.to_owned());
+            }
+        } else {
+            let near = nearest(text, names.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+            let error = report.error("bad-value", place, format!("there is no platform \"{text}\""), "unknown");
+            error.help(near.unwrap_or_else(|| format!("known are {}", either(&names))));
+        }
+    }
+    left_out(&later, "get no launch plan yet", "`appliance run` starts the appliance with the built-in runner", report);
+    launches
+}
+
+/// Prints outputs and platforms.
+pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
+    for output in &appliance.outputs {
+        page.node("output", &format!("output {}", output.name()), BUILT_IN).arg(output.name()).end();
+    }
+    for name in &appliance.launches {
+        page.node("launch", &format!("launch {name}"), BUILT_IN).arg(name).end();
+    }
+}
+
+/// One warning for all values that have no effect yet.
+fn left_out(later: &[(&str, Place)], what: &str, help: &str, report: &mut Report<'_>) {
+    let Some(((_, first), rest)) = later.split_first() else { return };
+    let names: Vec<String> = later.iter().map(|(text, _)| format!("\"{text}\"")).collect();
+    let warning = report.warning("not-yet", *first, format!("these {what}: {}", names.join(", ")), "is left out");
+    rest.iter().fold(warning, |warning, (_, place)| warning.also(*place, "is left out")).help(help);
+}

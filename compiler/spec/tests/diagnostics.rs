@@ -1,0 +1,178 @@
+//! Runs the specs of `tests/diagnostics/`: each bad line carries the errors that it must give, as comments beside
+//! or below it (`// error: CODE part of the message`, `// warning: …`, and `// help: part` for the one before).
+//! Nothing more and nothing less may be found, and every code of the language must occur.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use spec::appliance::Arch;
+use spec::base::BaseImage;
+use spec::{Diagnostic, Severity, Source, World};
+
+#[derive(Debug)]
+struct Expected {
+    source: String,
+    line: usize,
+    severity: Severity,
+    code: String,
+    part: String,
+    help: Option<String>,
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
+fn fixtures() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/diagnostics");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "kdl"));
+    paths.sort();
+    let mut seen = elsewhere();
+    let mut failures = String::new();
+    for path in paths {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        failures.push_str(&check(name, &text, &mut seen));
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+    let known: BTreeSet<&str> = spec::CODES.iter().map(|(code, _)| *code).collect();
+    assert_eq!(
+        seen.symmetric_difference(&known).collect::<Vec<_>>(),
+        Vec::<&&str>::new(),
+        "codes without a fixture, or without a line in CODES"
+    );
+}
+
+/// Codes that cannot stand in a fixture, because they are about bytes or about base images.
+#[test]
+fn bytes_and_limits() {
+    let codes = |bytes: &[u8]| {
+        spec::parse_bytes("a.kdl", bytes, &BTreeMap::new())
+            .unwrap_err()
+            .diagnostics
+            .iter()
+            .map(|found| found.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes(b"appliance \"x\" \xff"), ["not-utf8"]);
+    assert_eq!(codes(&vec![b' '; 10 << 20]), ["too-large"]);
+    assert_eq!(codes(&vec![0xff; 10 << 20]), ["not-utf8"]);
+    assert_eq!(codes("a { ".repeat(1000).as_bytes()), ["too-deep"]);
+    assert_eq!(codes(format!("a \"\\q{}", "a {".repeat(1000)).as_bytes()), ["too-deep"]);
+    assert_eq!(codes("/- ".repeat(1000).as_bytes()), ["too-deep"]);
+    assert_eq!(
+        codes(format!("a \"\\q{}", "a {".repeat(128)).as_bytes()).first(),
+        Some(&"syntax"),
+        "deep, and still within the stack of a test"
+    );
+    assert_eq!(codes("/*".repeat(1000).as_bytes()), ["too-deep"]);
+    assert_eq!(codes("a { ".repeat(100_000).as_bytes()), ["too-large"]);
+    let keyless = Source {
+        name: "base.kdl".to_owned(),
+        text: "base \"x\" family=\"deb\" { release \"r\" version=\"1\" { archive \"a\" { key \"k.gpg\" }}}".to_owned(),
+    };
+    assert_eq!(
+        spec::read_base(&keyless, &[]).unwrap_err().iter().map(|found| found.code).collect::<Vec<_>>(),
+        ["key-missing"]
+    );
+}
+
+fn elsewhere() -> BTreeSet<&'static str> {
+    ["not-utf8", "too-large", "too-deep", "key-missing"].into_iter().collect()
+}
+
+fn check(name: &str, text: &str, seen: &mut BTreeSet<&'static str>) -> String {
+    let files = split(name, text);
+    let expected: Vec<Expected> = files.iter().flat_map(|(name, text)| expectations(name, text)).collect();
+    let (_, main) = &files[0];
+    let fragments: BTreeMap<String, String> = files.iter().skip(1).cloned().collect();
+    let found = diagnose(&Source { name: name.to_owned(), text: main.clone() }, &fragments);
+    seen.extend(found.iter().map(|found| found.code));
+    compare(name, &expected, &found)
+}
+
+fn diagnose(source: &Source, fragments: &BTreeMap<String, String>) -> Vec<Diagnostic> {
+    let mut bases = spec::builtin_bases();
+    let tiny =
+        bases.first().map(|base| BaseImage { name: "tiny".to_owned(), arches: vec![Arch::Amd64], ..base.clone() });
+    // The name of this base must not show in help texts of other fixtures.
+    bases.extend(tiny.filter(|_| source.name.starts_with("arch-")));
+    let world = World { bases: &bases, host_arch: Arch::Amd64, allow_outside: false };
+    match spec::parse(source, fragments) {
+        Err(rejected) => rejected.diagnostics,
+        Ok(spec) => spec::check(&spec, &world).map_or_else(|found| found, |checked| checked.warnings),
+    }
+}
+
+fn split(name: &str, text: &str) -> Vec<(String, String)> {
+    let mut files = vec![(name.to_owned(), String::new())];
+    for line in text.split_inclusive('\n') {
+        match line.strip_prefix("//==== ") {
+            Some(name) => files.push((name.trim().to_owned(), String::new())),
+            None => files.last_mut().expect("the first file").1.push_str(line),
+        }
+    }
+    files
+}
+
+fn expectations(source: &str, text: &str) -> Vec<Expected> {
+    let mut list: Vec<Expected> = Vec::new();
+    let mut line = 1;
+    for (index, content) in text.lines().enumerate() {
+        let Some((before, comment)) = content.split_once("// ") else {
+            line = index + 1;
+            continue;
+        };
+        if !before.trim().is_empty() {
+            line = index + 1;
+        }
+        let (kind, rest) = comment.split_once(": ").unwrap_or_default();
+        let severity = match kind {
+            "error" => Severity::Error,
+            "warning" => Severity::Warning,
+            "help" => {
+                list.last_mut().expect("a help line follows an error").help = Some(rest.to_owned());
+                continue;
+            }
+            _ => continue,
+        };
+        let (code, part) = rest.split_once(' ').unwrap_or((rest, ""));
+        list.push(Expected {
+            source: source.to_owned(),
+            line,
+            severity,
+            code: code.to_owned(),
+            part: part.to_owned(),
+            help: None,
+        });
+    }
+    list
+}
+
+fn compare(name: &str, expected: &[Expected], found: &[Diagnostic]) -> String {
+    let mut left: Vec<&Diagnostic> = found.iter().collect();
+    let mut out = String::new();
+    for want in expected {
+        match left.iter().position(|found| fits(want, found)) {
+            Some(at) => {
+                left.remove(at);
+            }
+            None => out.push_str(&format!("{name}: not found: {want:?}\n")),
+        }
+    }
+    out.extend(
+        left.into_iter().map(|found| format!("{name}: not expected: {}", spec::plain(std::slice::from_ref(found)))),
+    );
+    out
+}
+
+fn fits(want: &Expected, found: &Diagnostic) -> bool {
+    let label = &found.labels[0];
+    let help = want.help.as_ref().is_none_or(|help| found.help.as_ref().is_some_and(|found| found.contains(help)));
+    label.source == want.source
+        && label.line == want.line
+        && found.severity == want.severity
+        && found.code == want.code
+        && found.message.contains(&want.part)
+        && help
+}
