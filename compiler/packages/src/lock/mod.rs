@@ -1,0 +1,171 @@
+//! The lock: exactly which bytes an appliance is made of, as a value.
+
+mod nodes;
+mod parse;
+mod render;
+mod staleness;
+
+use std::collections::BTreeMap;
+
+use spec::appliance::Arch;
+use tree::Digest;
+
+use crate::{ArchiveDigest, Origin, Requests, Sha256};
+
+pub use parse::{LockError, parse};
+pub use render::render;
+
+/// Exactly which bytes an appliance is made of, and what was decided about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// Digest of the requests it was made for.
+    pub spec: Digest,
+    /// The base image it was made with.
+    pub base: LockedBase,
+    /// What was asked for, in words, so that a stale lock can say what changed: kind and text, sorted.
+    pub requests: Vec<(String, String)>,
+    /// The signed releases that the packages were found in, sorted by archive and suite.
+    pub indexes: Vec<LockedIndex>,
+    /// One root for each architecture, sorted.
+    pub roots: Vec<LockedRoot>,
+    /// The time that files of the appliance carry: the newest date of the releases that packages were taken from, or
+    /// where those carry none, the newest time at which a package was built; in seconds since 1970.
+    pub epoch_secs: i64,
+    /// Version of each encoder and layout profile that shapes bytes.
+    pub encoders: BTreeMap<String, u32>,
+}
+
+/// The base image of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedBase {
+    /// Its name (`debian`).
+    pub name: String,
+    /// Codename of its release (`bookworm`).
+    pub release: String,
+    /// BLAKE3 of its files, 64 hexadecimal digits.
+    pub digest: String,
+}
+
+/// A signed release that packages were found in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockedIndex {
+    /// Name of the archive.
+    pub archive: String,
+    /// Suite, as in `dists/SUITE`.
+    pub suite: String,
+    /// When the archive made it, in seconds since 1970; 0 when it does not say, as Alpine's do not.
+    pub date_secs: i64,
+    /// SHA-256 of the signed bytes with their signature (`InRelease`, `APKINDEX.tar.gz`).
+    pub sha256: Sha256,
+    /// Fingerprint of the primary key that vouches for it, upper-case hexadecimal; with the key's name before it where
+    /// the family finds keys by name.
+    pub key: String,
+}
+
+/// The packages of one architecture and what was decided about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedRoot {
+    /// The architecture.
+    pub arch: Arch,
+    /// Its packages, sorted by name.
+    pub packages: Vec<LockedPackage>,
+    /// What happens with each script of each package, sorted by package and script.
+    pub ledger: Vec<LedgerLine>,
+    /// Users and groups that packages made, and derived ids, sorted.
+    pub ids: Vec<AllocatedId>,
+}
+
+/// One package of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture by the family's name (`amd64`, `all`).
+    pub arch: String,
+    /// Where it was found.
+    pub origin: Origin,
+    /// Path of the archive below the repository's root.
+    pub path: String,
+    /// Size of the archive.
+    pub size_bytes: u64,
+    /// What the repository vouches for the archive by.
+    pub digest: ArchiveDigest,
+    /// BLAKE3 of the archive, once it has been fetched.
+    pub blake3: Option<Digest>,
+}
+
+/// What happens with one script of one package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LedgerLine {
+    /// Package name.
+    pub package: String,
+    /// Which script (`postinst`, `triggers:ldconfig`).
+    pub script: String,
+    /// What happens with it.
+    pub class: ScriptClass,
+    /// How it is emulated, or why it is not.
+    pub reason: String,
+    /// BLAKE3 of the script's bytes.
+    pub digest: Digest,
+}
+
+/// What happens with a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ScriptClass {
+    /// Its effect is done natively.
+    Emulated,
+    /// It runs in the sandbox.
+    Run,
+    /// It runs when the appliance first starts.
+    FirstBoot,
+    /// It is not run, and the build says so.
+    Refused,
+}
+
+/// An id that was given out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AllocatedId {
+    /// What it is for.
+    pub kind: IdKind,
+    /// Name of the user, group or role.
+    pub name: String,
+    /// The id: a number for users and groups, a UUID otherwise.
+    pub value: String,
+}
+
+/// What an allocated id is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdKind {
+    /// A user.
+    User,
+    /// A group.
+    Group,
+    /// A derived UUID.
+    Uuid,
+}
+
+impl Lock {
+    /// The root for this architecture.
+    pub fn root(&self, arch: Arch) -> Option<&LockedRoot> {
+        self.roots.iter().find(|root| root.arch == arch)
+    }
+
+    /// A lock without indexes and roots, for these requests.
+    pub fn for_requests(requests: &Requests) -> Self {
+        Self {
+            spec: requests.digest(),
+            base: LockedBase {
+                name: requests.base.clone(),
+                release: requests.release.clone(),
+                digest: requests.base_digest.clone(),
+            },
+            requests: requests.lines(),
+            indexes: Vec::new(),
+            roots: Vec::new(),
+            epoch_secs: 0,
+            encoders: BTreeMap::new(),
+        }
+    }
+}

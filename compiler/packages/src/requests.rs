@@ -1,0 +1,97 @@
+//! What a lock is made for: everything of a spec and its base image that decides which packages are taken.
+
+use std::collections::BTreeMap;
+
+use spec::Appliance;
+use spec::appliance::{Arch, Base, Init, PackageRequest};
+use spec::base::{BaseImage, Family};
+
+/// The part of an appliance and its base image that resolution depends on.
+///
+/// A change of anything else (a user's file, a service) leaves a lock current, and with it every derived id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requests {
+    /// Name of the appliance, so that two appliances never share derived ids.
+    pub appliance: String,
+    /// Name of the base.
+    pub base: String,
+    /// Codename of its release.
+    pub release: String,
+    /// Digest of the base image's files, 64 hexadecimal digits.
+    pub base_digest: String,
+    /// Package family of the base.
+    pub family: Family,
+    /// Architectures, sorted.
+    pub arches: Vec<Arch>,
+    /// Packages that the spec asks for, sorted.
+    pub packages: Vec<PackageRequest>,
+    /// Packages that the base image asks for, sorted.
+    pub base_packages: Vec<String>,
+    /// Whether packages of priority `required` are asked for.
+    pub with_required: bool,
+    /// Packages that must not be installed, sorted.
+    pub excluded: Vec<String>,
+    /// Further repositories, in the order written.
+    pub repositories: Vec<RequestedRepository>,
+    /// Which init runs inside; one of the base's own needs its packages.
+    pub init: Init,
+    /// Further choices of the caller that a lock should be made anew for, by name.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A further repository, as far as resolution depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestedRepository {
+    /// URL as the spec has it.
+    pub url: String,
+    /// Suite.
+    pub suite: String,
+    /// Components.
+    pub components: Vec<String>,
+}
+
+impl Requests {
+    /// What `appliance` and its base image ask for.
+    pub fn of(appliance: &Appliance, base: &BaseImage) -> Self {
+        let mut base_packages = base.packages.clone();
+        base_packages.sort();
+        base_packages.dedup();
+        let release = match &appliance.base {
+            Base::Distro { release, .. } => release.clone(),
+            Base::Oci(_) | Base::Scratch => base.release.clone(),
+        };
+        Self {
+            appliance: appliance.name.clone(),
+            base: base.name.clone(),
+            release,
+            base_digest: base.digest.clone(),
+            family: base.family,
+            arches: appliance.arches.clone(),
+            packages: appliance.packages.clone(),
+            base_packages,
+            with_required: base.with_required,
+            excluded: appliance.excluded.clone(),
+            repositories: repositories(appliance),
+            init: appliance.init,
+            facts: BTreeMap::new(),
+        }
+    }
+}
+
+fn repositories(appliance: &Appliance) -> Vec<RequestedRepository> {
+    let requested = |r: &spec::appliance::Repository| RequestedRepository {
+        url: r.url.clone(),
+        suite: r.suite.clone(),
+        components: r.components.clone(),
+    };
+    appliance.repositories.iter().map(requested).collect()
+}
+
+/// The word for an init, as a spec writes it.
+pub(crate) fn init_word(init: Init) -> &'static str {
+    match init {
+        Init::Builtin => "builtin",
+        Init::Systemd => "systemd",
+        Init::Openrc => "openrc",
+    }
+}

@@ -1,0 +1,137 @@
+//! What the solver asks of a package family: its version order and its relations, in neutral words.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use spec::appliance::{Arch, Init, Relation, VersionRule};
+
+use crate::catalog::{IndexReadError, Origin, Package, Record};
+
+/// A package family's own rules, in the form that the catalogue and the solver need them.
+pub trait Rules: fmt::Debug + Sync {
+    /// The order of two versions in the family's own syntax.
+    fn compare(&self, a: &str, b: &str) -> Ordering;
+
+    /// What must be installed with this package: every entry is a list of alternatives, first preferred.
+    ///
+    /// # Errors
+    /// In words, when the package states it in a way that cannot be read; such a package cannot be installed.
+    fn needs(&self, package: Package<'_>, arch: Arch) -> Result<Vec<Vec<Constraint>>, String>;
+
+    /// The names that this package stands for besides its own.
+    ///
+    /// # Errors
+    /// As [`Rules::needs`].
+    fn provides<'a>(&self, package: Package<'a>) -> Result<Vec<Provided<'a>>, String>;
+
+    /// What must not be installed with this package.
+    ///
+    /// # Errors
+    /// As [`Rules::needs`].
+    fn conflicts(&self, package: Package<'_>, arch: Arch) -> Result<Vec<Constraint>, String>;
+
+    /// Which of two packages that provide a name, at these versions, is preferred: that one is less.
+    fn prefer(&self, a: (Package<'_>, Option<&str>), b: (Package<'_>, Option<&str>)) -> Ordering;
+
+    /// Whether a version fulfils a rule. The family may know more than the order, such as versions that begin alike.
+    fn fulfils(&self, version: &str, rule: &VersionRule) -> bool {
+        holds(self.compare(version, &rule.version), rule.relation)
+    }
+
+    /// What must all be there for this package to come by itself; empty when it never does.
+    ///
+    /// # Errors
+    /// As [`Rules::needs`].
+    fn comes_with(&self, _: Package<'_>) -> Result<Vec<Constraint>, String> {
+        Ok(Vec::new())
+    }
+
+    /// Whether this package, for a name that it provides so, is taken only where something asks for it by its own name.
+    fn needs_naming(&self, _: Package<'_>, _provided: Option<&str>) -> bool {
+        false
+    }
+
+    /// Whether the family settles by itself which of several providers a wish gets, by [`Rules::prefer`] and
+    /// [`Rules::needs_naming`]. Where it does not, the writer of the spec is asked.
+    fn picks_providers(&self) -> bool {
+        false
+    }
+
+    /// The package that a request names, and the tag of the index that it must come from.
+    fn split_request<'a>(&self, name: &'a str) -> (&'a str, Option<&'a str>) {
+        (name, None)
+    }
+
+    /// Whether a base that wants the family's required packages gets this one.
+    fn is_required(&self, package: Package<'_>) -> bool;
+
+    /// Whether a constraint without a version on `name` is fulfilled by a provider, and with one by a versioned
+    /// provider only. Debian does both; the parameter is the provider's version, if it states one.
+    fn provider_fulfils(&self, constraint: &Constraint, provided: Option<&str>) -> bool {
+        match (&constraint.rule, provided) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(rule), Some(version)) => self.fulfils(version, rule),
+        }
+    }
+
+    /// The packages that an init of the base's own needs.
+    fn init_packages(&self, init: Init) -> &'static [&'static str];
+
+    /// Reads one index into records over its own copy of the text that matters. Paths are below the root of the archive
+    /// that `origin` names.
+    ///
+    /// # Errors
+    /// When the text is no index of this family.
+    fn read_index(&self, text: &[u8], arch: Arch, origin: &Origin) -> Result<(String, Vec<Record>), IndexReadError>;
+}
+
+/// A package name with an optional version rule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Constraint {
+    /// Package name, real or virtual.
+    pub name: String,
+    /// Version rule.
+    pub rule: Option<VersionRule>,
+}
+
+impl fmt::Display for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.rule {
+            Some(rule) => write!(f, " {} {}", sign(rule.relation), rule.version),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A name that a package stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Provided<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The version it is provided at, where stated.
+    pub version: Option<&'a str>,
+}
+
+/// Whether a version that compares so to a rule's version fulfils the rule.
+pub(crate) fn holds(order: Ordering, relation: Relation) -> bool {
+    match relation {
+        Relation::Less => order.is_lt(),
+        Relation::LessOrEqual => order.is_le(),
+        Relation::Equal => order.is_eq(),
+        Relation::GreaterOrEqual => order.is_ge(),
+        Relation::Greater => order.is_gt(),
+    }
+}
+
+/// The sign of a relation, as a spec writes it.
+pub(crate) fn sign(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Less => "<",
+        Relation::LessOrEqual => "<=",
+        Relation::Equal => "=",
+        Relation::GreaterOrEqual => ">=",
+        Relation::Greater => ">",
+    }
+}
