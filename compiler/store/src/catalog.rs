@@ -1,0 +1,138 @@
+//! Signed releases and package indexes: fetched, verified, and read into a catalogue for each architecture.
+//!
+//! In goes which suites are wanted, with which keys and from which mirrors. A release that a mirror refuses, or
+//! that does not verify, is asked of the next mirror. Index files are kept by digest, so a second look is local.
+
+mod indexes;
+mod releases;
+
+use packages::deb::ReleaseError;
+use packages::{Catalog, CatalogError, LockedIndex};
+use spec::appliance::Arch;
+use spec::base::Family;
+
+use crate::{DiskError, FetchError, Progress, Store};
+
+/// One suite to read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Name of the archive, as origins of packages have it.
+    pub archive: String,
+    /// Suite, as in `dists/SUITE`.
+    pub suite: String,
+    /// The codename that its release must state, where one is known.
+    pub codename: Option<String>,
+    /// Components to read.
+    pub components: Vec<String>,
+    /// OpenPGP key files with their names.
+    pub keys: Vec<(String, Vec<u8>)>,
+    /// Root URLs of its mirrors, in the order to ask.
+    pub mirrors: Vec<String>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Copy)]
+pub struct CatalogRequest<'a> {
+    /// Package family.
+    pub family: Family,
+    /// One catalogue is made for each.
+    pub arches: &'a [Arch],
+    /// The suites, the preferred ones first.
+    pub sources: &'a [Source],
+    /// The time now, in seconds since 1970.
+    pub now_secs: i64,
+    /// Whether only what is in the store may be used.
+    pub offline: bool,
+    /// Releases that a lock names. Offline they are read again as they were then.
+    pub locked: &'a [LockedIndex],
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Catalogs {
+    /// One for each architecture, in the order asked for.
+    pub catalogs: Vec<Catalog>,
+    /// The releases they were read from, sorted, as a lock records them.
+    pub indexes: Vec<LockedIndex>,
+}
+
+/// Why there is no catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogFetchError {
+    /// A release or index could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// No mirror gave a release that is what it must be.
+    #[error("verify the release of {archive} {suite}{}", from(url))]
+    Release {
+        /// Name of the archive.
+        archive: String,
+        /// Suite.
+        suite: String,
+        /// Where the refused release came from; empty when from the store.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<ReleaseError>,
+    },
+    /// What is needed is not in the store, and fetching was ruled out.
+    #[error("read {what}: it is not in the store; run without `--offline` to fetch it")]
+    Offline {
+        /// What is needed.
+        what: String,
+    },
+    /// The suite has no such index.
+    #[error("read {archive} {suite}: it has no index of `{component}` for {arch}")]
+    NoIndex {
+        /// Name of the archive.
+        archive: String,
+        /// Suite.
+        suite: String,
+        /// Component.
+        component: String,
+        /// Architecture.
+        arch: String,
+    },
+    /// An index cannot be decompressed, or is another one once decompressed.
+    #[error("read {what}")]
+    Index {
+        /// Which index.
+        what: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An index cannot be read.
+    #[error("read the package indexes")]
+    Catalog(#[from] CatalogError),
+    /// The store's disk.
+    #[error("read the package indexes")]
+    Disk(#[from] DiskError),
+}
+
+fn from(url: &str) -> String {
+    if url.is_empty() { String::new() } else { format!(" from {url}") }
+}
+
+impl Store {
+    /// Reads the catalogues of some suites.
+    ///
+    /// # Errors
+    /// The first failure, in the order of the sources.
+    pub fn catalog(&self, request: &CatalogRequest, progress: &dyn Progress) -> Result<Catalogs, CatalogFetchError> {
+        let releases = self.releases(request, progress)?;
+        let wanted = indexes::wanted(request, &releases)?;
+        self.fetch_indexes(&wanted, request.offline, progress)?;
+        let catalogs = self.read_indexes(request, &wanted)?;
+        let locked = |(source, found): (&Source, &releases::Found)| LockedIndex {
+            archive: source.archive.clone(),
+            suite: source.suite.clone(),
+            date_secs: found.release.date_secs,
+            sha256: found.release.sha256,
+            key: found.release.key.clone(),
+        };
+        let mut indexes: Vec<_> = request.sources.iter().zip(&releases).map(locked).collect();
+        indexes.sort();
+        Ok(Catalogs { catalogs, indexes })
+    }
+}

@@ -1,0 +1,217 @@
+//! The signed release of each suite: the newest that a mirror gives, or the one that the store or a lock has.
+
+use std::fs;
+use std::path::PathBuf;
+
+use packages::Sha256;
+use packages::deb::{Expectation, Release, ReleaseError, verify_inrelease};
+use tree::Digest;
+
+use super::{CatalogFetchError, CatalogRequest, Source};
+use crate::disk::{self, DiskError, at};
+use crate::network::{Job, Validators};
+use crate::{FetchError, Progress, Store};
+
+/// Releases of the largest archives are under 1 MiB.
+const MAX_RELEASE_BYTES: u64 = 16 << 20;
+
+/// A release that has been verified, and the mirror that gave it.
+pub(super) struct Found {
+    pub(super) release: Release,
+    /// Root URLs to ask for its indexes, the one that gave the release first.
+    pub(super) mirrors: Vec<String>,
+}
+
+/// What the store remembers of a suite.
+#[derive(Debug, Clone, Default)]
+struct Memory {
+    sha256: Option<Sha256>,
+    url: String,
+    validators: Validators,
+    date_secs: Option<i64>,
+}
+
+impl Store {
+    pub(super) fn releases(
+        &self,
+        request: &CatalogRequest,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Found>, CatalogFetchError> {
+        if request.offline {
+            return request.sources.iter().map(|source| self.release_at_hand(request, source)).collect();
+        }
+        let mut slots: Vec<Slot> =
+            request.sources.iter().map(|source| Slot::new(source, self.recall(source))).collect();
+        let rounds = request.sources.iter().map(|source| source.mirrors.len()).max().unwrap_or(0);
+        for round in 0..rounds {
+            self.ask_mirrors(request, &mut slots, round, progress)?;
+        }
+        slots.into_iter().map(Slot::finish).collect()
+    }
+
+    /// Asks the mirror of this number for every release that is still wanted.
+    fn ask_mirrors(
+        &self,
+        request: &CatalogRequest,
+        slots: &mut [Slot],
+        round: usize,
+        progress: &dyn Progress,
+    ) -> Result<(), DiskError> {
+        let mut open: Vec<_> =
+            slots.iter_mut().filter(|slot| slot.found.is_none() && round < slot.source.mirrors.len()).collect();
+        let jobs: Vec<_> = open.iter().map(|slot| self.release_job(slot, round)).collect();
+        for ((slot, job), result) in open.iter_mut().zip(&jobs).zip(self.network.fetch(&jobs, progress)) {
+            match result {
+                Err(error) => slot.fetch_error(error),
+                Ok(fetched) => {
+                    let path = match slot.memory.sha256.filter(|_| fetched.not_modified) {
+                        Some(sha256) => self.index_path(&sha256),
+                        None => job.partial.clone(),
+                    };
+                    let bytes = fs::read(&path).map_err(at("read", &path))?;
+                    match verified(request, slot.source, &bytes, request.now_secs, slot.memory.date_secs) {
+                        Err(error) => slot.release_error(&fetched.url, error),
+                        Ok(release) => {
+                            if !fetched.not_modified {
+                                self.remember(slot.source, &release, &fetched.url, &fetched.validators, &job.partial)?;
+                            }
+                            slot.take(release, round);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn release_job(&self, slot: &Slot, round: usize) -> Job {
+        let root = slot.source.mirrors.get(round).map_or("", String::as_str);
+        // A damaged copy must not be what an unchanged release is read from.
+        let is_whole =
+            |sha256: Sha256| fs::read(self.index_path(&sha256)).is_ok_and(|bytes| Sha256::of(&bytes) == sha256);
+        let at_hand = slot.memory.sha256.is_some_and(is_whole);
+        Job {
+            what: format!("the release of {} {}", slot.source.archive, slot.source.suite),
+            urls: vec![format!("{root}/dists/{}/InRelease", slot.source.suite)],
+            partial: self.folders.temporary(),
+            size_bytes: None,
+            limit_bytes: MAX_RELEASE_BYTES,
+            sha256: None,
+            copy: at_hand.then(|| (slot.memory.url.clone(), slot.memory.validators.clone())),
+        }
+    }
+
+    /// The release that a lock names, as it was when the lock was made, or the last one that was fetched.
+    fn release_at_hand(&self, request: &CatalogRequest, source: &Source) -> Result<Found, CatalogFetchError> {
+        let what = format!("the release of {} {}", source.archive, source.suite);
+        let locked =
+            request.locked.iter().find(|locked| locked.archive == source.archive && locked.suite == source.suite);
+        let (sha256, now_secs) = match locked {
+            Some(locked) => (Some(locked.sha256), locked.date_secs),
+            None => (self.recall(source).sha256, request.now_secs),
+        };
+        let path = sha256.map(|sha256| self.index_path(&sha256)).filter(|path| path.is_file());
+        let path = path.ok_or(CatalogFetchError::Offline { what })?;
+        let bytes = fs::read(&path).map_err(at("read", &path))?;
+        disk::mark_used(&path);
+        match verified(request, source, &bytes, now_secs, None) {
+            Ok(release) => Ok(Found { release, mirrors: Vec::new() }),
+            Err(error) => Err(refused(source, "", error)),
+        }
+    }
+
+    fn recall(&self, source: &Source) -> Memory {
+        let text = fs::read_to_string(self.memory_path(source)).unwrap_or_default();
+        let mut lines = text.lines();
+        let mut line = || lines.next().unwrap_or_default().to_owned();
+        let (sha256, date_secs) = (line().parse().ok(), line().parse().ok());
+        Memory { sha256, date_secs, url: line(), validators: Validators { etag: line(), last_modified: line() } }
+    }
+
+    fn remember(
+        &self,
+        source: &Source,
+        release: &Release,
+        url: &str,
+        validators: &Validators,
+        bytes: &std::path::Path,
+    ) -> Result<(), DiskError> {
+        let _guard = self.folders.looking_up()?;
+        disk::rename(bytes, &self.index_path(&release.sha256))?;
+        let Validators { etag, last_modified } = validators;
+        let text = format!("{}\n{}\n{url}\n{etag}\n{last_modified}\n", release.sha256, release.date_secs);
+        disk::write_whole(&self.folders.temporary(), &self.memory_path(source), text.as_bytes())
+    }
+
+    fn memory_path(&self, source: &Source) -> PathBuf {
+        let Source { archive, suite, .. } = source;
+        self.folders.path("releases", Digest::of(format!("{archive}\0{suite}").as_bytes()).to_string())
+    }
+}
+
+fn verified(
+    request: &CatalogRequest,
+    source: &Source,
+    bytes: &[u8],
+    now_secs: i64,
+    previous_date_secs: Option<i64>,
+) -> Result<Release, ReleaseError> {
+    let expected = Expectation {
+        suite: &source.suite,
+        codename: source.codename.as_deref(),
+        components: &source.components,
+        arches: request.arches,
+        now_secs,
+        previous_date_secs,
+    };
+    verify_inrelease(bytes, &source.keys, &expected)
+}
+
+fn refused(source: &Source, url: &str, error: ReleaseError) -> CatalogFetchError {
+    let (archive, suite) = (source.archive.clone(), source.suite.clone());
+    CatalogFetchError::Release { archive, suite, url: url.to_owned(), source: Box::new(error) }
+}
+
+/// A suite on its way to a release.
+struct Slot<'a> {
+    source: &'a Source,
+    memory: Memory,
+    found: Option<Found>,
+    error: Option<CatalogFetchError>,
+}
+
+impl<'a> Slot<'a> {
+    fn new(source: &'a Source, memory: Memory) -> Self {
+        Self { source, memory, found: None, error: None }
+    }
+
+    fn take(&mut self, release: Release, round: usize) {
+        let mut mirrors = self.source.mirrors.clone();
+        mirrors.rotate_left(round);
+        self.found = Some(Found { release, mirrors });
+    }
+
+    fn fetch_error(&mut self, error: FetchError) {
+        match &mut self.error {
+            Some(CatalogFetchError::Fetch(first)) => first.tried.extend(error.tried),
+            // A refused release says more than a mirror that could not be asked.
+            Some(_) => {}
+            None => self.error = Some(error.into()),
+        }
+    }
+
+    fn release_error(&mut self, url: &str, error: ReleaseError) {
+        if !matches!(self.error, Some(CatalogFetchError::Release { .. })) {
+            self.error = Some(refused(self.source, url, error));
+        }
+    }
+
+    fn finish(self) -> Result<Found, CatalogFetchError> {
+        let what = || format!("the release of {} {}", self.source.archive, self.source.suite);
+        match (self.found, self.error) {
+            (Some(found), _) => Ok(found),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(FetchError::no_mirror(what()).into()),
+        }
+    }
+}

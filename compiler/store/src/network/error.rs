@@ -1,0 +1,181 @@
+//! What goes wrong with downloads, in words that name the configured host and what to do.
+
+use std::io;
+
+use crate::DiskError;
+
+use super::Job;
+
+/// Why one place did not give a file.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The URL cannot be used.
+    #[error("`{0}` is no URL of a mirror; http:, https:, file: and absolute paths are")]
+    Url(String),
+    /// No connection, or it broke.
+    #[error("talk to {host}")]
+    Connection {
+        /// Host as configured.
+        host: String,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The certificate authorities of this machine are missing.
+    #[error(
+        "talk to {host} over https: this machine has no certificate authorities; install `ca-certificates` or use an http: mirror (packages are signed)"
+    )]
+    NoAuthorities {
+        /// Host as configured.
+        host: String,
+    },
+    /// Nothing came for too long.
+    #[error("{host} sent nothing for {secs} seconds")]
+    Stalled {
+        /// Host as configured.
+        host: String,
+        /// How long was waited.
+        secs: u64,
+    },
+    /// An answer that is no file.
+    #[error("{host} answered {status}{}", advice(*status))]
+    Status {
+        /// Host as configured.
+        host: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// There is no such file on a local mirror.
+    #[error("there is no such file")]
+    Missing,
+    /// A web page came.
+    #[error(
+        "{host} answered with a web page: a login page or a proxy stands before it; log in with a browser, or name another mirror with `--mirror`"
+    )]
+    WebPage {
+        /// Host as configured.
+        host: String,
+    },
+    /// Redirected in circles, or from https to http.
+    #[error("{host} redirects too often or to an unsafe place; name another mirror with `--mirror`")]
+    Redirects {
+        /// Host as configured.
+        host: String,
+    },
+    /// The connection ended early.
+    #[error("{host} sent only {found} of {expected} bytes")]
+    CutOff {
+        /// Host as configured.
+        host: String,
+        /// Bytes that came.
+        found: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
+    /// Another size than the signed index says.
+    #[error(
+        "{host} has a file of {found} bytes where the signed index says {expected}: the mirror is out of date or damaged; try again later or name another with `--mirror`"
+    )]
+    Size {
+        /// Host as configured.
+        host: String,
+        /// Its size there.
+        found: u64,
+        /// Its signed size.
+        expected: u64,
+    },
+    /// More bytes than such a file may have.
+    #[error("{host} sends more than {limit} bytes")]
+    TooLarge {
+        /// Host as configured.
+        host: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// Other bytes than the signed index says.
+    #[error(
+        "{host} sent other bytes than the signed index says (SHA-256 {found}, not {expected}): the mirror is out of date or damaged; try again later or name another with `--mirror`"
+    )]
+    Digest {
+        /// Host as configured.
+        host: String,
+        /// What came.
+        found: String,
+        /// What should have come.
+        expected: String,
+    },
+    /// The file cannot be kept.
+    #[error("keep what was fetched")]
+    Disk(#[from] DiskError),
+}
+
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 | 407 => ": it refuses access; check the mirror's address and the proxy settings",
+        404 | 410 => {
+            ": it does not have this file; the mirror may be out of date (`appliance lock --update`) or be no mirror of this archive"
+        }
+        408 | 429 | 500.. => ": it is in trouble; try again later or name another mirror with `--mirror`",
+        _ => "",
+    }
+}
+
+impl TransferError {
+    /// Whether another try at the same place makes sense.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connection { .. } | Self::Stalled { .. } | Self::CutOff { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+}
+
+/// Why a file could not be fetched from anywhere.
+#[derive(Debug, thiserror::Error)]
+#[error("fetch {what}{}", listed(tried))]
+pub struct FetchError {
+    /// What it is.
+    pub what: String,
+    /// The places that were asked, with the last answer of each.
+    pub tried: Vec<(String, TransferError)>,
+    /// What stopped all places at once.
+    #[source]
+    pub source: Option<io::Error>,
+}
+
+impl FetchError {
+    pub(super) fn new(job: &Job, tried: Vec<(String, TransferError)>) -> Self {
+        if tried.is_empty() {
+            return Self::no_mirror(job.what.clone());
+        }
+        Self { what: job.what.clone(), tried, source: None }
+    }
+
+    pub(crate) fn no_mirror(what: String) -> Self {
+        let source = io::Error::new(io::ErrorKind::NotFound, "no mirror of it is known; name one with `--mirror`");
+        Self { what, tried: Vec::new(), source: Some(source) }
+    }
+
+    pub(super) fn runtime(job: &Job, error: &io::Error) -> Self {
+        Self {
+            what: job.what.clone(),
+            tried: Vec::new(),
+            source: Some(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+}
+
+/// One line for each place with all its causes: there is no single chain of sources to follow.
+fn listed(tried: &[(String, TransferError)]) -> String {
+    let line = |(url, error): &(String, TransferError)| {
+        let mut text = format!("\n  {url}: {error}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(next) = cause {
+            text = format!("{text}: {next}");
+            cause = next.source();
+        }
+        text
+    };
+    tried.iter().map(line).collect()
+}

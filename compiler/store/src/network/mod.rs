@@ -1,0 +1,147 @@
+//! Files from mirrors: several at once, resumed, retried, bounded and verified.
+//!
+//! In go jobs (URLs in order, a file to fill, what is known of the bytes), out come their sizes and digests.
+//! The runtime and the HTTP client are made when first needed, so that a build without downloads pays nothing.
+
+mod client;
+mod error;
+mod local;
+mod partial;
+mod transfer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use packages::Sha256;
+use tree::Digest;
+
+use crate::Progress;
+
+use self::client::Client;
+pub use self::error::{FetchError, TransferError};
+
+/// How patient the network code is.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To connect.
+    pub connect: Duration,
+    /// Without a single byte, before and within an answer.
+    pub stall: Duration,
+    /// Tries without progress before the next mirror is asked.
+    pub tries: u32,
+    /// Before the second try; doubled for each further one, up to 16 times.
+    pub backoff: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            tries: 4,
+            backoff: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Downloads at once: enough to fill a line with small files, few enough to be polite.
+const PARALLEL: usize = 8;
+
+/// A file to fetch.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// What it is, for people.
+    pub(crate) what: String,
+    /// Where it may be, tried in this order: `http:`, `https:`, `file:` or an absolute path.
+    pub(crate) urls: Vec<String>,
+    /// The file to fill. What it already holds is taken as the beginning, if a digest can confirm it.
+    pub(crate) partial: PathBuf,
+    /// Its size, where it is known.
+    pub(crate) size_bytes: Option<u64>,
+    /// More than this is refused.
+    pub(crate) limit_bytes: u64,
+    /// Its digest, where it is known.
+    pub(crate) sha256: Option<Sha256>,
+    /// A copy that is at hand: the URL it came from and what tells whether it is still the same there.
+    pub(crate) copy: Option<(String, Validators)>,
+}
+
+/// What a server said about the version of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    pub(crate) etag: String,
+    pub(crate) last_modified: String,
+}
+
+/// A file that has been fetched and is what it should be.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetched {
+    /// The URL that gave it.
+    pub(crate) url: String,
+    /// Whether the copy at hand is still good; nothing was fetched then.
+    pub(crate) not_modified: bool,
+    pub(crate) sha256: Sha256,
+    pub(crate) blake3: Digest,
+    pub(crate) validators: Validators,
+}
+
+/// The network as one store uses it.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    patience: Patience,
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    client: OnceLock<Client>,
+}
+
+impl Network {
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// Runs all jobs, [`PARALLEL`] at once; results in the order of the jobs.
+    pub(crate) fn fetch(&self, jobs: &[Job], progress: &dyn Progress) -> Vec<Result<Fetched, FetchError>> {
+        let mut guard = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = match &*guard {
+            Some(runtime) => runtime,
+            None => match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+                Ok(runtime) => guard.insert(runtime),
+                Err(error) => {
+                    let failed = |job: &Job| Err(FetchError::runtime(job, &error));
+                    return jobs.iter().map(failed).collect();
+                }
+            },
+        };
+        let queue = Queue { jobs, next: AtomicUsize::new(0), done: Mutex::default() };
+        let work = || queue.work(self, progress);
+        runtime.block_on(async { tokio::join!(work(), work(), work(), work(), work(), work(), work(), work()) });
+        let mut done = queue.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(self.patience))
+    }
+}
+
+// The eight calls above are this many.
+const _: () = assert!(PARALLEL == 8);
+
+struct Queue<'a> {
+    jobs: &'a [Job],
+    next: AtomicUsize,
+    done: Mutex<Vec<(usize, Result<Fetched, FetchError>)>>,
+}
+
+impl Queue<'_> {
+    async fn work(&self, network: &Network, progress: &dyn Progress) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = self.jobs.get(index) else { return };
+            let result = transfer::run(network, job, progress).await;
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        }
+    }
+}
