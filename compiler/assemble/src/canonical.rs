@@ -1,0 +1,131 @@
+//! The last step: what differs from build to build without meaning goes away, and times are clamped to the epoch.
+
+use tree::{Kind, Tree, TreePath};
+
+use crate::inputs::Origin;
+use std::collections::BTreeMap;
+
+/// Files that hold secrets, backups, locks or logs of the build; dropped wherever they come from.
+const DROPPED: [&str; 26] = [
+    "etc/.pwd.lock",
+    "etc/group-",
+    "etc/gshadow-",
+    "etc/passwd-",
+    "etc/shadow-",
+    "etc/subgid-",
+    "etc/subuid-",
+    "var/cache/apt/pkgcache.bin",
+    "var/cache/apt/srcpkgcache.bin",
+    "var/cache/ldconfig/aux-cache",
+    "var/lib/apt/extended_states-old",
+    "var/lib/dbus/machine-id",
+    "var/lib/dpkg/available",
+    "var/lib/dpkg/available-old",
+    "var/lib/dpkg/diversions-old",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/statoverride-old",
+    "var/lib/dpkg/status-old",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/random-seed",
+    "var/log/alternatives.log",
+    "var/log/bootstrap.log",
+    "var/log/dpkg.log",
+    "var/log/faillog",
+];
+
+/// Folders whose files are caches, lists or logs; the folders themselves stay.
+const EMPTIED: [&str; 6] =
+    ["var/cache/apt/archives", "var/cache/debconf", "var/cache/man", "var/lib/apt/lists", "var/log/apt", "run"];
+
+/// Drops what is volatile unless a package or the spec ships it, and clamps every time to the epoch.
+pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>, epoch_secs: i64) {
+    let gone: Vec<TreePath> = tree
+        .iter()
+        .filter(|(path, _, node)| {
+            !node.is_dir() && (is_secret(path) || (is_volatile(path, &node.kind) && !origins.contains_key(*path)))
+        })
+        .map(|(path, _, _)| path.clone())
+        .collect();
+    for path in &gone {
+        tree.remove(path);
+    }
+    drop_empty_caches(tree, origins);
+    let paths: Vec<TreePath> = tree.iter().map(|(path, _, _)| path.clone()).collect();
+    for path in &paths {
+        if let Some(node) = tree.get_mut(path) {
+            let shipped = origins.contains_key(path);
+            node.meta.mtime_secs = if shipped { node.meta.mtime_secs.min(epoch_secs) } else { epoch_secs };
+        }
+    }
+}
+
+/// Whether this is a key that must be made anew on each machine; never kept.
+fn is_secret(path: &TreePath) -> bool {
+    let path = path.as_bytes();
+    let host_key = path.starts_with(b"etc/ssh/ssh_host_") && (path.ends_with(b"_key") || path.ends_with(b"_key.pub"));
+    host_key || path == b"etc/ssl/private/ssl-cert-snakeoil.key" || path == b"etc/ssl/certs/ssl-cert-snakeoil.pem"
+}
+
+fn is_volatile(path: &TreePath, kind: &Kind) -> bool {
+    let bytes = path.as_bytes();
+    let listed = DROPPED.iter().any(|dropped| bytes == dropped.as_bytes());
+    let emptied =
+        EMPTIED.iter().any(|folder| bytes.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")));
+    let debris = bytes.ends_with(b".dpkg-new") || bytes.ends_with(b".dpkg-tmp");
+    listed || emptied || debris || bytes.ends_with(b".pyc") || matches!(kind, Kind::Socket)
+}
+
+/// Removes `__pycache__` folders that no package ships and that hold nothing any more.
+fn drop_empty_caches(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>) {
+    let caches: Vec<TreePath> = tree
+        .iter()
+        .filter(|(path, _, node)| node.is_dir() && path.name() == b"__pycache__" && !origins.contains_key(*path))
+        .map(|(path, _, _)| path.clone())
+        .collect();
+    for path in caches {
+        if tree.children(&path).next().is_none() {
+            tree.remove(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tree::Node;
+
+    use super::*;
+
+    #[test]
+    fn volatile_files_go_and_shipped_ones_stay() {
+        let mut tree = Tree::default();
+        let path = |text: &str| TreePath::new(text).unwrap();
+        for name in [
+            "etc/passwd-",
+            "usr/lib/a/__pycache__/x.pyc",
+            "usr/lib/b/__pycache__/y.pyc",
+            "etc/ssh/ssh_host_rsa_key",
+            "var/lib/apt/lists/x",
+            "etc/x",
+        ] {
+            let mut node = Node::file(0o644, "");
+            node.meta.mtime_secs = 50;
+            tree.insert_with_parents(path(name), node).unwrap();
+        }
+        let origins = [
+            (path("usr/lib/b/__pycache__/y.pyc"), Origin::Package("b".to_owned())),
+            (path("etc/x"), Origin::Appliance),
+        ]
+        .into();
+        canonicalise(&mut tree, &origins, 40);
+        let files: Vec<_> = tree
+            .iter()
+            .filter(|(_, _, node)| !node.is_dir())
+            .map(|(path, _, node)| (path.display(), node.meta.mtime_secs))
+            .collect();
+        assert_eq!(files, [("/etc/x".to_owned(), 40), ("/usr/lib/b/__pycache__/y.pyc".to_owned(), 40)]);
+        assert!(tree.get(&path("usr/lib/a/__pycache__")).is_none());
+        assert!(tree.get(&path("var/lib/apt/lists")).is_some());
+    }
+}

@@ -1,0 +1,150 @@
+//! Debian packages: unpacking, dpkg's database, maintainer scripts and triggers over a tree.
+
+mod apt;
+mod commands;
+mod control;
+mod database;
+mod diversions;
+mod order;
+mod overrides;
+mod scripts;
+mod skeleton;
+mod system;
+#[cfg(test)]
+mod testing;
+mod triggers;
+mod unpack;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use packages::deb::compare_versions;
+use packages::{AllocatedId, IdKind, LedgerLine, Unpacked};
+use spec::Appliance;
+use spec::appliance::{Arch, Relation};
+use spec::base::BaseImage;
+use tree::TreePath;
+
+use self::control::Package;
+use self::scripts::Scripts;
+use self::system::System;
+use self::triggers::{Interests, Pending};
+use self::unpack::Shipped;
+use crate::accounts::Accounts;
+use crate::error::AssembleError;
+use crate::files::{Files, PathProblem};
+use crate::inputs::{Origin, ScriptPolicy};
+use crate::runner::ScriptRunner;
+
+/// What to install.
+pub(crate) struct Order<'a> {
+    pub appliance: &'a Appliance,
+    pub arch: Arch,
+    pub base: &'a BaseImage,
+    pub packages: Vec<Unpacked>,
+    pub ids: &'a [AllocatedId],
+    pub scripts: ScriptPolicy,
+}
+
+/// What was decided while installing.
+#[derive(Debug, Default)]
+pub(crate) struct Installed {
+    pub ledger: Vec<LedgerLine>,
+    pub ids: Vec<AllocatedId>,
+}
+
+/// Installs packages into an empty tree: unpacks all, then configures all, then answers triggers.
+pub(crate) fn install(
+    files: &mut Files<'_>,
+    order: Order<'_>,
+    runner: Option<&mut dyn ScriptRunner>,
+    origins: &mut BTreeMap<TreePath, Origin>,
+) -> Result<Installed, AssembleError> {
+    let packages = read_all(order.packages)?;
+    let system = System::new(order.arch, &packages, order.ids);
+    let mut scripts = Scripts::new(system, order.scripts, runner);
+    let mut shipped = Shipped::default();
+
+    skeleton::make(files, order.arch).map_err(in_database)?;
+    database::create(files, order.arch.name()).map_err(in_database)?;
+    for at in 0..packages.len() {
+        scripts.run(files, &packages[at], "preinst", &["install"])?;
+        unpack::unpack(files, &packages, at, &mut shipped)?;
+    }
+    database::write(files, &packages, &shipped).map_err(in_database)?;
+    for package in &packages {
+        scripts.run(files, package, "config", &["configure", ""])?;
+        scripts.run(files, package, "postinst", &["configure", ""])?;
+    }
+    answer_triggers(files, &packages, &shipped, &mut scripts)?;
+    apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
+
+    let in_every_root = order::in_every_root(&packages, order.base);
+    let origin = |at: usize| {
+        let name = packages[at].name.clone();
+        if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
+    };
+    origins.extend(shipped.places().map(|(place, at)| (place.clone(), origin(at))));
+    let ids = made_ids(files, &scripts.system).map_err(in_database)?;
+    Ok(Installed { ledger: scripts.into_ledger(), ids })
+}
+
+fn read_all(unpacked: Vec<Unpacked>) -> Result<Vec<Package>, AssembleError> {
+    let packages: Result<Vec<Package>, _> =
+        unpacked.into_iter().enumerate().map(|(at, one)| Package::read(one, at)).collect();
+    Ok(order::install_order(packages?))
+}
+
+/// Runs the `postinst` of every package with pending triggers until none are left, in package order.
+fn answer_triggers(
+    files: &mut Files<'_>,
+    packages: &[Package],
+    shipped: &Shipped,
+    scripts: &mut Scripts<'_>,
+) -> Result<(), AssembleError> {
+    let interests = Interests::of(packages);
+    let mut pending = Pending::of_unpacking(&interests, packages, shipped);
+    // dpkg stops a circle of triggers too; as many rounds as packages are enough for any chain without one.
+    for _ in 0..=packages.len() {
+        pending.incorporate(&interests, files).map_err(in_database)?;
+        if pending.0.is_empty() {
+            break;
+        }
+        for package in packages {
+            if let Some(names) = pending.0.remove(&package.info_name()) {
+                let names = names.into_iter().collect::<Vec<_>>().join(" ");
+                scripts.run(files, package, "postinst", &["triggered", &names])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The users and groups of the tree that scripts made, for the lock.
+fn made_ids(files: &Files<'_>, system: &System) -> Result<Vec<AllocatedId>, PathProblem> {
+    let accounts = Accounts::load(files)?;
+    let id = |kind, name: &str, id: Option<u32>| {
+        id.map(|id| AllocatedId { kind, name: name.to_owned(), value: id.to_string() })
+    };
+    let users = system.made_users.iter().filter_map(|name| id(IdKind::User, name, accounts.uid(name)));
+    let groups = system.made_groups.iter().filter_map(|name| id(IdKind::Group, name, accounts.gid(name)));
+    let mut ids: Vec<AllocatedId> = users.chain(groups).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Whether `version` stands in this relation to `rule`.
+pub(crate) fn version_holds(version: &str, relation: Relation, rule: &str) -> bool {
+    let order = compare_versions(version, rule);
+    match relation {
+        Relation::Less => order == Ordering::Less,
+        Relation::LessOrEqual => order != Ordering::Greater,
+        Relation::Equal => order == Ordering::Equal,
+        Relation::GreaterOrEqual => order != Ordering::Less,
+        Relation::Greater => order == Ordering::Greater,
+    }
+}
+
+fn in_database(source: PathProblem) -> AssembleError {
+    AssembleError::Path { doing: "keep the package database in", path: "/var/lib/dpkg".to_owned(), source }
+}

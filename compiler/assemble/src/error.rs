@@ -1,0 +1,174 @@
+//! Why a tree cannot be assembled. Each text reads after "failed to".
+
+use std::io;
+
+use tree::{InsertError, TreePath};
+
+use crate::files::PathProblem;
+use crate::runner::ScriptRunError;
+
+/// Why a tree cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// A package's control data is missing or malformed.
+    #[error("read the control data of package {package}: {what}")]
+    BadControl {
+        /// The package, or its place in the list when it has no name.
+        package: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The base's package family has no assembler.
+    #[error("assemble a root of {family} packages: only Debian packages are assembled so far")]
+    Family {
+        /// The family.
+        family: String,
+    },
+    /// Two packages ship the same file and neither says that it replaces the other.
+    #[error("unpack {path} of package {package}: package {other} ships it too and nothing says which one wins")]
+    FileConflict {
+        /// The path.
+        path: TreePath,
+        /// The package that comes later.
+        package: String,
+        /// The package that has it already.
+        other: String,
+    },
+    /// A package's entry cannot be placed.
+    #[error("unpack {path} of package {package}")]
+    Unpack {
+        /// The path as the package has it.
+        path: TreePath,
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: PathProblem,
+    },
+    /// A script cannot be emulated and may not be run.
+    #[error("emulate {script} of package {package}: line {line}: {construct}")]
+    Refused {
+        /// The package.
+        package: String,
+        /// The script (`postinst`).
+        script: String,
+        /// Line in the script, from 1; 0 when it is not known.
+        line: u32,
+        /// What is not understood there.
+        construct: String,
+    },
+    /// A script ended with an error.
+    #[error("run {script} of package {package}: it ended with status {status}{}", log_tail(log))]
+    ScriptFailed {
+        /// The package.
+        package: String,
+        /// The script.
+        script: String,
+        /// Its exit status.
+        status: i32,
+        /// What it printed.
+        log: String,
+    },
+    /// The sandbox could not run a script.
+    #[error("run {script} of package {package}")]
+    Sandbox {
+        /// The package.
+        package: String,
+        /// The script.
+        script: String,
+        /// Why.
+        #[source]
+        source: ScriptRunError,
+    },
+    /// A change that a script made cannot be applied.
+    #[error("take up what {script} of package {package} changed")]
+    Change {
+        /// The package.
+        package: String,
+        /// The script.
+        script: String,
+        /// Why.
+        #[source]
+        source: InsertError,
+    },
+    /// A content cannot be read.
+    #[error("read the content of {path}")]
+    Content {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A path of the tree cannot be used as the step needs it.
+    #[error("{doing} {path}")]
+    Path {
+        /// What was tried, as a verb phrase (`write`, `make the folder`).
+        doing: &'static str,
+        /// The path as asked for.
+        path: String,
+        /// Why.
+        #[source]
+        source: PathProblem,
+    },
+    /// A user that the spec names does not exist in the tree.
+    #[error("{doing}: there is no user {user:?} in the image{}", did_you_mean(near))]
+    NoUser {
+        /// What needs it (`set the owner of /opt/x`).
+        doing: String,
+        /// The name.
+        user: String,
+        /// A name that is alike.
+        near: Option<String>,
+    },
+    /// A group that the spec names does not exist in the tree.
+    #[error("{doing}: there is no group {group:?} in the image{}", did_you_mean(near))]
+    NoGroup {
+        /// What needs it.
+        doing: String,
+        /// The name.
+        group: String,
+        /// A name that is alike.
+        near: Option<String>,
+    },
+    /// A user of the spec collides with one that a package made.
+    #[error("add user {user:?}: {what}")]
+    UserTaken {
+        /// The name.
+        user: String,
+        /// What it collides with.
+        what: String,
+    },
+    /// A `from=` of the spec was not given.
+    #[error("put {path}: its source {from:?} was not read")]
+    NoSource {
+        /// Where it should go.
+        path: String,
+        /// The source.
+        from: String,
+    },
+    /// A service's program is not in the image.
+    #[error("prepare service {service:?}: its program {program} is {what}")]
+    NoProgram {
+        /// The service.
+        service: String,
+        /// The program as written.
+        program: String,
+        /// What is wrong and what could be meant.
+        what: String,
+    },
+}
+
+fn log_tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().rev().take(5).collect();
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("; it printed: {}", lines.into_iter().rev().collect::<Vec<_>>().join(" / "))
+    }
+}
+
+fn did_you_mean(near: &Option<String>) -> String {
+    near.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}

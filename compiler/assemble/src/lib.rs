@@ -1,0 +1,23 @@
+//! From packages and a checked appliance to its file system: `Appliance` + unpacked packages → [`Assembled`].
+//!
+//! [`assemble()`] reads as the ordered steps. What belongs to one package family lives in its own folder
+//! ([`deb`]). Nothing here does input or output: contents are read through [`tree::Blobs`], and a maintainer
+//! script that cannot be emulated goes to a [`ScriptRunner`] that the caller provides.
+
+mod accounts;
+mod assemble;
+mod base_files;
+mod canonical;
+pub mod deb;
+mod entries;
+mod error;
+mod files;
+mod inputs;
+mod runner;
+mod settings;
+
+pub use assemble::assemble;
+pub use error::AssembleError;
+pub use files::{Files, PathProblem, Root};
+pub use inputs::{Assembled, Inputs, Origin, ScriptPolicy, Source};
+pub use runner::{Change, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner};
