@@ -1,0 +1,191 @@
+//! Carries an image plan out: layers from the cache or made anew, documents, file systems, and their digests.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::thread;
+
+use bundle::manifest::{Artifact, ArtifactKind};
+use formats::tar;
+use sha2::{Digest as _, Sha256};
+use spec::appliance::{Appliance, Arch};
+use thiserror::Error;
+use tree::{Blobs, Kind, NodeId, TreePath};
+
+use crate::artifact::{HashingWriter, hex};
+use crate::compress::compress_frames;
+use crate::layers::Layer;
+use crate::oci::{self, Document, blob_path};
+use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
+use crate::{FileDigests, LayerCache, Outputs, Part, WrittenLayer};
+
+/// Why an artifact could not be written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// A layer of the OCI image.
+    #[error("write the layer `{0}` of the OCI image")]
+    Layer(&'static str, #[source] io::Error),
+    /// Another file of the OCI layout.
+    #[error("write {0}")]
+    Document(String, #[source] io::Error),
+    /// A file system.
+    #[error("write {0}")]
+    FileSystem(String, #[source] io::Error),
+}
+
+/// Writes all artifacts of a plan and lists them. File systems and layers are written side by side.
+///
+/// # Errors
+/// The first that fails; what was written until then is in `outputs`, which its owner discards.
+pub fn write(
+    appliance: &Appliance,
+    plan: &ImagePlan,
+    blobs: &dyn Blobs,
+    cache: &dyn LayerCache,
+    outputs: &dyn Outputs,
+    workers: usize,
+) -> Result<Vec<Artifact>, WriteError> {
+    thread::scope(|scope| {
+        let disks = scope.spawn(|| {
+            let disks = plan.roots.iter().filter_map(|root| root.ext4.as_ref().map(|ext4| (root, ext4)));
+            disks.map(|(root, ext4)| write_ext4(root, ext4, blobs, outputs)).collect::<Result<Vec<_>, _>>()
+        });
+        let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
+        let mut artifacts = disks.join().expect("writing a file system does not panic")?;
+        artifacts.extend(layout);
+        Ok(artifacts)
+    })
+}
+
+fn write_ext4(
+    root: &RootPlan,
+    plan: &Ext4Plan,
+    blobs: &dyn Blobs,
+    outputs: &dyn Outputs,
+) -> Result<Artifact, WriteError> {
+    let digests = outputs
+        .sparse_file(&plan.path, plan.layout.size_bytes(), &mut |sink| {
+            formats::ext4::write(&plan.layout, &root.tree, blobs, sink).map_err(io::Error::other)
+        })
+        .map_err(|error| WriteError::FileSystem(plan.path.clone(), error))?;
+    Ok(artifact(ArtifactKind::Ext4, Some(root.arch), &plan.path, digests))
+}
+
+fn write_layout(
+    appliance: &Appliance,
+    plan: &ImagePlan,
+    blobs: &dyn Blobs,
+    cache: &dyn LayerCache,
+    outputs: &dyn Outputs,
+    workers: usize,
+) -> Result<Artifact, WriteError> {
+    let created = oci::rfc3339(plan.identity.epoch_secs);
+    let mut size_bytes = 0;
+    let mut manifests = Vec::new();
+    for root in &plan.roots {
+        let layers = write_layers(root, blobs, cache, outputs, workers)?;
+        let config = oci::config(appliance, root.arch, &created, &plan.process, &layers);
+        let manifest = oci::manifest(appliance, &created, &config, &layers);
+        size_bytes += layers.iter().map(|(_, layer)| layer.size_bytes).sum::<u64>();
+        for document in [&config, &manifest] {
+            size_bytes += put(outputs, &document.blob_path(), &document.bytes)?;
+        }
+        manifests.push((root.arch, manifest));
+    }
+    let index: Document = oci::index(appliance, &created, &manifests);
+    size_bytes += put(outputs, "oci/oci-layout", oci::LAYOUT_FILE)?;
+    size_bytes += put(outputs, "oci/index.json", &index.bytes)?;
+    Ok(artifact(ArtifactKind::OciLayout, None, "oci", FileDigests { size_bytes, ..index.digests }))
+}
+
+fn write_layers(
+    root: &RootPlan,
+    blobs: &dyn Blobs,
+    cache: &dyn LayerCache,
+    outputs: &dyn Outputs,
+    workers: usize,
+) -> Result<Vec<(Part, WrittenLayer)>, WriteError> {
+    let write_one = |layer: &Layer| -> io::Result<WrittenLayer> {
+        let written = match cache.get(&layer.key) {
+            Some(written) => written,
+            None => cache.make(&layer.key, &mut |out| make_layer(layer, blobs, workers, out))?,
+        };
+        outputs.take_layer(&written, &blob_path(&written.digest))?;
+        Ok(written)
+    };
+    root.layers
+        .iter()
+        .map(|layer| {
+            let written = write_one(layer).map_err(|error| WriteError::Layer(layer.part.name(), error))?;
+            Ok((layer.part, written))
+        })
+        .collect()
+}
+
+/// Writes a layer's compressed tar and tells what names it.
+fn make_layer(
+    layer: &Layer,
+    blobs: &dyn Blobs,
+    workers: usize,
+    out: &mut (dyn Write + Send),
+) -> io::Result<WrittenLayer> {
+    let mut compressed = HashingWriter::new(out);
+    let diff_id = compress_frames(&mut compressed, workers, |frames| {
+        let mut plain = Plain { frames, sha256: Sha256::new() };
+        write_tar(layer, blobs, &mut plain)?;
+        Ok(hex(&plain.sha256.finalize()))
+    })?;
+    let (_, digests) = compressed.finish();
+    Ok(WrittenLayer { key: layer.key, diff_id, digest: digests.sha256, size_bytes: digests.size_bytes })
+}
+
+/// The uncompressed side of a layer: digested for the DiffID, then compressed.
+struct Plain<'a> {
+    frames: &'a mut dyn Write,
+    sha256: Sha256,
+}
+
+impl Write for Plain<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.frames.write(bytes)?;
+        self.sha256.update(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.frames.flush()
+    }
+}
+
+/// Writes the entries of a layer in canonical order (OCI image specification, `layer.md`); the root itself has no entry.
+fn write_tar(layer: &Layer, blobs: &dyn Blobs, out: &mut dyn Write) -> io::Result<()> {
+    let mut tar = tar::Writer::new(out);
+    let mut first_names: BTreeMap<NodeId, &TreePath> = BTreeMap::new();
+    // Sockets have no form in a tar; they exist only while a program listens.
+    let entries = layer.tree.iter().filter(|(path, _, node)| !path.is_root() && !matches!(node.kind, Kind::Socket));
+    for (path, id, node) in entries {
+        let written = match (first_names.insert(id, path), &node.kind) {
+            (Some(first), _) => {
+                first_names.insert(id, first);
+                tar.hard_link(path, &node.meta, first)
+            }
+            (None, Kind::File(content)) => tar.entry(path, node, &mut blobs.reader(content)?),
+            (None, _) => tar.entry(path, node, &mut io::empty()),
+        };
+        written.map_err(io::Error::other)?;
+    }
+    tar.finish().map_err(io::Error::other)?;
+    Ok(())
+}
+
+fn put(outputs: &dyn Outputs, path: &str, bytes: &[u8]) -> Result<u64, WriteError> {
+    outputs
+        .file(path, &mut |file| file.write_all(bytes))
+        .map_err(|error| WriteError::Document(path.to_owned(), error))?;
+    Ok(bytes.len() as u64)
+}
+
+fn artifact(kind: ArtifactKind, arch: Option<Arch>, path: &str, digests: FileDigests) -> Artifact {
+    let arch = arch.map(|arch| arch.name().to_owned());
+    let FileDigests { size_bytes, blake3, sha256 } = digests;
+    Artifact { kind, arch, path: path.to_owned(), size_bytes, blake3, sha256 }
+}
