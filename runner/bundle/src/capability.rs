@@ -1,0 +1,65 @@
+//! The capabilities of Linux by name, as plans and settings write them.
+
+/// Names by number, lower case without `CAP_` (`include/uapi/linux/capability.h`).
+pub const NAMES: [&str; 41] = [
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
+];
+
+/// The set of these capabilities as the kernel's calls take it: bit N stands for number N. Unknown names add nothing.
+pub fn set_of<'a>(names: impl IntoIterator<Item = &'a String>) -> u64 {
+    let bit = |name: &String| NAMES.iter().position(|known| known == name).map_or(0, |number| 1 << number);
+    names.into_iter().map(bit).fold(0, |set, bit| set | bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_bits() {
+        let names = ["chown", "net_bind_service", "no_such"].map(str::to_owned);
+        assert_eq!(set_of(&names), 1 | 1 << 10);
+        assert_eq!(NAMES.len(), 41);
+        assert_eq!(NAMES[38], "perfmon");
+    }
+}

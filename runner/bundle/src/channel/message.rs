@@ -1,0 +1,99 @@
+//! What the JSON payloads of the guest channel say: events, requests and their answers.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened inside the appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// A service changed its state.
+    Service {
+        /// Its name.
+        name: String,
+        /// The state it is in now.
+        state: ServiceState,
+    },
+    /// Every service is ready (or the command was started); sent once.
+    Ready,
+    /// The appliance ends because something went wrong.
+    Failed {
+        /// What went wrong, for people.
+        reason: String,
+    },
+    /// The appliance is about to end; the last event.
+    Exited {
+        /// The exit status: that of the main service, or 128 and the number of the signal that ended it.
+        status: u8,
+    },
+}
+
+/// The state of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// Waits for others to be ready.
+    Waiting,
+    /// Was started and is not ready yet.
+    Starting,
+    /// Is ready.
+    Ready,
+    /// Ended and is started again after its delay.
+    Restarting,
+    /// Was asked to stop.
+    Stopping,
+    /// Ended with this status (128 and the signal's number if a signal ended it) and stays so.
+    Exited(u8),
+}
+
+/// What one side asks of the other. It opens the stream that it is sent on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Stop everything in order, then end. Answered at once with [`Response::Done`].
+    Stop {
+        /// Milliseconds until everything that is left is killed; absent for the services' own grace times.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        within_ms: Option<u64>,
+    },
+    /// Tell the state of every service. Answered with [`Response::Status`].
+    Status,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// It is done, or under way.
+    Done,
+    /// The state of the appliance.
+    Status(Status),
+    /// The verb or one of its fields is not known here.
+    Unknown(String),
+    /// It could not be done, and why.
+    Failed(String),
+}
+
+/// The state of an appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Whether [`Event::Ready`] was reached.
+    pub ready: bool,
+    /// The services, in start order.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// The state of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: ServiceState,
+    /// Its process id inside, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u32,
+}

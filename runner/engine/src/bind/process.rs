@@ -1,0 +1,108 @@
+//! The process of a container, its rights and its namespaces, in the words of the OCI runtime configuration.
+
+use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GUEST_PATH, SINGLE_ID_ENV};
+use bundle::plan::Plan;
+
+use super::Ids;
+use super::mounts::{MASKED, READ_ONLY};
+use crate::facts::Facts;
+use crate::oci::{Capabilities, Linux, Namespace, Process, Rlimit, User};
+use crate::options::RunOptions;
+
+/// The number at which PID 1 finds the guest channel: the first after the standard streams.
+pub const CHANNEL_FD: i32 = 3;
+
+/// What the guest needs to start services as their users and to end them; what it starts as another user loses it.
+const GUEST_NEEDS: [&str; 4] = ["kill", "setgid", "setpcap", "setuid"];
+
+/// As many open files as services are commonly given; more than the host allows is clamped.
+const OPEN_FILES: u64 = 1 << 20;
+
+/// Whether PID 1 is our guest.
+pub fn is_guest(plan: &Plan) -> bool {
+    plan.process.args.first().is_some_and(|program| program == GUEST_PATH)
+}
+
+/// The process, as the plan and the caller want it.
+pub fn process(plan: &Plan, facts: &Facts, options: &RunOptions, ids: &Ids, process_limit: Option<u64>) -> Process {
+    let guest = is_guest(plan);
+    let limit = |kind: &str, value: u64| Rlimit { kind: kind.to_owned(), soft: value, hard: value };
+    let files = if facts.may_raise_limits { OPEN_FILES } else { OPEN_FILES.min(facts.open_files_max) };
+    let mut rlimits = vec![limit("RLIMIT_CORE", 0), limit("RLIMIT_NOFILE", files)];
+    rlimits.extend(process_limit.map(|value| limit("RLIMIT_NPROC", value)));
+    Process {
+        terminal: options.terminal,
+        user: User { uid: 0, gid: 0 },
+        args: args(plan, &options.command, guest),
+        env: env(plan, options, ids, guest),
+        cwd: "/".to_owned(),
+        capabilities: capabilities(&plan.isolation.capabilities, guest),
+        rlimits,
+        no_new_privileges: true,
+        oom_score_adj: Some(200),
+    }
+}
+
+/// The guest takes a command after `--`; any other PID 1 is replaced by it.
+fn args(plan: &Plan, command: &[String], guest: bool) -> Vec<String> {
+    if command.is_empty() {
+        return plan.process.args.clone();
+    }
+    let first = if guest { [plan.process.args.clone(), vec!["--".to_owned()]].concat() } else { Vec::new() };
+    [first, command.to_vec()].concat()
+}
+
+fn env(plan: &Plan, options: &RunOptions, ids: &Ids, guest: bool) -> Vec<String> {
+    let mut env = plan.process.env.clone();
+    env.entry("PATH".to_owned())
+        .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    if options.terminal {
+        env.entry("TERM".to_owned()).or_insert_with(|| "xterm".to_owned());
+    }
+    env.extend(options.env.clone());
+    if guest {
+        env.insert(CHANNEL_FD_ENV.to_owned(), CHANNEL_FD.to_string());
+        env.insert(CHANNEL_END_ENV.to_owned(), "stop".to_owned());
+    }
+    if guest && *ids == Ids::Single {
+        env.insert(SINGLE_ID_ENV.to_owned(), "1".to_owned());
+    }
+    env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// Kept capabilities are ambient, so that services keep them; what only the guest needs is not.
+fn capabilities(kept: &[String], guest: bool) -> Capabilities {
+    let kernel_name = |name: &str| format!("CAP_{}", name.trim_start_matches("cap_").to_ascii_uppercase());
+    let kept: Vec<String> = kept.iter().map(|name| kernel_name(&name.to_ascii_lowercase())).collect();
+    let mut held = kept.clone();
+    if guest {
+        held.extend(GUEST_NEEDS.iter().map(|name| kernel_name(name)));
+    }
+    held.sort();
+    held.dedup();
+    Capabilities {
+        bounding: held.clone(),
+        effective: held.clone(),
+        permitted: held,
+        inheritable: kept.clone(),
+        ambient: kept,
+    }
+}
+
+/// Namespaces, ids, masks and the system call filter.
+pub fn linux(plan: &Plan, facts: &Facts, ids: &Ids, guest: bool) -> Linux {
+    let kinds = ["mount", "pid", "network", "ipc", "uts", "cgroup"];
+    let user = (*ids != Ids::Host).then_some("user");
+    let kept: Vec<String> = capabilities(&plan.isolation.capabilities, guest).bounding;
+    let list = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+    let (uid_mappings, gid_mappings) = ids.mappings(facts.uid, facts.gid);
+    Linux {
+        uid_mappings,
+        gid_mappings,
+        namespaces: user.into_iter().chain(kinds).map(|kind| Namespace { kind: kind.to_owned() }).collect(),
+        seccomp: crate::seccomp::profile(&plan.isolation.seccomp, &kept).ok(),
+        masked_paths: list(&MASKED),
+        readonly_paths: list(&READ_ONLY),
+        rootfs_propagation: "private".to_owned(),
+    }
+}

@@ -1,0 +1,141 @@
+//! The verdict on each thing that an appliance asks: what holds it, or why it is not held.
+
+use bundle::plan::{GpuNeed, Level, Plan, Seccomp};
+use serde::{Deserialize, Serialize};
+
+use super::Ids;
+use super::limits::Limits;
+use crate::facts::{Controller, Facts};
+
+/// What becomes of one ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What is asked, in the words of the spec.
+    pub item: String,
+    /// Whether it is held.
+    pub held: Held,
+    /// By what, or why not.
+    pub how: String,
+}
+
+/// Whether an ask is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// The kernel enforces it.
+    Enforced,
+    /// The kernel enforces a part of it.
+    Partial,
+    /// Nothing enforces it here.
+    NotEnforced,
+}
+
+/// One verdict for each ask.
+pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: bool) -> Vec<Verdict> {
+    let mut all = vec![isolation(plan), root(plan), users(ids, facts)];
+    all.push(enforced("network \"none\"", "a network namespace with loopback alone"));
+    all.push(capabilities(plan, guest));
+    all.push(enforced(
+        "seccomp",
+        match plan.isolation.seccomp {
+            Seccomp::Default => "a filter of allowed system calls",
+            Seccomp::Strict => {
+                "a filter of allowed system calls without namespaces, mounts, keyrings, bpf, perf, ptrace and io_uring"
+            }
+            Seccomp::Profile(_) => "the filter of the profile file",
+        },
+    ));
+    all.push(enforced("no new privileges", "the kernel's process flag"));
+    all.push(enforced("masked paths", "mounts over what tells about the host in /proc and /sys"));
+    all.extend(limits.controllers.iter().map(|(controller, held)| limit(plan, *controller, held, limits)));
+    all.extend(
+        plan.resources.disk_bytes.map(|_| enforced("disk", "the size of the memory file system that takes all writes")),
+    );
+    all.extend(
+        plan.root
+            .scratch
+            .iter()
+            .map(|scratch| enforced(&format!("scratch \"{}\"", scratch.path), "the size of its memory file system")),
+    );
+    for volume in plan.volumes.iter().filter(|volume| volume.size_bytes.is_some()) {
+        let how = "it is a folder of the host, which has no limit of its own";
+        all.push(Verdict {
+            item: format!("volume \"{}\" size", volume.name),
+            held: Held::NotEnforced,
+            how: how.to_owned(),
+        });
+    }
+    if plan.gpu.need == GpuNeed::Optional {
+        let how = "this engine hands no GPU in yet; the appliance runs without";
+        all.push(Verdict { item: "gpu".to_owned(), held: Held::NotEnforced, how: how.to_owned() });
+    }
+    all
+}
+
+fn enforced(item: &str, how: &str) -> Verdict {
+    Verdict { item: item.to_owned(), held: Held::Enforced, how: how.to_owned() }
+}
+
+fn partial(item: &str, how: &str) -> Verdict {
+    Verdict { item: item.to_owned(), held: Held::Partial, how: how.to_owned() }
+}
+
+fn isolation(plan: &Plan) -> Verdict {
+    let how = "own user, mount, process, network, ipc, host name and cgroup namespaces as the host allows";
+    match plan.isolation.level {
+        Some(Level::Container) => enforced("isolation \"container\"", how),
+        _ => partial("isolation \"auto\"", "a container, the strongest that this engine runs"),
+    }
+}
+
+fn root(plan: &Plan) -> Verdict {
+    match plan.root.read_only {
+        true => enforced("root \"read-only\"", "a read-only mount; the writable paths are layers in memory"),
+        false => enforced("root \"writable\"", "writes go to memory and are gone at the end"),
+    }
+}
+
+fn users(ids: &Ids, facts: &Facts) -> Verdict {
+    let item = "users of its own";
+    match ids {
+        Ids::Host => partial(item, "root runs it: user 0 inside is user 0 of the host, without its capabilities"),
+        Ids::Subordinate(_) => enforced(item, "a user namespace with subordinate ids"),
+        Ids::Single => {
+            let why = facts.subordinate_ids.as_ref().err().map_or("", String::as_str);
+            partial(
+                item,
+                &format!(
+                    "a user namespace with one id: all files belong to root inside, and services cannot have users of their own ({why})"
+                ),
+            )
+        }
+    }
+}
+
+fn capabilities(plan: &Plan, guest: bool) -> Verdict {
+    let kept =
+        if plan.isolation.capabilities.is_empty() { "none".to_owned() } else { plan.isolation.capabilities.join(", ") };
+    let guest = if guest {
+        "; PID 1 also holds kill, setgid, setpcap and setuid, to start services as their users"
+    } else {
+        ""
+    };
+    enforced("capabilities", &format!("all sets hold {kept}{guest}"))
+}
+
+fn limit(plan: &Plan, controller: Controller, held: &Result<(), String>, limits: &Limits) -> Verdict {
+    let (item, value) = match controller {
+        Controller::Cpu => {
+            ("cpus", plan.resources.cpus_milli.map(|milli| format!("{}.{:03}", milli / 1000, milli % 1000)))
+        }
+        Controller::Memory => ("memory", limits.memory_bytes.map(|bytes| format!("{} MiB", bytes >> 20))),
+        Controller::Pids => ("pids", plan.resources.pids.map(|count| count.to_string())),
+    };
+    match held {
+        Ok(()) => enforced(item, &format!("a control group with {}", value.unwrap_or_default())),
+        Err(reason) if controller == Controller::Pids && limits.process_limit.is_some() => {
+            partial(item, &format!("a limit of processes for each user inside, since {reason}"))
+        }
+        Err(reason) => Verdict { item: item.to_owned(), held: Held::NotEnforced, how: reason.clone() },
+    }
+}

@@ -1,0 +1,238 @@
+//! Opening a bundle: its manifest, its plan and the image of one architecture, each checked against the digest that names it.
+//!
+//! Only the small documents are read. Layers are checked when they are unpacked, once.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use bundle::manifest::{self, ArtifactKind, Manifest};
+use bundle::plan::{self, Plan};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A bundle whose documents are present, readable and what the manifest says they are.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// What the appliance asks of its host.
+    pub plan: Plan,
+    /// The layers of its image, lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// The compressed file.
+    pub blob: PathBuf,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// SHA-256 of the uncompressed tar, 64 hexadecimal digits.
+    pub diff_id: String,
+}
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+/// Why a bundle cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A document is larger than any true one.
+    #[error("read {path}: it is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A document is not what its name promises.
+    #[error("understand {path}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file was changed after the build.
+    #[error("trust {path}: its SHA-256 is not {expected}")]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The digest that was promised.
+        expected: String,
+    },
+    /// The bundle lacks something or has something that this program cannot use.
+    #[error("use the bundle {path}: {reason}")]
+    Unusable {
+        /// The bundle.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Larger than any document that a build writes; a hostile one must not fill memory.
+const MAX_DOCUMENT_BYTES: u64 = 8 << 20;
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    #[serde(default)]
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    architecture: String,
+}
+
+#[derive(Deserialize)]
+struct ImageManifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct ImageConfig {
+    rootfs: Rootfs,
+}
+
+#[derive(Deserialize)]
+struct Rootfs {
+    diff_ids: Vec<String>,
+}
+
+impl Bundle {
+    /// Opens the bundle in this folder for this architecture (`amd64`, `arm64`).
+    pub fn open(folder: &Path, arch: &str) -> Result<Self, BundleError> {
+        let folder =
+            &std::path::absolute(folder).map_err(|source| BundleError::Read { path: folder.to_owned(), source })?;
+        let manifest: Manifest = parse(folder, manifest::FILE_NAME, &read(folder, manifest::FILE_NAME)?)?;
+        if manifest.schema > manifest::SCHEMA {
+            return Err(unusable(folder, "it was written by a newer version of this program"));
+        }
+        let plan = Self::plan(folder, &manifest)?;
+        let layers = Self::image(folder, &manifest, arch)?;
+        Ok(Self { manifest, plan, layers })
+    }
+
+    fn plan(folder: &Path, manifest: &Manifest) -> Result<Plan, BundleError> {
+        let bytes = read_artifact(folder, manifest, ArtifactKind::Plan, plan::FILE_NAME)?;
+        let plan: Plan = parse(folder, plan::FILE_NAME, &bytes)?;
+        if plan.schema > plan::SCHEMA {
+            return Err(unusable(folder, "its plan was written by a newer version of this program"));
+        }
+        Ok(plan)
+    }
+
+    /// From the layout's index to the layers (image-spec `image-index.md`, `manifest.md`, `config.md`).
+    fn image(folder: &Path, manifest: &Manifest, arch: &str) -> Result<Vec<Layer>, BundleError> {
+        let bytes = read_artifact(folder, manifest, ArtifactKind::OciLayout, "oci/index.json")?;
+        let index: Index = parse(folder, "oci/index.json", &bytes)?;
+        let fits = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|platform| platform.architecture == arch);
+        let chosen = index.manifests.iter().find(fits);
+        let chosen = chosen.ok_or_else(|| unusable(folder, &format!("it has no image for {arch}")))?;
+        let image: ImageManifest = blob(folder, chosen)?;
+        let config: ImageConfig = blob(folder, &image.config)?;
+        if image.layers.len() != config.rootfs.diff_ids.len() {
+            return Err(unusable(folder, "its image lists other layers in the manifest than in the configuration"));
+        }
+        let pairs = image.layers.iter().zip(&config.rootfs.diff_ids);
+        pairs.map(|(layer, diff_id)| Layer::new(folder, layer, diff_id)).collect()
+    }
+}
+
+impl Layer {
+    fn new(folder: &Path, descriptor: &Descriptor, diff_id: &str) -> Result<Self, BundleError> {
+        let compression = match descriptor.media_type.rsplit_once('+').map(|(_, suffix)| suffix) {
+            Some("zstd") => Compression::Zstd,
+            Some("gzip") => Compression::Gzip,
+            None if descriptor.media_type.ends_with("tar") => Compression::None,
+            _ => return Err(unusable(folder, &format!("a layer is of the unknown kind {}", descriptor.media_type))),
+        };
+        let blob = folder.join(blob_path(folder, &descriptor.digest)?);
+        Ok(Self { blob, compression, diff_id: digits(folder, diff_id)?.to_owned() })
+    }
+}
+
+fn read_artifact(folder: &Path, manifest: &Manifest, kind: ArtifactKind, file: &str) -> Result<Vec<u8>, BundleError> {
+    let artifact = manifest.artifacts.iter().find(|artifact| artifact.kind == kind);
+    let artifact = artifact.ok_or_else(|| unusable(folder, &format!("its manifest does not list {file}")))?;
+    let bytes = read(folder, file)?;
+    verify(folder, file, &bytes, &artifact.sha256)?;
+    Ok(bytes)
+}
+
+fn blob<T: serde::de::DeserializeOwned>(folder: &Path, descriptor: &Descriptor) -> Result<T, BundleError> {
+    let file = blob_path(folder, &descriptor.digest)?;
+    let bytes = read(folder, &file)?;
+    verify(folder, &file, &bytes, digits(folder, &descriptor.digest)?)?;
+    parse(folder, &file, &bytes)
+}
+
+fn blob_path(folder: &Path, digest: &str) -> Result<String, BundleError> {
+    Ok(format!("oci/blobs/sha256/{}", digits(folder, digest)?))
+}
+
+/// The digits of a SHA-256 digest; anything else could name a file elsewhere.
+fn digits<'d>(folder: &Path, digest: &'d str) -> Result<&'d str, BundleError> {
+    let digits = digest.strip_prefix("sha256:").filter(|text| text.len() == 64);
+    let valid = digits.filter(|text| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+    valid.ok_or_else(|| unusable(folder, "a digest in its image is not a SHA-256"))
+}
+
+fn read(folder: &Path, file: &str) -> Result<Vec<u8>, BundleError> {
+    let path = folder.join(file);
+    let failed = |source| BundleError::Read { path: path.clone(), source };
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(&path).map_err(failed)?;
+    opened.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+        return Err(BundleError::TooLarge { path, limit_bytes: MAX_DOCUMENT_BYTES });
+    }
+    Ok(bytes)
+}
+
+fn verify(folder: &Path, file: &str, bytes: &[u8], expected: &str) -> Result<(), BundleError> {
+    if crate::hex(&Sha256::digest(bytes)) == expected {
+        return Ok(());
+    }
+    Err(BundleError::Digest { path: folder.join(file), expected: expected.to_owned() })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(folder: &Path, file: &str, bytes: &[u8]) -> Result<T, BundleError> {
+    serde_json::from_slice(bytes).map_err(|source| BundleError::Malformed { path: folder.join(file), source })
+}
+
+fn unusable(folder: &Path, reason: &str) -> BundleError {
+    BundleError::Unusable { path: folder.to_owned(), reason: reason.to_owned() }
+}

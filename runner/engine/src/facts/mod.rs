@@ -1,0 +1,108 @@
+//! Probing the host: what this machine, this kernel and this user can enforce. Nothing is decided here.
+
+mod cgroups;
+mod probe;
+mod remembered;
+mod subordinate;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use cgroups::{CgroupFacts, CgroupLayout, Controller, ControllerFact};
+pub use probe::{PROBE_ARG, probe_main};
+pub use subordinate::SubordinateIds;
+
+/// What the host offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Kernel release.
+    pub kernel: String,
+    /// The user's id.
+    pub uid: u32,
+    /// The user's group id.
+    pub gid: u32,
+    /// Whether the user is root with the right to mount.
+    pub privileged: bool,
+    /// Whether limits may be raised (`CAP_SYS_RESOURCE`).
+    pub may_raise_limits: bool,
+    /// Control groups.
+    pub cgroups: CgroupFacts,
+    /// Whether an ordinary user can make user namespaces with an overlay in them; tried, not guessed. Not tried as root.
+    pub user_namespaces: Probe,
+    /// Ids that this user may map into a user namespace, or why there are none.
+    pub subordinate_ids: Result<SubordinateIds, String>,
+    /// Memory of the machine in bytes.
+    pub memory_total_bytes: u64,
+    /// Memory that can be used now, in bytes.
+    pub memory_available_bytes: u64,
+    /// Processors that this process may use.
+    pub cpus: u64,
+    /// The hard limit of open files.
+    pub open_files_max: u64,
+}
+
+/// The result of trying something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// It was not needed.
+    NotTried,
+    /// It works.
+    Works,
+    /// It does not, for this reason.
+    Fails(String),
+}
+
+/// Probes the host; `helper` is the program that answers to [`crate::HELPER_ARG`], usually this one.
+///
+/// That user namespaces work is remembered in the state folder until the host or the user is another.
+pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
+    let (uid, gid) = (host::effective_uid(), host::effective_gid());
+    let privileged = privileged();
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let memory = text("/proc/meminfo");
+    Facts {
+        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+        uid,
+        gid,
+        privileged,
+        may_raise_limits: host::Capability::named("sys_resource").is_some_and(host::has_effective),
+        cgroups: cgroups::probe(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), privileged),
+        user_namespaces: if privileged {
+            Probe::NotTried
+        } else {
+            remembered::or_probe(helper, state_folder, || probe::user_namespaces(helper))
+        },
+        subordinate_ids: subordinate_ids(),
+        memory_total_bytes: kibibytes(&memory, "MemTotal:"),
+        memory_available_bytes: kibibytes(&memory, "MemAvailable:"),
+        cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
+        open_files_max: open_files_max(&text("/proc/self/limits")),
+    }
+}
+
+/// Whether this user is root with the right to mount.
+pub fn privileged() -> bool {
+    host::effective_uid() == 0 && host::Capability::named("sys_admin").is_some_and(host::has_effective)
+}
+
+/// Ids that this user may map into a user namespace, or why there are none.
+pub fn subordinate_ids() -> Result<SubordinateIds, String> {
+    if privileged() {
+        return Err("root needs none".to_owned());
+    }
+    subordinate::find(host::effective_uid(), host::effective_gid())
+}
+
+/// A line of `/proc/meminfo` in bytes (proc_meminfo(5)).
+fn kibibytes(text: &str, key: &str) -> u64 {
+    let value =
+        text.lines().find_map(|line| line.strip_prefix(key)?.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    value.unwrap_or(0).saturating_mul(1024)
+}
+
+fn open_files_max(limits: &str) -> u64 {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,260 @@
+//! The helper process: a single thread that takes the steps, supervises the container and undoes everything.
+//!
+//! It lives in a session of its own, so that signals of the terminal reach only the command, which passes
+//! them on. When the command is gone its socket ends, and the helper stops the container and cleans up.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use host::{Child, Namespaces};
+
+use crate::bind::{Bound, Ids};
+use crate::id_namespace::IdNamespace;
+use crate::inside::{self, Given};
+use crate::journal::{Journal, Line};
+use crate::layers::{InUse, Roots};
+use crate::ports::Ports;
+use crate::steps::Step;
+use crate::supervise::{Supervisor, Terminal};
+use crate::wire::{self, Report};
+
+/// The helper's main function: `arguments` are those after [`crate::HELPER_ARG`]. Gives the exit status.
+pub fn helper_main(arguments: &[String]) -> i32 {
+    match arguments.first().map(String::as_str) {
+        Some(crate::facts::PROBE_ARG) => crate::facts::probe_main(),
+        Some(RUN_ARG) => run_main(),
+        Some(crate::unpacked::ROOTS_ARG) => crate::unpacked::roots_main(arguments.get(1..).unwrap_or_default()),
+        _ => 64,
+    }
+}
+
+/// The helper's second argument for a run.
+pub const RUN_ARG: &str = "run";
+
+/// What went wrong on the way, with its causes.
+pub type Failure = Box<dyn std::error::Error>;
+
+fn run_main() -> i32 {
+    let Ok(socket) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return 64 };
+    // It fails only for a process that leads a session already.
+    let _ = host::start_new_session();
+    let (bound, stdio) = match wire::receive_order(&socket) {
+        Ok(order) => order,
+        Err(error) => {
+            wire::report(&socket, &Report::Failed { reason: format!("read the order: {error}"), left: Vec::new() });
+            return 1;
+        }
+    };
+    let mut run = Run { bound: &bound, socket: &socket, taken: Vec::new(), layers: Vec::new(), journal: None };
+    let result = run.steps(stdio);
+    let (removed, left) = run.undo();
+    let last = match result {
+        Ok(host::Ended::Exit(status)) => Report::Ended { status: Some(status), signal: None, removed, left },
+        Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
+        Err(failure) => Report::Failed { reason: causes(failure.as_ref()), left },
+    };
+    wire::report(&socket, &last);
+    0
+}
+
+struct Run<'a> {
+    bound: &'a Bound,
+    socket: &'a UnixStream,
+    taken: Vec<Step>,
+    /// Kept from removal as long as this process lives.
+    layers: Vec<InUse>,
+    journal: Option<Journal>,
+}
+
+impl Run<'_> {
+    /// Takes the steps; the last one starts the container, whose end is the result.
+    fn steps(&mut self, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
+        let bound = self.bound;
+        let ports = Ports::listen(&bound.ports)?;
+        for (inside, address) in ports.addresses() {
+            wire::report(self.socket, &Report::PortOpen { inside, address });
+        }
+        let mut stdio = Some(stdio);
+        self.journal = Some(Journal::create(&bound.state_folder, &bound.instance)?);
+        for step in &bound.steps {
+            self.note(&Line::Step(step.clone()))?;
+            self.taken.push(step.clone());
+            match step {
+                Step::Unpack(layer) => self.unpack(layer)?,
+                Step::Start => return self.start(ports, stdio.take().unwrap_or_default()),
+                other => other.take()?,
+            }
+        }
+        Err("the plan never starts anything".into())
+    }
+
+    fn note(&mut self, line: &Line) -> io::Result<()> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.append(line))
+    }
+
+    /// In the user namespace that the container will have, so that owners come out right.
+    fn unpack(&mut self, layer: &crate::Layer) -> Result<(), Failure> {
+        let roots = Roots::new(self.bound.roots_folder.clone());
+        self.layers.push(roots.mark_used(layer)?);
+        if !roots.has(layer) {
+            let one_owner = self.bound.ids == Ids::Single;
+            id_namespace(self.bound).inside(|| Ok(roots.ensure(layer, one_owner).map(|()| Vec::new())?))?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, ports: Ports, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
+        let bound = self.bound;
+        let stage = self.journal.as_ref().map(|journal| journal.folder().join("stage")).unwrap_or_default();
+        std::fs::create_dir(&stage)?;
+        let (mut sync, sync_inside) = UnixStream::pair()?;
+        let (channel, channel_inside) =
+            if bound.guest { UnixStream::pair().map(|(a, b)| (Some(a), Some(b)))? } else { (None, None) };
+        let terminal_in =
+            if bound.config.process.terminal { stdio.first().map(OwnedFd::try_clone).transpose()? } else { None };
+        let terminal_out =
+            if bound.config.process.terminal { stdio.get(1).map(OwnedFd::try_clone).transpose()? } else { None };
+        let mut given = Some(Given {
+            stdio,
+            channel: channel_inside.map(OwnedFd::from),
+            sync: sync_inside,
+            stage,
+            groups: open_groups(bound)?,
+        });
+        let child = host::clone_child(namespaces(bound), || {
+            given.take().map_or(1, |given| inside::become_program(bound, given))
+        })?;
+        drop(given);
+        // From here on the child must not outlive an error.
+        let mut leash = Leash(Some(child));
+        let Some(child) = leash.0.as_ref() else { return Err("the child is gone".into()) };
+        let start_time = host::start_time(child.pid)?;
+        self.note(&Line::Init { pid: child.pid, start_time })?;
+        id_namespace(bound).map(child)?;
+        sync.write_all(b"g")?;
+        // While the child builds its root: entering a group can take the kernel milliseconds.
+        enter_groups(bound, child.pid)?;
+        sync.write_all(b"g")?;
+        let supervisor_end = started(&mut sync)?;
+        wire::report(self.socket, &Report::Started { pid: child.pid, start_time });
+        let Some(child) = leash.0.take() else { return Err("the child is gone".into()) };
+        let terminal = match (supervisor_end, terminal_in, terminal_out) {
+            (Some(supervisor), Some(input), Some(output)) => Some(Terminal::new(supervisor, input, output)?),
+            _ => None,
+        };
+        Ok(Supervisor::new(bound, self.socket, child, ports, channel, terminal)?.run()?)
+    }
+
+    /// Undoes what was done, last first; says what was removed and what could not be.
+    fn undo(&mut self) -> (Vec<String>, Vec<String>) {
+        let (removed, mut left) = undo_steps(&self.taken);
+        if let Some(journal) = self.journal.take().filter(|_| left.is_empty()) {
+            let folder = journal.folder().display().to_string();
+            if let Err(error) = journal.close() {
+                left.push(format!("{folder}: {error}"));
+            }
+        }
+        (removed, left)
+    }
+}
+
+/// Undoes steps, last first; says what was removed and what could not be.
+pub fn undo_steps(steps: &[Step]) -> (Vec<String>, Vec<String>) {
+    let (mut removed, mut left) = (Vec::new(), Vec::new());
+    for step in steps.iter().rev() {
+        match step.undo() {
+            Ok(what) => removed.extend(what),
+            Err(error) => left.push(causes(&error)),
+        }
+    }
+    (removed, left)
+}
+
+/// Kills a child that is given up; the kernel then ends its whole pid namespace.
+struct Leash(Option<Child>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if let Some(child) = &self.0 {
+            let _ = child.handle.signal(9);
+            let _ = child.wait();
+        }
+    }
+}
+
+fn namespaces(bound: &Bound) -> Namespaces {
+    let new = |kind: &str| bound.config.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
+    Namespaces {
+        user: new("user"),
+        mount: new("mount"),
+        pid: new("pid"),
+        network: new("network"),
+        ipc: new("ipc"),
+        uts: new("uts"),
+    }
+}
+
+fn id_namespace(bound: &Bound) -> IdNamespace<'_> {
+    let linux = &bound.config.linux;
+    IdNamespace { ids: &bound.ids, uid_mappings: &linux.uid_mappings, gid_mappings: &linux.gid_mappings }
+}
+
+/// Groups of the unified hierarchy; the older ones are entered by the child itself.
+fn enter_groups(bound: &Bound, pid: i32) -> Result<(), Failure> {
+    if let Some(value) = bound.config.process.oom_score_adj {
+        std::fs::write(format!("/proc/{pid}/oom_score_adj"), value.to_string())?;
+    }
+    for step in &bound.steps {
+        if let Step::MakeCgroup { folder, unified: true, .. } = step {
+            std::fs::write(folder.join("cgroup.procs"), pid.to_string())
+                .map_err(|error| format!("enter the control group {}: {error}", folder.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The doors of groups of the older hierarchies.
+///
+/// A thread that moves itself through `tasks` needs no lock of the whole machine, which any other way
+/// through the older hierarchies takes and which costs milliseconds each.
+fn open_groups(bound: &Bound) -> Result<Vec<std::fs::File>, Failure> {
+    let mut doors = Vec::new();
+    for step in &bound.steps {
+        if let Step::MakeCgroup { folder, unified: false, .. } = step {
+            let opened = std::fs::File::options().write(true).open(folder.join("tasks"));
+            doors.push(opened.map_err(|error| format!("enter the control group {}: {error}", folder.display()))?);
+        }
+    }
+    Ok(doors)
+}
+
+/// Waits until the program runs: the socket ends when it does. Before, the terminal may come, or a reason.
+fn started(sync: &mut UnixStream) -> Result<Option<OwnedFd>, Failure> {
+    let mut buffer = [0u8; 4096];
+    let (read, mut fds) = host::receive_with_fds(sync, &mut buffer)?;
+    let terminal = fds.pop();
+    let first = buffer.get(..read).unwrap_or_default();
+    let mut reason = first.strip_prefix(inside::TERMINAL_MARK).unwrap_or(first).to_vec();
+    if read > 0 {
+        sync.take(4096).read_to_end(&mut reason)?;
+    }
+    if reason.is_empty() {
+        return Ok(terminal);
+    }
+    Err(String::from_utf8_lossy(&reason).into_owned().into())
+}
+
+/// An error with all its causes in one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! Image layers as folders of a cache: each is unpacked once, found again by the digest of its content.
+
+mod collect;
+mod roots;
+mod stamp;
+pub mod tar;
+mod unpack;
+
+pub use collect::RootsTally;
+pub(crate) use collect::{collect, usage};
+pub use roots::{Roots, RootsError};
+pub use stamp::InUse;
+pub use unpack::{UnpackError, unpack};

@@ -1,0 +1,51 @@
+//! Runs a bundle on this host: probe, bind, execute, supervise, undo.
+//!
+//! [`facts`] says what the host offers, [`bind`] decides everything from that and the bundle, [`run`] does it in a
+//! helper process with a single thread, and [`reconcile`] cleans up after helpers that were killed.
+
+mod bind;
+mod bundle_folder;
+mod facts;
+mod helper;
+mod id_namespace;
+mod inside;
+mod journal;
+pub mod layers;
+mod look;
+pub mod oci;
+mod options;
+mod ports;
+mod reconcile;
+mod run;
+pub mod seccomp;
+mod steps;
+mod supervise;
+mod unpacked;
+mod wire;
+
+pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
+pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
+pub use facts::{CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, Probe, SubordinateIds, facts};
+pub use helper::helper_main;
+pub use layers::RootsTally;
+pub use options::{PortChoice, RunOptions, default_state_folder};
+pub use reconcile::{Reconciled, reconcile};
+pub use run::{Outcome, RunError, run};
+pub use steps::{FileValue, Step};
+pub use unpacked::{collect_roots, roots_usage};
+pub use wire::Report;
+
+/// The first argument by which a program must recognise that it is started as the helper process: it then
+/// calls [`helper_main`] with the arguments after it, before anything else, and exits with the result.
+pub const HELPER_ARG: &str = "__engine-helper";
+
+/// A name for a new instance of an appliance, unlike that of any other that runs.
+pub fn instance_name(appliance: &str) -> String {
+    let pid = std::process::id();
+    let started = i32::try_from(pid).ok().and_then(|pid| host::start_time(pid).ok()).unwrap_or(0);
+    format!("{appliance}-{pid}-{started}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,327 @@
+//! Declared ports: the host's side listens, and each connection travels as a stream of the guest channel.
+//!
+//! Only the loopback address is listened on. Nothing here waits: the supervisor says what is ready.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use bundle::channel::{Event, Happening, MAX_STREAMS, Request, Session, Side};
+use host::{Interest, Ready};
+
+use crate::bind::BoundPort;
+
+/// Listening sockets, with the port inside that each leads to.
+#[derive(Debug)]
+pub struct Ports(Vec<(u16, TcpListener)>);
+
+/// Why a port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The port is taken.
+    #[error("listen on 127.0.0.1:{port} for port {inside}: choose another one with `--port {inside}:NUMBER`")]
+    Taken {
+        /// The port on the host.
+        port: u16,
+        /// The port inside.
+        inside: u16,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How many ports after the wanted one are tried.
+const TRIES: u16 = 100;
+
+/// Bytes taken from a connection at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+impl Ports {
+    /// Listens on all of them.
+    pub fn listen(ports: &[BoundPort]) -> Result<Self, PortError> {
+        ports.iter().map(|port| Ok((port.inside, listen_one(*port)?))).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Each port inside with its address on the host.
+    pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr)> + '_ {
+        self.0.iter().filter_map(|(inside, listener)| Some((*inside, listener.local_addr().ok()?)))
+    }
+}
+
+fn listen_one(port: BoundPort) -> Result<TcpListener, PortError> {
+    let attempt = |number: u16| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    let tries = if port.fixed { 0 } else { TRIES };
+    let candidates = (0..=tries).map_while(|more| port.host.checked_add(more));
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for number in candidates {
+        match attempt(number) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(PortError::Taken { port: port.host, inside: port.inside, source: last })
+}
+
+/// The channel to the guest with all connections that travel over it.
+#[derive(Debug)]
+pub struct Channel {
+    transport: UnixStream,
+    session: Session,
+    listeners: Ports,
+    connections: BTreeMap<u32, Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: TcpStream,
+    /// Bytes for the socket that it did not take yet; the session's window bounds them.
+    pending: Vec<u8>,
+    open: bool,
+    /// This side's end was read and passed on.
+    finished: bool,
+    /// The other side sends no more.
+    ended: bool,
+}
+
+impl Channel {
+    /// The host's side of a channel over this socket.
+    pub fn new(transport: UnixStream, listeners: Ports) -> io::Result<Self> {
+        transport.set_nonblocking(true)?;
+        Ok(Self { transport, session: Session::new(Side::Host), listeners, connections: BTreeMap::new() })
+    }
+
+    /// Everything to wait for, in the order in which [`Channel::advance`] takes the answers.
+    pub fn interests(&self) -> Vec<Interest<'_>> {
+        let output = !self.session.output().is_empty();
+        let mut all = vec![Interest { fd: self.transport.as_fd(), read: true, write: output }];
+        let accepting = self.session.agreed().is_some() && self.connections.len() < MAX_STREAMS;
+        all.extend(self.listeners.0.iter().map(|(_, listener)| Interest {
+            fd: listener.as_fd(),
+            read: accepting,
+            write: false,
+        }));
+        all.extend(self.connections.iter().map(|(stream, connection)| Interest {
+            fd: connection.socket.as_fd(),
+            read: connection.open && !connection.finished && self.session.sendable(*stream) > 0,
+            write: !connection.pending.is_empty(),
+        }));
+        all
+    }
+
+    /// Moves what can be moved; gives what the guest said.
+    ///
+    /// # Errors
+    /// The channel is over: the guest is gone or broke the protocol.
+    pub fn advance(&mut self, ready: &[Ready]) -> Result<Vec<Event>, String> {
+        let mut ready = ready.iter().copied();
+        let transport = ready.next().unwrap_or_default();
+        let events = if transport.read { self.receive()? } else { Vec::new() };
+        for index in 0..self.listeners.0.len() {
+            if ready.next().unwrap_or_default().read {
+                self.accept(index);
+            }
+        }
+        // Connections that came or went meanwhile are asked again in the next round.
+        let streams: Vec<u32> = self.connections.keys().copied().collect();
+        for stream in streams {
+            self.pump(stream);
+        }
+        self.flush()?;
+        Ok(events)
+    }
+
+    /// Asks the guest to stop all services; whether that could be asked.
+    pub fn ask_to_stop(&mut self, within_ms: u64) -> bool {
+        let asked = self.session.agreed().is_some()
+            && self.session.request(&Request::Stop { within_ms: Some(within_ms) }).is_ok();
+        asked && self.flush().is_ok()
+    }
+
+    fn receive(&mut self) -> Result<Vec<Event>, String> {
+        let mut buffer = vec![0u8; CHUNK_BYTES];
+        let read = match self.transport.read(&mut buffer) {
+            Ok(0) => return Err("the guest closed it".to_owned()),
+            Ok(read) => read,
+            Err(error) if would_wait(&error) => 0,
+            Err(error) => return Err(error.to_string()),
+        };
+        let happenings = self.session.receive(buffer.get(..read).unwrap_or_default()).map_err(|error| {
+            let _ = self.flush();
+            error.to_string()
+        })?;
+        Ok(happenings.into_iter().filter_map(|happening| self.happened(happening)).collect())
+    }
+
+    fn happened(&mut self, happening: Happening) -> Option<Event> {
+        match happening {
+            Happening::Event(event) => return Some(event),
+            Happening::Opened(stream) => self.with(stream, |connection| connection.open = true),
+            Happening::Data { stream, bytes } => self.with(stream, |connection| connection.pending.extend(bytes)),
+            Happening::Finished(stream) => self.with(stream, |connection| connection.ended = true),
+            // The guest asks nothing of a host, and opens no port of one.
+            Happening::OpenPort { stream, .. } | Happening::Request { stream, .. } => self.session.reset(stream),
+            Happening::Refused { stream, .. } | Happening::Reset(stream) => drop(self.connections.remove(&stream)),
+            _ => {}
+        }
+        None
+    }
+
+    fn with(&mut self, stream: u32, change: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = self.connections.get_mut(&stream) {
+            change(connection);
+        }
+    }
+
+    fn accept(&mut self, index: usize) {
+        let Some((inside, listener)) = self.listeners.0.get(index) else { return };
+        let Ok((socket, _)) = listener.accept() else { return };
+        let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+        if let (Ok(()), Ok(stream)) = (ready, self.session.open_port(*inside)) {
+            let connection = Connection { socket, pending: Vec::new(), open: false, finished: false, ended: false };
+            self.connections.insert(stream, connection);
+        }
+    }
+
+    /// Moves bytes of one connection in both directions as far as they go without waiting.
+    fn pump(&mut self, stream: u32) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        let moved =
+            connection.push(&mut self.session, stream).and_then(|()| connection.pull(&mut self.session, stream));
+        let done = connection.finished && connection.ended && connection.pending.is_empty();
+        if moved.is_err() {
+            self.session.reset(stream);
+        }
+        if moved.is_err() || done {
+            self.connections.remove(&stream);
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        while !self.session.output().is_empty() {
+            match self.transport.write(self.session.output()) {
+                Ok(count) => self.session.wrote(count),
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// From the guest to the connection.
+    fn push(&mut self, session: &mut Session, stream: u32) -> io::Result<()> {
+        while !self.pending.is_empty() {
+            match self.socket.write(&self.pending) {
+                Ok(count) => {
+                    self.pending.drain(..count);
+                    session.used(stream, count);
+                }
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if self.ended {
+            // The connection may be gone already; then there is nobody to tell.
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+        Ok(())
+    }
+
+    /// From the connection to the guest, as much as the guest has room for.
+    fn pull(&mut self, session: &mut Session, stream: u32) -> io::Result<()> {
+        while self.open && !self.finished {
+            let room = session.sendable(stream).min(CHUNK_BYTES);
+            let mut buffer = vec![0u8; room];
+            if room == 0 {
+                return Ok(());
+            }
+            match self.socket.read(&mut buffer) {
+                Ok(0) => {
+                    self.finished = true;
+                    session.finish(stream).map_err(io::Error::other)?;
+                }
+                Ok(read) => {
+                    session.send(stream, buffer.get(..read).unwrap_or_default()).map_err(io::Error::other)?;
+                }
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn would_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A guest on a thread of its own that sends everything back, and the host's side of its channel.
+    fn echoing_channel() -> (Channel, SocketAddr) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ports = Ports::listen(&[BoundPort { inside: 8080, host: 18_080, fixed: false }]).unwrap();
+        let address = ports.addresses().next().unwrap().1;
+        std::thread::spawn(move || echo(theirs));
+        (Channel::new(ours, ports).unwrap(), address)
+    }
+
+    fn echo(mut transport: UnixStream) {
+        let mut session = Session::new(Side::Guest);
+        let mut buffer = [0u8; 4096];
+        loop {
+            let count = session.output().len();
+            transport.write_all(session.output()).unwrap();
+            session.wrote(count);
+            let Ok(read @ 1..) = transport.read(&mut buffer) else { return };
+            for happening in session.receive(&buffer[..read]).unwrap() {
+                match happening {
+                    Happening::OpenPort { stream, port: 8080 } => session.accept(stream).unwrap(),
+                    Happening::Data { stream, bytes } => {
+                        assert_eq!(session.send(stream, &bytes).unwrap(), bytes.len());
+                        session.used(stream, bytes.len());
+                    }
+                    Happening::Finished(stream) => session.finish(stream).unwrap(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn connections_travel_over_the_channel() {
+        let (mut channel, address) = echoing_channel();
+        let client = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(&[7; 50_000]).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut back = Vec::new();
+            stream.read_to_end(&mut back).unwrap();
+            back
+        });
+        while !client.is_finished() {
+            let ready = host::poll(&channel.interests(), Some(50)).unwrap();
+            channel.advance(&ready).unwrap();
+        }
+        assert_eq!(client.join().unwrap(), vec![7; 50_000]);
+        assert!(channel.connections.is_empty());
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_only_when_it_was_chosen() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = taken.local_addr().unwrap().port();
+        assert!(Ports::listen(&[BoundPort { inside: 80, host, fixed: true }]).is_err());
+        assert!(Ports::listen(&[BoundPort { inside: 80, host, fixed: false }]).is_ok());
+    }
+}

@@ -1,0 +1,254 @@
+//! Watching a running container: its end, signals from the command, the channel, the terminal.
+//!
+//! ```text
+//! running --signal--> stopping --second signal, grace over--> killed
+//!    |                    |                                      |
+//!    +------- the first process ends: the result --------+-------+
+//! ```
+//! The end of the command's socket counts as a signal to kill at once.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bundle::channel::Event as GuestEvent;
+use host::{Child, Ended, Interest, Ready};
+
+use crate::bind::Bound;
+use crate::ports::{Channel, Ports};
+use crate::wire::{self, Report};
+
+/// Signal numbers of Linux that mean something here.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGWINCH: i32 = 28;
+
+/// A container that runs.
+#[derive(Debug)]
+pub struct Supervisor<'a> {
+    socket: &'a UnixStream,
+    child: Child,
+    channel: Option<Channel>,
+    /// Held open where there is no guest to carry connections.
+    _ports: Option<Ports>,
+    terminal: Option<Terminal>,
+    grace: Duration,
+    stopping: Option<Stopping>,
+    command_gone: bool,
+    /// The guest said goodbye: that its channel ends is no loss.
+    guest_done: bool,
+}
+
+#[derive(Debug)]
+struct Stopping {
+    deadline: Instant,
+    /// The signal that began it.
+    signal: i32,
+    /// The kill was ours, in place of a signal that a first process without a handler never sees.
+    in_place_of_signal: bool,
+}
+
+/// The container's terminal, joined to the user's.
+#[derive(Debug)]
+pub struct Terminal {
+    supervisor: File,
+    input: Option<File>,
+    output: File,
+}
+
+impl Terminal {
+    /// Joins the two.
+    pub fn new(supervisor: OwnedFd, input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
+        let terminal = Self { supervisor: supervisor.into(), input: Some(input.into()), output: output.into() };
+        terminal.follow_size();
+        Ok(terminal)
+    }
+
+    /// A terminal without a size is no reason to stop.
+    fn follow_size(&self) {
+        if let Ok((columns, rows)) = host::terminal_size(&self.output) {
+            let _ = host::Pty::set_size(&self.supervisor, columns, rows);
+        }
+    }
+
+    fn pass_output(&mut self) -> bool {
+        let mut buffer = [0u8; 16 * 1024];
+        // The kernel answers EIO when no program has the terminal open any more.
+        let read = self.supervisor.read(&mut buffer).unwrap_or(0);
+        read > 0 && self.output.write_all(buffer.get(..read).unwrap_or_default()).is_ok()
+    }
+
+    fn pass_input(&mut self) {
+        let mut buffer = [0u8; 4096];
+        let read = self.input.as_mut().map_or(0, |input| input.read(&mut buffer).unwrap_or(0));
+        if read == 0 || self.supervisor.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
+            self.input = None;
+        }
+    }
+
+    /// What the program wrote before its end.
+    fn drain(&mut self) {
+        let readable = |file: &File| host::poll(&[Interest { fd: file.as_fd(), read: true, write: false }], Some(0));
+        while readable(&self.supervisor).is_ok_and(|ready| ready.first().is_some_and(|one| one.read))
+            && self.pass_output()
+        {}
+    }
+}
+
+impl<'a> Supervisor<'a> {
+    /// Takes over a container that was just started.
+    pub fn new(
+        bound: &Bound,
+        socket: &'a UnixStream,
+        child: Child,
+        ports: Ports,
+        channel: Option<UnixStream>,
+        terminal: Option<Terminal>,
+    ) -> io::Result<Self> {
+        let (channel, ports) = match channel {
+            Some(transport) => (Some(Channel::new(transport, ports)?), None),
+            None => (None, Some(ports)),
+        };
+        let grace = Duration::from_millis(bound.grace_ms);
+        Ok(Self {
+            socket,
+            child,
+            channel,
+            _ports: ports,
+            terminal,
+            grace,
+            stopping: None,
+            command_gone: false,
+            guest_done: false,
+        })
+    }
+
+    /// Watches until the first process ended.
+    pub fn run(mut self) -> io::Result<Ended> {
+        loop {
+            let (fixed, ready) = self.wait()?;
+            if fixed.child {
+                return self.ended();
+            }
+            if fixed.command {
+                self.command()?;
+            }
+            self.terminal_ready(fixed);
+            self.channel_ready(&ready);
+            if self.stopping.as_ref().is_some_and(|stopping| Instant::now() >= stopping.deadline) {
+                self.child.handle.signal(SIGKILL)?;
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<(Fixed, Vec<Ready>)> {
+        let read = |fd, wanted| Interest { fd, read: wanted, write: false };
+        let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
+        // Absent ones stand in as the child's handle, not asked for anything.
+        let none = self.child.handle.as_fd();
+        let terminal = self.terminal.as_ref();
+        interests.push(terminal.map_or(read(none, false), |terminal| read(terminal.supervisor.as_fd(), true)));
+        let input = terminal.and_then(|terminal| terminal.input.as_ref());
+        interests.push(input.map_or(read(none, false), |input| read(input.as_fd(), true)));
+        interests.extend(self.channel.as_ref().map(Channel::interests).unwrap_or_default());
+        let ready = host::poll(&interests, self.timeout_ms())?;
+        let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
+        let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
+        Ok((fixed, ready.get(4..).unwrap_or_default().to_vec()))
+    }
+
+    fn timeout_ms(&self) -> Option<u64> {
+        let left = self.stopping.as_ref()?.deadline.saturating_duration_since(Instant::now());
+        // One more than left, so that the deadline has passed on waking.
+        Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1).max(20))
+    }
+
+    fn command(&mut self) -> io::Result<()> {
+        let mut signal = [0u8; 1];
+        if !matches!((&*self.socket).read(&mut signal), Ok(1)) {
+            self.command_gone = true;
+            return self.child.handle.signal(SIGKILL);
+        }
+        match i32::from(signal[0]) {
+            SIGWINCH => self.terminal.as_ref().map_or((), Terminal::follow_size),
+            signal => return self.stop(signal),
+        }
+        Ok(())
+    }
+
+    /// The first request asks, the second kills.
+    fn stop(&mut self, signal: i32) -> io::Result<()> {
+        if self.stopping.is_some() {
+            return self.child.handle.signal(SIGKILL);
+        }
+        let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        let asked = self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
+        let sent = if self.channel.is_some() { SIGTERM } else { signal };
+        // The kernel keeps signals without a handler from the first process of a pid namespace: nothing would ever happen.
+        let deaf = !asked && !catches(self.child.pid, sent);
+        self.stopping = Some(Stopping { deadline: Instant::now() + self.grace, signal, in_place_of_signal: deaf });
+        match (asked, deaf) {
+            (true, _) => Ok(()),
+            (false, true) => self.child.handle.signal(SIGKILL),
+            (false, false) => self.child.handle.signal(sent),
+        }
+    }
+
+    fn terminal_ready(&mut self, fixed: Fixed) {
+        let Some(terminal) = &mut self.terminal else { return };
+        if fixed.user {
+            terminal.pass_input();
+        }
+        if fixed.program && !terminal.pass_output() {
+            self.terminal = None;
+        }
+    }
+
+    fn channel_ready(&mut self, ready: &[Ready]) {
+        let Some(channel) = &mut self.channel else { return };
+        match channel.advance(ready) {
+            Ok(events) => {
+                self.guest_done |= events.iter().any(|event| matches!(event, GuestEvent::Exited { .. }));
+                events.into_iter().for_each(|event| wire::report(self.socket, &Report::Guest(event)));
+            }
+            Err(reason) => {
+                if !self.guest_done {
+                    wire::report(self.socket, &Report::ChannelLost(reason));
+                }
+                self.channel = None;
+            }
+        }
+    }
+
+    fn ended(mut self) -> io::Result<Ended> {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.drain();
+        }
+        let ended = self.child.wait()?;
+        match &self.stopping {
+            Some(stopping) if stopping.in_place_of_signal && ended == Ended::Signal(SIGKILL) => {
+                Ok(Ended::Signal(stopping.signal))
+            }
+            _ => Ok(ended),
+        }
+    }
+}
+
+/// Whether the process has a handler for the signal (`SigCgt` of proc_pid_status(5)).
+fn catches(pid: i32, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    signal >= 1 && mask.checked_shr(signal.unsigned_abs() - 1).unwrap_or(0) & 1 == 1
+}
+
+/// What is ready beside the channel.
+#[derive(Debug, Clone, Copy)]
+struct Fixed {
+    child: bool,
+    command: bool,
+    program: bool,
+    user: bool,
+}

@@ -1,0 +1,155 @@
+//! This end of the guest channel: the bytes of its file descriptor in and out, and its streams to ports.
+//!
+//! It gives requests to its caller. A channel that breaks is dropped; the services do not notice.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use bundle::channel::{Event, Happening, Request, Response, Session, Side};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::PollFlags;
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::unistd;
+
+use crate::ports::Ports;
+
+/// The channel while it lives.
+#[derive(Debug)]
+pub struct Channel {
+    transport: OwnedFd,
+    session: Session,
+    ports: Ports,
+}
+
+/// What the host wants of the guest.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A request on a stream; answer with [`Channel::respond`].
+    Request(u32, Request),
+    /// The channel is gone; drop it. The reason is there when it did not just end.
+    Gone(Option<String>),
+}
+
+impl Channel {
+    /// Takes over the file descriptor that the engine left open under this number.
+    pub fn inherit(number: &str) -> Result<Self, String> {
+        let fd: i32 = number
+            .parse()
+            .ok()
+            .filter(|fd| *fd > 2)
+            .ok_or(format!("use the guest channel: {number:?} is no file descriptor"))?;
+        // SAFETY: asking for the flags of a number has no effect; a closed one gives an error.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+            return Err(format!("use the guest channel: file descriptor {fd} is not open"));
+        }
+        // SAFETY: the number is open, above the standard streams, and meant for nothing else in this program,
+        // which has opened nothing yet.
+        let transport = unsafe { OwnedFd::from_raw_fd(fd) };
+        let set = |arg| fcntl(&transport, arg).map_err(|errno| format!("use the guest channel: {}", errno.desc()));
+        set(FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        set(FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(Self { transport, session: Session::new(Side::Guest), ports: Ports::default() })
+    }
+
+    /// The file descriptor.
+    pub fn transport(&self) -> &OwnedFd {
+        &self.transport
+    }
+
+    /// The transport and what to wait for on it.
+    pub fn waits_for(&self) -> (BorrowedFd<'_>, PollFlags) {
+        let mut flags = PollFlags::POLLIN;
+        flags.set(PollFlags::POLLOUT, !self.session.output().is_empty());
+        (self.transport.as_fd(), flags)
+    }
+
+    /// The sockets of its streams to wait for.
+    pub fn ports(&self) -> impl Iterator<Item = (u32, BorrowedFd<'_>, PollFlags)> {
+        self.ports.waits_for(&self.session)
+    }
+
+    /// Goes on with a stream whose socket is ready.
+    pub fn advance_port(&mut self, stream: u32, ready: PollFlags) {
+        self.ports.advance(&mut self.session, stream, ready);
+    }
+
+    /// Goes on when the transport is ready.
+    pub fn advance(&mut self, ready: PollFlags) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        if ready.contains(PollFlags::POLLOUT) {
+            wishes.extend(self.flush());
+        }
+        if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+            wishes.extend(self.read());
+        }
+        wishes
+    }
+
+    /// Tells the host what happened.
+    pub fn tell(&mut self, event: &Event) {
+        self.session.event(event);
+    }
+
+    /// Answers a request.
+    pub fn respond(&mut self, stream: u32, response: &Response) {
+        if self.session.respond(stream, response, false).is_err() {
+            let too_long = Response::Failed("answer: it is too long".to_owned());
+            let _ = self.session.respond(stream, &too_long, false);
+        }
+    }
+
+    /// Whether everything was written.
+    pub fn is_flushed(&self) -> bool {
+        self.session.output().is_empty()
+    }
+
+    /// Writes what the transport takes now.
+    pub fn flush(&mut self) -> Option<Wish> {
+        while !self.session.output().is_empty() {
+            match unistd::write(&self.transport, self.session.output()) {
+                Ok(count) => self.session.wrote(count),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return None,
+                Err(errno) => return Some(Wish::Gone(Some(errno.desc().to_owned()))),
+            }
+        }
+        None
+    }
+
+    /// Ends the channel for the host too, even where another process still holds its file descriptor.
+    pub fn close(self) {
+        // A transport that is no socket has no other way to say it than to be closed.
+        let _ = shutdown(self.transport.as_raw_fd(), Shutdown::Both);
+    }
+
+    fn read(&mut self) -> Vec<Wish> {
+        let mut buffer = [0; 32 * 1024];
+        let count = match unistd::read(&self.transport, &mut buffer) {
+            Ok(0) | Err(Errno::ECONNRESET) => return vec![Wish::Gone(None)],
+            Ok(count) => count,
+            Err(Errno::EINTR | Errno::EAGAIN) => return Vec::new(),
+            Err(errno) => return vec![Wish::Gone(Some(errno.desc().to_owned()))],
+        };
+        match self.session.receive(buffer.get(..count).unwrap_or_default()) {
+            Ok(happenings) => happenings.into_iter().filter_map(|happening| self.take(happening)).collect(),
+            Err(error) => {
+                self.ports.clear();
+                self.flush();
+                vec![Wish::Gone(Some(error.to_string()))]
+            }
+        }
+    }
+
+    fn take(&mut self, happening: Happening) -> Option<Wish> {
+        match happening {
+            Happening::OpenPort { stream, port } => self.ports.open(&mut self.session, stream, port),
+            Happening::Data { stream, bytes } => self.ports.data(&mut self.session, stream, &bytes),
+            Happening::Finished(stream) => self.ports.finished(&mut self.session, stream),
+            Happening::Reset(stream) => self.ports.reset(stream),
+            Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
+            // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.
+            _ => {}
+        }
+        None
+    }
+}

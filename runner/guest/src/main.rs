@@ -1,0 +1,125 @@
+//! PID 1 of an appliance: starts its services or one command, watches over them, ends with their status.
+//!
+//! Input: the settings in the image, the command line, signals and the guest channel. One thread, one loop;
+//! what to do is decided by [`supervisor`], everything else carries it out.
+
+mod arguments;
+mod capabilities;
+mod channel;
+mod connect;
+mod environment;
+mod guest;
+mod identity;
+mod logs;
+mod machine;
+mod ports;
+mod probe;
+mod program;
+mod settings;
+mod signals;
+mod spawn;
+mod supervisor;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
+use nix::unistd::Pid;
+
+use crate::arguments::Arguments;
+use crate::channel::Channel;
+use crate::guest::Guest;
+use crate::logs::Logs;
+use crate::signals::Signals;
+use crate::supervisor::Supervisor;
+
+/// The grace time of a command in an appliance that has no services to take it from.
+const COMMAND_GRACE_MS: u64 = 10_000;
+
+fn main() -> ExitCode {
+    match prepare() {
+        Ok(guest) => ExitCode::from(guest.run()),
+        Err(problem) => {
+            eprintln!("appliance: failed to {problem}");
+            ExitCode::from(STATUS_GUEST_FAILED)
+        }
+    }
+}
+
+fn prepare() -> Result<Guest, String> {
+    let engine_env = environment::own();
+    let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
+    spawn::close_inherited(channel.as_ref().map(Channel::transport));
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
+        .collect::<Result<_, _>>()?;
+    let arguments = Arguments::parse(args)?;
+    let settings = settings::read(&arguments.settings)?;
+    let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
+    let mut logs = Logs::default();
+    become_init(&settings.hostname, &mut logs);
+    let single_id = engine_env.get(SINGLE_ID_ENV).is_some_and(|value| value == "1");
+    let is_command = !arguments.command.is_empty();
+    let (services, main) = what_to_run(&arguments, &settings)?;
+    say_what_is_unusual(&services, single_id, &mut logs);
+    Ok(Guest {
+        supervisor: Supervisor::new(services, main.as_deref()),
+        signals,
+        channel,
+        capabilities: bundle::capability::set_of(&settings.capabilities),
+        image_env: settings.env,
+        stops_with_channel: engine_env.get(CHANNEL_END_ENV).is_some_and(|value| value == "stop"),
+        engine_env,
+        logs,
+        probers: Vec::new(),
+        started: Instant::now(),
+        is_command,
+        keeps_folder: is_command && arguments.user.is_none(),
+        single_id,
+    })
+}
+
+/// Takes over the duties of PID 1; where another process is that, at least orphans come here.
+fn become_init(hostname: &str, logs: &mut Logs) {
+    if Pid::this().as_raw() == 1 {
+        machine::prepare(hostname).iter().for_each(|problem| logs.say(&format!("failed to {problem}")));
+    } else {
+        let _ = nix::sys::prctl::set_child_subreaper(true);
+    }
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+}
+
+fn what_to_run(arguments: &Arguments, settings: &Settings) -> Result<(Vec<Service>, Option<String>), String> {
+    if arguments.command.is_empty() {
+        return Ok((settings.services.clone(), settings.main.clone()));
+    }
+    let user = match &arguments.user {
+        Some(name) => identity::find(name).ok_or(format!("find the user {name:?} in this appliance"))?,
+        None => identity::root(),
+    };
+    let command = Service {
+        name: "command".to_owned(),
+        args: arguments.command.clone(),
+        env: Default::default(),
+        user,
+        after: Vec::new(),
+        restart: Restart::Never,
+        restart_delay_ms: 0,
+        ready: None,
+        stop_grace_ms: settings.services.iter().map(|service| service.stop_grace_ms).max().unwrap_or(COMMAND_GRACE_MS),
+    };
+    Ok((vec![command], Some("command".to_owned())))
+}
+
+fn say_what_is_unusual(services: &[Service], single_id: bool, logs: &mut Logs) {
+    if services.is_empty() {
+        logs.say("there are no services: waiting until stopped; a command may be named after --");
+    }
+    for service in services.iter().filter(|service| single_id && !identity::is_mapped(&service.user)) {
+        let (name, user) = (&service.name, &service.user.name);
+        logs.say(&format!(
+            "user {user} does not exist in this single-user container: {name} runs as the container's own user"
+        ));
+    }
+}

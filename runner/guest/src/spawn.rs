@@ -1,0 +1,256 @@
+//! Starts one process: own session, own user, clean signals and file descriptors, and a reason when it fails.
+//!
+//! The child tells through a pipe at which step it failed; the pipe closes by itself when the program runs.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use bundle::guest::{DEFAULT_PATH, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, User};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::wait::waitpid;
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+
+use crate::{capabilities, program};
+
+/// What to start, and how.
+pub struct Launch<'a> {
+    /// Program and arguments; never empty.
+    pub args: &'a [String],
+    /// The whole environment.
+    pub env: &'a [(String, String)],
+    /// Who it runs as; `None` for no switch.
+    pub user: Option<&'a User>,
+    /// Capabilities that it keeps, one bit each.
+    pub capabilities: u64,
+    /// Go on when further groups cannot be set.
+    pub tolerate_groups: bool,
+    /// The working folder, if it exists.
+    pub folder: Option<&'a str>,
+    /// Standard input; `None` to inherit it, and the terminal with it.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output and standard error; `None` to inherit both.
+    pub output: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// Why a process could not be started: a fragment after "failed to", and the exit status that goes with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    /// The fragment.
+    pub reason: String,
+    /// The exit status.
+    pub status: u8,
+}
+
+/// Starts the process and gives its id, which is also that of its session and process group.
+pub fn spawn(launch: &Launch<'_>) -> Result<Pid, SpawnError> {
+    let prepared = Prepared::new(launch)?;
+    let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed("make a pipe", errno))?;
+    // SAFETY: this program has one thread, so no lock can be held by a thread that the child lacks.
+    match unsafe { unistd::fork() }.map_err(|errno| failed("make a process", errno))? {
+        ForkResult::Child => {
+            let Err((step, errno)) = prepared.become_program(launch);
+            let _ = unistd::write(&writer, &[step as u8, (errno as i32).min(255) as u8]);
+            // SAFETY: `_exit` ends the child without running anything that belongs to the parent.
+            unsafe { libc::_exit(127) }
+        }
+        ForkResult::Parent { child } => {
+            drop(writer);
+            match failure(reader) {
+                None => Ok(child),
+                Some((step, errno)) => {
+                    let _ = waitpid(child, None);
+                    Err(prepared.explain(launch, step, errno))
+                }
+            }
+        }
+    }
+}
+
+/// Closes all inherited file descriptors above standard error but this one.
+///
+/// To be called before this program has opened anything.
+pub fn close_inherited(but: Option<&OwnedFd>) {
+    let kept = but.map_or(2, |fd| fd.as_raw_fd().unsigned_abs());
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: the numbers belong to nothing in this program, which has opened nothing but the kept one.
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+        if closed != 0 {
+            for fd in first..last.min(1024) {
+                // SAFETY: as above; a number that is not open gives an error and has no effect.
+                unsafe { libc::close(fd.cast_signed()) };
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Step {
+    Session,
+    Streams,
+    Capabilities,
+    Groups,
+    Group,
+    User,
+    Folder,
+    Execute,
+}
+
+const STEPS: [Step; 8] = [
+    Step::Session,
+    Step::Streams,
+    Step::Capabilities,
+    Step::Groups,
+    Step::Group,
+    Step::User,
+    Step::Folder,
+    Step::Execute,
+];
+
+/// Everything that the child needs in the form that the kernel takes.
+struct Prepared {
+    path: PathBuf,
+    program: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Prepared {
+    fn new(launch: &Launch<'_>) -> Result<Self, SpawnError> {
+        let name = launch.args.first().map(String::as_str).unwrap_or_default();
+        let search_path = launch.env.iter().find(|(key, _)| key == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
+        let path = program::find(name, search_path).ok_or_else(|| SpawnError {
+            reason: format!("find the program {name:?}: no executable file of this name in {search_path}"),
+            status: STATUS_NOT_FOUND,
+        })?;
+        Ok(Self {
+            program: c_string(&path.to_string_lossy())?,
+            args: launch.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?,
+            env: launch.env.iter().map(|(key, value)| c_string(&format!("{key}={value}"))).collect::<Result<_, _>>()?,
+            path,
+        })
+    }
+
+    fn become_program(&self, launch: &Launch<'_>) -> Result<Infallible, (Step, Errno)> {
+        reset_signals();
+        unistd::setsid().map_err(|errno| (Step::Session, errno))?;
+        connect_streams(launch).map_err(|errno| (Step::Streams, errno))?;
+        capabilities::bound(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
+        if let Some(user) = launch.user {
+            become_user(user, launch.tolerate_groups)?;
+        }
+        capabilities::keep(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
+        if let Some(folder) = launch.folder {
+            unistd::chdir(if Path::new(folder).is_dir() { folder } else { "/" })
+                .map_err(|errno| (Step::Folder, errno))?;
+        }
+        unistd::execve(&self.program, &self.args, &self.env).map_err(|errno| (Step::Execute, errno))
+    }
+
+    fn explain(&self, launch: &Launch<'_>, step: Step, errno: Errno) -> SpawnError {
+        let user =
+            launch.user.map_or_else(String::new, |user| format!("{} (uid {}, gid {})", user.name, user.uid, user.gid));
+        let reason = match step {
+            Step::Execute => format!("start {}", program::explain(&self.path, errno)),
+            Step::Groups | Step::Group | Step::User if matches!(errno, Errno::EINVAL | Errno::EPERM) => {
+                format!(
+                    "switch to user {user}: these ids do not exist in this appliance's user namespace, or switching is not permitted"
+                )
+            }
+            Step::Groups | Step::Group | Step::User => format!("switch to user {user}: {}", errno.desc()),
+            Step::Folder => format!("enter the folder {}: {}", launch.folder.unwrap_or("/"), errno.desc()),
+            Step::Capabilities => format!("take away capabilities: {}", errno.desc()),
+            Step::Session => format!("make a session: {}", errno.desc()),
+            Step::Streams => format!("connect standard streams: {}", errno.desc()),
+        };
+        let status = if step == Step::Execute { program::status_of(&self.path) } else { STATUS_NOT_EXECUTABLE };
+        SpawnError { reason, status }
+    }
+}
+
+fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: the default disposition installs no handler; numbers that cannot be changed are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+fn connect_streams(launch: &Launch<'_>) -> nix::Result<()> {
+    match &launch.stdin {
+        Some(stdin) => unistd::dup2_stdin(stdin)?,
+        // SAFETY: the request takes no pointer; it fails harmlessly when standard input is no terminal.
+        None => drop(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }),
+    }
+    if let Some((stdout, stderr)) = &launch.output {
+        unistd::dup2_stdout(stdout)?;
+        unistd::dup2_stderr(stderr)?;
+    }
+    Ok(())
+}
+
+fn become_user(user: &User, tolerate_groups: bool) -> Result<(), (Step, Errno)> {
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    hand_over_pipes(uid);
+    // Who already is this user needs no right to switch.
+    let is_already = Uid::effective() == uid && Gid::effective() == gid;
+    match unistd::setgroups(&groups) {
+        Err(errno) if !is_already && !tolerate_groups => return Err((Step::Groups, errno)),
+        _ => {}
+    }
+    unistd::setresgid(gid, gid, gid).map_err(|errno| (Step::Group, errno))?;
+    unistd::setresuid(uid, uid, uid).map_err(|errno| (Step::User, errno))
+}
+
+/// Gives the user the pipes that are its standard streams: else it could not open `/dev/stdout` again.
+fn hand_over_pipes(uid: Uid) {
+    for stream in [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        let kind = fstat(stream).map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+        if kind == SFlag::S_IFIFO {
+            let _ = unistd::fchown(stream, Some(uid), None);
+        }
+    }
+}
+
+fn failure(reader: OwnedFd) -> Option<(Step, Errno)> {
+    let mut said = Vec::new();
+    let _ = File::from(reader).take(2).read_to_end(&mut said);
+    match said.as_slice() {
+        [step, errno] => STEPS.get(usize::from(*step)).map(|step| (*step, Errno::from_raw(i32::from(*errno)))),
+        _ => None,
+    }
+}
+
+fn c_string(text: &str) -> Result<CString, SpawnError> {
+    CString::new(text).map_err(|_| SpawnError {
+        reason: format!("start a program: {text:?} holds a zero byte"),
+        status: STATUS_NOT_EXECUTABLE,
+    })
+}
+
+fn failed(what: &str, errno: Errno) -> SpawnError {
+    SpawnError { reason: format!("{what}: {}", errno.desc()), status: STATUS_NOT_EXECUTABLE }
+}
+
+/// A pipe for the output of a service; reading from it never blocks.
+pub fn output_pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((reader, writer))
+}
+
+/// Standard input or output of a process that has nothing to read and nobody who listens.
+pub fn null() -> std::io::Result<OwnedFd> {
+    File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from)
+}

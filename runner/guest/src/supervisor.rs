@@ -1,0 +1,585 @@
+//! Decides what happens to the services: a pure state machine, told the time and what happened.
+//!
+//! ```text
+//!            all of `after` ready            probe succeeds
+//!  waiting ───────────────────────▶ starting ──────────────▶ ready
+//!     ▲                               │  │ not in time          │
+//!     │ delay over                    │  ▼                      │ stop
+//!  restarting ◀──── ends, by policy ──┴─ stopping ◀─────────────┘
+//!                                        │ ends
+//!                                        ▼
+//!                                      exited
+//! ```
+//!
+//! Input: the settings, then one [`Input`] at a time. Output: [`Action`]s for the executor, in order.
+//! It starts nothing, kills nothing and reads no clock.
+
+use bundle::channel::{Event, ServiceState, ServiceStatus, Status};
+use bundle::guest::{Restart, STATUS_NOT_READY, Service};
+
+/// Failures in a row after which a service is given up and the appliance fails.
+const MAX_FAILURES: u32 = 5;
+
+/// A service that was ready and ran this long has recovered: earlier failures no longer count.
+const RECOVERED_MS: u64 = 30_000;
+
+/// The shortest time before a restart, so that a program that ends at once does not take a whole processor.
+const MIN_DELAY_MS: u64 = 50;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The service's process exists.
+    Started { service: usize, pid: u32 },
+    /// The service's process could not be made.
+    NotStarted { service: usize, reason: String, status: u8 },
+    /// The service's process ended.
+    Ended { service: usize, status: u8 },
+    /// The readiness probe succeeded.
+    Probed { service: usize },
+    /// Someone asks for the end; after `within_ms` there is no more grace.
+    Stop { within_ms: Option<u64> },
+    /// Someone asks for the end without any grace.
+    Kill,
+}
+
+/// What the executor must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start the service's process, then report [`Input::Started`] or [`Input::NotStarted`].
+    Start(usize),
+    /// Begin to probe the service until it is ready or [`Action::EndProbe`].
+    Probe(usize),
+    /// Stop probing it.
+    EndProbe(usize),
+    /// Ask this process group to end.
+    Terminate(u32),
+    /// End this process group.
+    Kill(u32),
+    /// Tell the person who watches.
+    Say(String),
+    /// Tell the host.
+    Tell(Event),
+}
+
+/// The services and how far each is.
+#[derive(Debug)]
+pub struct Supervisor {
+    units: Vec<Unit>,
+    main: Option<usize>,
+    stopping: bool,
+    kill_at: Option<u64>,
+    final_status: Option<u8>,
+    was_ready: bool,
+    actions: Vec<Action>,
+}
+
+#[derive(Debug)]
+struct Unit {
+    service: Service,
+    after: Vec<usize>,
+    state: State,
+    pid: Option<u32>,
+    was_ready: bool,
+    missed_ready: bool,
+    failures: u32,
+    restarts: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Delayed { until: u64 },
+    Starting { since: u64, ready_by: Option<u64> },
+    Ready { since: u64 },
+    Stopping { kill_at: u64 },
+    Exited { status: u8 },
+}
+
+impl Supervisor {
+    /// Takes services in start order; each names only earlier ones in `after`.
+    pub fn new(services: Vec<Service>, main: Option<&str>) -> Self {
+        let place = |name: &str| services.iter().position(|service| service.name == name);
+        let main = main.and_then(place);
+        let after: Vec<Vec<usize>> =
+            services.iter().map(|service| service.after.iter().filter_map(|name| place(name)).collect()).collect();
+        let units = services.into_iter().zip(after).map(|(service, after)| Unit::new(service, after)).collect();
+        Self { units, main, stopping: false, kill_at: None, final_status: None, was_ready: false, actions: Vec::new() }
+    }
+
+    /// Takes one input and gives what must be done now.
+    pub fn handle(&mut self, now: u64, input: Input) -> Vec<Action> {
+        match input {
+            Input::Tick => {}
+            Input::Started { service, pid } => self.started(service, pid),
+            Input::NotStarted { service, reason, status } => {
+                self.actions.push(Action::Say(format!("failed to {reason}")));
+                self.ended(now, service, status);
+            }
+            Input::Ended { service, status } => self.ended(now, service, status),
+            Input::Probed { service } => self.probed(now, service),
+            Input::Stop { within_ms } => {
+                self.stopping = true;
+                self.kill_at = [self.kill_at, within_ms.map(|ms| now.saturating_add(ms))].into_iter().flatten().min();
+            }
+            Input::Kill => {
+                self.stopping = true;
+                self.kill_at = Some(now);
+            }
+        }
+        self.advance(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Input::Tick`] is needed next.
+    pub fn deadline(&self) -> Option<u64> {
+        self.units.iter().filter_map(|unit| unit.state.deadline()).chain(self.kill_at).min().filter(|at| *at < u64::MAX)
+    }
+
+    /// The exit status of the appliance, once everything has ended.
+    pub fn outcome(&self) -> Option<u8> {
+        let all_ended = self.units.iter().all(|unit| unit.state.is_over());
+        let main_status = || self.main.and_then(|main| self.units.get(main)).and_then(Unit::status);
+        (self.stopping && all_ended).then(|| self.final_status.or_else(main_status).unwrap_or(0))
+    }
+
+    /// Whether the end was asked for or is under way.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// The state of everything, for the host.
+    pub fn status(&self) -> Status {
+        Status { ready: self.was_ready, services: self.units.iter().map(Unit::report).collect() }
+    }
+
+    /// The process id of a service that runs.
+    pub fn pid(&self, service: usize) -> Option<u32> {
+        self.units.get(service).and_then(|unit| unit.pid)
+    }
+
+    /// The service that has this process id.
+    pub fn service_of(&self, pid: u32) -> Option<usize> {
+        self.units.iter().position(|unit| unit.pid == Some(pid))
+    }
+
+    /// What was declared for a service.
+    pub fn service(&self, service: usize) -> Option<&Service> {
+        self.units.get(service).map(|unit| &unit.service)
+    }
+
+    /// How many services there are.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    fn started(&mut self, service: usize, pid: u32) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        unit.pid = Some(pid);
+        match unit.state {
+            State::Starting { ready_by: Some(_), .. } => self.actions.push(Action::Probe(service)),
+            State::Starting { since, .. } => self.becomes_ready(since, service),
+            // It was to end before it had begun.
+            _ => self.actions.push(Action::Terminate(pid)),
+        }
+    }
+
+    fn probed(&mut self, now: u64, service: usize) {
+        if self.units.get(service).is_some_and(|unit| matches!(unit.state, State::Starting { .. })) {
+            self.becomes_ready(now, service);
+        }
+    }
+
+    fn becomes_ready(&mut self, since: u64, service: usize) {
+        if let Some(unit) = self.units.get_mut(service) {
+            unit.was_ready = true;
+        }
+        self.enter(service, State::Ready { since });
+        if !self.was_ready && self.units.iter().all(|unit| unit.was_ready) {
+            self.was_ready = true;
+            self.actions.push(Action::Tell(Event::Ready));
+        }
+    }
+
+    fn ended(&mut self, now: u64, service: usize, status: u8) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        let pid = unit.pid.take();
+        if matches!(unit.state, State::Starting { .. }) {
+            self.actions.push(Action::EndProbe(service));
+        }
+        let status = if std::mem::take(&mut unit.missed_ready) { STATUS_NOT_READY } else { status };
+        let again = !self.stopping && unit.wants_restart(status);
+        unit.count_failure(now, status);
+        if let Some(pid) = pid.filter(|_| self.stopping || again) {
+            // What the service left behind in its group would be in the way of its next start.
+            self.actions.push(Action::Kill(pid));
+        }
+        match again {
+            true if unit.failures >= MAX_FAILURES => self.give_up(service, status),
+            true => {
+                let until = now.saturating_add(unit.service.restart_delay_ms.max(MIN_DELAY_MS));
+                self.enter(service, State::Delayed { until });
+            }
+            false => self.ended_for_good(service, status),
+        }
+    }
+
+    fn give_up(&mut self, service: usize, status: u8) {
+        self.enter(service, State::Exited { status });
+        let reason = format!("keep service {} running: it failed {MAX_FAILURES} times in a row", self.name(service));
+        self.fail(&reason, status);
+    }
+
+    fn ended_for_good(&mut self, service: usize, status: u8) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        // A program that did its work and ended well is as ready as it will ever be.
+        let succeeded = status == 0 && !unit.was_ready;
+        self.enter(service, State::Exited { status });
+        if succeeded && !self.stopping {
+            self.becomes_ready(0, service);
+            self.enter(service, State::Exited { status });
+        }
+        let all_ended = self.units.iter().all(|unit| unit.state.is_over());
+        let is_end = self.main == Some(service) || (self.main.is_none() && all_ended);
+        if is_end && !self.stopping {
+            self.stopping = true;
+            self.final_status = Some(status);
+        }
+    }
+
+    fn fail(&mut self, reason: &str, status: u8) {
+        self.actions.push(Action::Say(format!("failed to {reason}")));
+        self.actions.push(Action::Tell(Event::Failed { reason: reason.to_owned() }));
+        if !self.stopping {
+            self.stopping = true;
+            self.final_status = Some(status.max(1));
+        }
+    }
+
+    /// Does everything that the time and the states of others ask for.
+    fn advance(&mut self, now: u64) {
+        for service in 0..self.units.len() {
+            self.advance_time(now, service);
+        }
+        for service in 0..self.units.len() {
+            if !self.stopping {
+                self.advance_start(now, service);
+            }
+        }
+        if self.stopping {
+            self.advance_stop(now);
+        }
+    }
+
+    fn advance_time(&mut self, now: u64, service: usize) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        match unit.state {
+            State::Starting { ready_by: Some(at), .. } if at <= now => {
+                unit.missed_ready = true;
+                let within_ms = unit.service.ready.as_ref().map_or(0, |ready| ready.within_ms);
+                let name = self.name(service);
+                self.actions.push(Action::Say(format!("service {name} was not ready within {within_ms} ms")));
+                self.terminate(now, service);
+            }
+            State::Stopping { kill_at } if kill_at <= now => {
+                unit.state = State::Stopping { kill_at: u64::MAX };
+                self.actions.extend(unit.pid.map(Action::Kill));
+                let name = self.name(service);
+                self.actions
+                    .push(Action::Say(format!("service {name} did not stop within its grace time: it is killed")));
+            }
+            _ => {}
+        }
+    }
+
+    fn advance_start(&mut self, now: u64, service: usize) {
+        let Some(unit) = self.units.get(service) else { return };
+        let is_due = match unit.state {
+            State::Waiting => {
+                unit.after.iter().all(|before| self.units.get(*before).is_some_and(|unit| unit.was_ready))
+            }
+            State::Delayed { until } => until <= now,
+            _ => false,
+        };
+        let dead =
+            unit.after.iter().find(|before| self.units.get(**before).is_some_and(Unit::can_never_be_ready)).copied();
+        match dead {
+            Some(before) if unit.state == State::Waiting => {
+                let status = self.units.get(before).and_then(Unit::status).unwrap_or(1);
+                let (name, before) = (self.name(service), self.name(before));
+                self.fail(&format!("start service {name}: it comes after {before}, which ended with status {status} before it was ready"), status);
+            }
+            _ if is_due => self.start(now, service),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, now: u64, service: usize) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        if unit.state != State::Waiting {
+            unit.restarts += 1;
+        }
+        let ready_by = unit.service.ready.as_ref().map(|ready| now.saturating_add(ready.within_ms));
+        self.enter(service, State::Starting { since: now, ready_by });
+        self.actions.push(Action::Start(service));
+    }
+
+    /// Stops each service once all that came after it have ended, and everything at the deadline.
+    fn advance_stop(&mut self, now: u64) {
+        let no_grace = self.kill_at.is_some_and(|at| at <= now);
+        if no_grace {
+            self.kill_at = None;
+        }
+        for service in (0..self.units.len()).rev() {
+            let blocked = self.units.iter().any(|other| other.after.contains(&service) && !other.state.is_over());
+            let Some(unit) = self.units.get_mut(service) else { continue };
+            match unit.state {
+                State::Waiting | State::Delayed { .. } => {
+                    let status = unit.status().unwrap_or(0);
+                    self.enter(service, State::Exited { status });
+                }
+                State::Starting { .. } | State::Ready { .. } if !blocked || no_grace => self.terminate(now, service),
+                _ => {}
+            }
+            if let Some(pid) = self.pid(service).filter(|_| no_grace) {
+                self.enter(service, State::Stopping { kill_at: u64::MAX });
+                self.actions.push(Action::Kill(pid));
+            }
+        }
+    }
+
+    fn terminate(&mut self, now: u64, service: usize) {
+        let Some(unit) = self.units.get(service) else { return };
+        if matches!(unit.state, State::Starting { .. }) {
+            self.actions.push(Action::EndProbe(service));
+        }
+        let kill_at = now.saturating_add(unit.service.stop_grace_ms);
+        self.actions.extend(unit.pid.map(Action::Terminate));
+        self.enter(service, State::Stopping { kill_at });
+    }
+
+    fn enter(&mut self, service: usize, state: State) {
+        let Some(unit) = self.units.get_mut(service) else { return };
+        let changed = unit.state.public() != state.public();
+        unit.state = state;
+        if changed {
+            let name = unit.service.name.clone();
+            self.actions.push(Action::Tell(Event::Service { name, state: state.public() }));
+        }
+    }
+
+    fn name(&self, service: usize) -> String {
+        self.units.get(service).map(|unit| unit.service.name.clone()).unwrap_or_default()
+    }
+}
+
+impl Unit {
+    fn new(service: Service, after: Vec<usize>) -> Self {
+        let state = State::Waiting;
+        Self { service, after, state, pid: None, was_ready: false, missed_ready: false, failures: 0, restarts: 0 }
+    }
+
+    fn wants_restart(&self, status: u8) -> bool {
+        match self.service.restart {
+            Restart::Never => false,
+            Restart::OnFailure => status != 0,
+            Restart::Always => true,
+        }
+    }
+
+    fn count_failure(&mut self, now: u64, status: u8) {
+        let recovered = matches!(self.state, State::Ready { since } if now.saturating_sub(since) >= RECOVERED_MS);
+        if recovered || status == 0 {
+            self.failures = 0;
+        }
+        self.failures += u32::from(status != 0);
+    }
+
+    fn can_never_be_ready(&self) -> bool {
+        self.state.is_over() && !self.was_ready
+    }
+
+    fn status(&self) -> Option<u8> {
+        match self.state {
+            State::Exited { status } => Some(status),
+            _ => None,
+        }
+    }
+
+    fn report(&self) -> ServiceStatus {
+        ServiceStatus {
+            name: self.service.name.clone(),
+            state: self.state.public(),
+            pid: self.pid,
+            restarts: self.restarts,
+        }
+    }
+}
+
+impl State {
+    fn deadline(self) -> Option<u64> {
+        match self {
+            Self::Delayed { until } => Some(until),
+            Self::Starting { ready_by, .. } => ready_by,
+            Self::Stopping { kill_at } => Some(kill_at),
+            _ => None,
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Exited { .. })
+    }
+
+    fn public(self) -> ServiceState {
+        match self {
+            Self::Waiting => ServiceState::Waiting,
+            Self::Delayed { .. } => ServiceState::Restarting,
+            Self::Starting { .. } => ServiceState::Starting,
+            Self::Ready { .. } => ServiceState::Ready,
+            Self::Stopping { .. } => ServiceState::Stopping,
+            Self::Exited { status } => ServiceState::Exited(status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bundle::guest::{Probe, Ready, User};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn service(name: usize, after: &[usize], restart: Restart, within_ms: Option<u64>) -> Service {
+        Service {
+            name: name.to_string(),
+            args: vec!["program".to_owned()],
+            env: BTreeMap::new(),
+            user: User { name: "root".to_owned(), uid: 0, gid: 0, groups: vec![], home: "/".to_owned() },
+            after: after.iter().map(usize::to_string).collect(),
+            restart,
+            restart_delay_ms: 100,
+            ready: within_ms.map(|within_ms| Ready { probe: Probe::File("/x".to_owned()), within_ms }),
+            stop_grace_ms: 500,
+        }
+    }
+
+    /// A world in which processes do what a list of numbers says.
+    struct World {
+        supervisor: Supervisor,
+        now: u64,
+        running: BTreeMap<u32, usize>,
+        next_pid: u32,
+    }
+
+    impl World {
+        fn new(services: Vec<Service>, main: Option<&str>) -> Self {
+            let mut world =
+                Self { supervisor: Supervisor::new(services, main), now: 0, running: BTreeMap::new(), next_pid: 2 };
+            world.feed(Input::Tick);
+            world
+        }
+
+        fn feed(&mut self, input: Input) -> Vec<Action> {
+            let actions = self.supervisor.handle(self.now, input);
+            for action in &actions {
+                if let Action::Start(service) = action {
+                    let unit = &self.supervisor.units[*service];
+                    assert!(unit.pid.is_none(), "a service that runs is not started again");
+                    assert!(unit.after.iter().all(|before| self.supervisor.units[*before].was_ready));
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    self.running.insert(pid, *service);
+                    self.feed(Input::Started { service: *service, pid });
+                }
+            }
+            actions
+        }
+
+        fn end(&mut self, choice: usize, status: u8) {
+            if let Some((pid, service)) =
+                self.running.iter().nth(choice % self.running.len().max(1)).map(|(p, s)| (*p, *s))
+            {
+                self.running.remove(&pid);
+                self.feed(Input::Ended { service, status });
+            }
+        }
+
+        fn step(&mut self, (kind, choice, status): (u8, usize, u8)) {
+            match kind {
+                0 => self.end(choice, status),
+                1 => drop(self.feed(Input::Probed { service: choice % self.supervisor.len() })),
+                2 => self.now += 70,
+                _ => self.now = self.supervisor.deadline().unwrap_or(self.now).max(self.now),
+            }
+            self.feed(Input::Tick);
+        }
+
+        /// Lets every process that is asked or forced to end do so, and time pass, until all is over.
+        fn stop(&mut self) -> Option<u8> {
+            self.feed(Input::Stop { within_ms: None });
+            for _ in 0..100 {
+                self.end(0, 143);
+                self.now = self.supervisor.deadline().unwrap_or(self.now).max(self.now);
+                assert!(!self.feed(Input::Tick).iter().any(|action| matches!(action, Action::Start(_))));
+            }
+            self.supervisor.outcome()
+        }
+    }
+
+    fn any_services() -> impl Strategy<Value = Vec<Service>> {
+        let restart = prop_oneof![Just(Restart::Never), Just(Restart::OnFailure), Just(Restart::Always)];
+        let one = (any::<u8>(), restart, proptest::option::of(1_u64..1000));
+        proptest::collection::vec(one, 1..6).prop_map(|list| {
+            let after =
+                |bits: u8, place: usize| (0..place).filter(|before| bits & (1 << before) != 0).collect::<Vec<_>>();
+            let numbered = list.into_iter().enumerate();
+            numbered
+                .map(|(place, (bits, restart, ready))| service(place, &after(bits, place), restart, ready))
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_it_can_be_stopped(
+            services in any_services(), main in proptest::option::of(0_usize..6),
+            steps in proptest::collection::vec((0_u8..4, any::<usize>(), 0_u8..2), 0..80),
+        ) {
+            let mut world = World::new(services, main.map(|main| main.to_string()).as_deref());
+            for step in steps {
+                world.step(step);
+                let waits = world.running.is_empty() && world.supervisor.outcome().is_none();
+                prop_assert!(!waits || world.supervisor.deadline().is_some(), "nothing runs and nothing is awaited");
+            }
+            prop_assert!(world.stop().is_some());
+            prop_assert!(world.running.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_service_that_recovered_may_fail_again() {
+        let mut world = World::new(vec![service(0, &[], Restart::Always, None)], None);
+        for _ in 0..20 {
+            world.now += RECOVERED_MS;
+            world.end(0, 1);
+            world.now += 100;
+            world.feed(Input::Tick);
+        }
+        assert_eq!((world.supervisor.outcome(), world.running.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_stop_with_a_deadline_ends_all_at_once() {
+        let mut world =
+            World::new(vec![service(0, &[], Restart::Never, None), service(1, &[0], Restart::Never, None)], None);
+        assert!(world.feed(Input::Stop { within_ms: Some(50) }).contains(&Action::Terminate(3)));
+        assert_eq!(world.supervisor.deadline(), Some(50));
+        world.now = 50;
+        let actions = world.feed(Input::Tick);
+        assert!(actions.contains(&Action::Kill(2)) && actions.contains(&Action::Kill(3)), "{actions:?}");
+    }
+}

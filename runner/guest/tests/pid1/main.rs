@@ -1,0 +1,5 @@
+//! The guest run for real, as PID 1 of a pid namespace.
+
+mod channel;
+mod services;
+mod support;

@@ -1,0 +1,8 @@
+//! macOS: it has no namespaces, so nothing here can start a container. Machines come with the platforms.
+
+use std::io;
+
+/// Always fails: says why no container can be started here.
+pub fn require_containers() -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "containers need a Linux kernel; macOS has none"))
+}
