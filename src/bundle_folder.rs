@@ -1,0 +1,156 @@
+//! A bundle folder in the making: artifacts are written into a hidden sibling and appear under the
+//! final name only when all of them are complete. A killed build leaves nothing under that name, and
+//! the next build sweeps what it left beside it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use formats::region::RegionSink;
+use image::{FileDigests, Outputs, WrittenLayer};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use store::Store;
+
+use crate::interrupt;
+
+/// A bundle folder that is being filled. Dropping it without [`BundleFolder::publish`] removes it.
+pub struct BundleFolder<'a> {
+    target: PathBuf,
+    making: PathBuf,
+    store: &'a Store,
+    /// Held while this build lives; a sibling whose lock is free belongs to a dead build.
+    _alive: Flock<File>,
+}
+
+impl<'a> BundleFolder<'a> {
+    /// Starts a folder that will appear as `target`; finished layers are taken from `store`.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn start(target: &Path, store: &'a Store) -> io::Result<Self> {
+        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        let name = target.file_name().ok_or_else(|| io::Error::other("the output has no name"))?.to_string_lossy();
+        sweep(parent, &name)?;
+        let making = parent.join(format!(".{name}.making-{}", std::process::id()));
+        interrupt::begin(&making);
+        let alive = create_locked(&making)?;
+        Ok(Self { target: target.to_owned(), making, store, _alive: alive })
+    }
+
+    /// Lets the folder appear under its final name, in one step where something stands there already.
+    ///
+    /// # Errors
+    /// What the file system reports; also when something other than a bundle stands there.
+    pub fn publish(self) -> io::Result<()> {
+        let rename = |flags| renameat2(AT_FDCWD, &self.making, AT_FDCWD, &self.target, flags);
+        match rename(RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => {}
+            // A file system that cannot promise it; two builds at once into a new folder may then fail there.
+            Err(Errno::EINVAL | Errno::ENOSYS) if !self.target.try_exists()? => {
+                return fs::rename(&self.making, &self.target);
+            }
+            done => return Ok(done?),
+        }
+        let is_bundle =
+            self.target.join(bundle::manifest::FILE_NAME).exists() || fs::read_dir(&self.target)?.next().is_none();
+        if !is_bundle {
+            return Err(io::Error::other(format!(
+                "{} exists and is not a bundle; remove it or choose another --output",
+                self.target.display()
+            )));
+        }
+        Ok(rename(RenameFlags::RENAME_EXCHANGE)?)
+    }
+
+    fn create(&self, path: &str) -> io::Result<File> {
+        let path = self.making.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        File::create(path)
+    }
+}
+
+impl Drop for BundleFolder<'_> {
+    fn drop(&mut self) {
+        // After an exchange this is the bundle that was replaced; after a failure the unfinished one.
+        let _ = fs::remove_dir_all(&self.making);
+        interrupt::end(&self.making);
+    }
+}
+
+impl Outputs for BundleFolder<'_> {
+    fn file(&self, path: &str, fill: &mut dyn FnMut(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+        let mut file = BufWriter::new(self.create(path)?);
+        fill(&mut file)?;
+        file.flush()
+    }
+
+    fn sparse_file(
+        &self,
+        path: &str,
+        size_bytes: u64,
+        fill: &mut dyn FnMut(&mut dyn RegionSink) -> io::Result<()>,
+    ) -> io::Result<FileDigests> {
+        let file = self.create(path)?;
+        file.set_len(size_bytes)?;
+        image::write_disk(file, size_bytes, fill)
+    }
+
+    fn take_layer(&self, layer: &WrittenLayer, path: &str) -> io::Result<()> {
+        let to = self.making.join(path);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let kept = self.target.join(path);
+        // A layer that the replaced bundle has too is the same bytes by name: a second name costs nothing.
+        if fs::metadata(&kept).is_ok_and(|found| found.len() == layer.size_bytes) && fs::hard_link(&kept, &to).is_ok() {
+            return Ok(());
+        }
+        let cached = self
+            .store
+            .cached(&layer.key)
+            .ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
+        fs::copy(cached, &to).map(drop)
+    }
+}
+
+/// Makes a folder and locks it. One that a sweeper met before it was locked is made again.
+fn create_locked(making: &Path) -> io::Result<Flock<File>> {
+    loop {
+        fs::create_dir(making)?;
+        let Some(folder) = unless_gone(File::open(making))? else { continue };
+        let alive = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        if fs::metadata(making).is_ok_and(|there| alive.metadata().is_ok_and(|ours| ours.ino() == there.ino())) {
+            return Ok(alive);
+        }
+    }
+}
+
+/// Removes what killed builds of this name left behind. Other builds may start, end and sweep meanwhile.
+fn sweep(parent: &Path, name: &str) -> io::Result<()> {
+    let prefix = format!(".{name}.making-");
+    for entry in fs::read_dir(parent)? {
+        let path = entry?.path();
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !file_name.starts_with(&prefix) {
+            continue;
+        }
+        // A builder locks its folder right after it made it; one without a lock belongs to no one.
+        let Some(folder) = unless_gone(File::open(&path))? else { continue };
+        if Flock::lock(folder, FlockArg::LockExclusiveNonblock).is_ok() {
+            unless_gone(fs::remove_dir_all(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}

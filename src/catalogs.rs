@@ -1,0 +1,103 @@
+//! Which suites a spec reads, with which keys and from which mirrors; and the catalogues that come of it.
+
+use std::fs;
+
+use packages::{Catalog, Lock, LockedIndex};
+use spec::appliance::{Arch, Repository};
+use spec::base::{Archive, BaseImage};
+use store::mirrors::{Wanted, find};
+use store::{CatalogRequest, Mirrors, Source};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::spec_file::SpecFile;
+use crate::workshop::{Workshop, now_secs};
+
+impl Workshop<'_> {
+    /// The catalogues of a spec's architectures and the releases they were read from.
+    ///
+    /// # Errors
+    /// When a release or index cannot be had or is not what its signature says.
+    pub fn catalogs(&self, spec: &SpecFile, old: Option<&Lock>) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
+        let Some(base) = spec.base() else { return Ok((Vec::new(), Vec::new())) };
+        let (mut catalogs, mut indexes) = (Vec::new(), Vec::new());
+        for arch in &spec.appliance().arches {
+            let sources = self.sources(spec, base, *arch)?;
+            let request = CatalogRequest {
+                family: base.family,
+                arches: std::slice::from_ref(arch),
+                sources: &sources,
+                now_secs: now_secs(),
+                offline: self.offline,
+                locked: old.map(|lock| lock.indexes.as_slice()).unwrap_or_default(),
+            };
+            let read = self.store.catalog(&request, &self.bar).map_err(|error| {
+                Failure::new(Exit::Fetch, error)
+                    .help("--mirror names another mirror; --offline uses what the cache holds")
+            })?;
+            catalogs.extend(read.catalogs);
+            indexes.extend(read.indexes);
+        }
+        self.bar.clear();
+        indexes.sort();
+        indexes.dedup();
+        Ok((catalogs, indexes))
+    }
+
+    /// The mirrors of every archive that packages of a spec come from, by archive name.
+    pub fn mirrors(&self, spec: &SpecFile) -> Mirrors {
+        let archives = spec.base().map(|base| base.archives.as_slice()).unwrap_or_default();
+        let of_base = archives.iter().map(|archive| (archive.name.clone(), self.mirrors_of(archive)));
+        let of_spec = spec
+            .appliance()
+            .repositories
+            .iter()
+            .map(|repository| (archive_name(repository), vec![repository.url.clone()]));
+        of_base.chain(of_spec).collect()
+    }
+
+    fn mirrors_of(&self, archive: &Archive) -> Vec<String> {
+        let suites: Vec<&str> = archive.suites.iter().map(|suite| suite.path.as_str()).collect();
+        find(
+            Wanted { archive: &archive.name, suites: &suites, repository_url: None, listed: &archive.mirrors },
+            &self.known,
+        )
+    }
+
+    /// The base image's suites that exist for an architecture, then those of the spec's own repositories.
+    fn sources(&self, spec: &SpecFile, base: &BaseImage, arch: Arch) -> Result<Vec<Source>, Failure> {
+        let archives = base.archives.iter().filter(|archive| archive.arches.contains(&arch));
+        let of_base = archives.flat_map(|archive| {
+            archive.suites.iter().map(|suite| Source {
+                archive: archive.name.clone(),
+                suite: suite.path.clone(),
+                codename: Some(suite.codename.clone()),
+                components: suite.components.clone(),
+                keys: archive.keys.clone(),
+                mirrors: self.mirrors_of(archive),
+            })
+        });
+        let of_spec = spec.appliance().repositories.iter().map(|repository| own_source(spec, repository));
+        of_base.map(Ok).chain(of_spec).collect()
+    }
+}
+
+fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failure> {
+    let key = spec.folder().join(&repository.key);
+    let bytes = fs::read(&key).map_err(|error| {
+        Failure::doing(Exit::Spec, format!("read the key {} of {}", key.display(), repository.url), error)
+    })?;
+    Ok(Source {
+        archive: archive_name(repository),
+        suite: repository.suite.clone(),
+        codename: None,
+        components: repository.components.clone(),
+        keys: vec![(repository.key.clone(), bytes)],
+        mirrors: vec![repository.url.trim_end_matches('/').to_owned()],
+    })
+}
+
+/// The archive of a spec's own repository is named by its URL, which the spec shows anyway.
+fn archive_name(repository: &Repository) -> String {
+    repository.url.trim_end_matches('/').to_owned()
+}

@@ -1,0 +1,220 @@
+//! The command line: verbs, their arguments and their help.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Compile one spec into images and launch plans, the same bytes on every machine, and run them.
+#[derive(Debug, Parser)]
+#[command(name = "appliance", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say more; on `build`, print the script ledger
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start a new spec from a template
+    New(New),
+    /// Check a spec and show every mistake in it
+    Check(SpecArgs),
+    /// Show a spec fully expanded, with where each value comes from
+    Explain(SpecArgs),
+    /// Format a spec
+    Fmt(Fmt),
+    /// Choose exact packages and write the lock
+    Lock(Lock),
+    /// Build a bundle: OCI image, disks and plan
+    Build(Build),
+    /// Build if needed, then run; Ctrl-C stops
+    Run(Run),
+    /// Show how a bundle would run on this host, item by item
+    Plan(Plan),
+    /// Show, check and clean the cache
+    Store(Store),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A spec to read.
+#[derive(Debug, Clone, Args)]
+pub struct SpecArgs {
+    /// The spec, or a folder that holds an appliance.kdl
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Let `from=` name files outside the spec's folder
+    #[arg(long)]
+    pub allow_outside: bool,
+}
+
+/// `new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The appliance's name; also the folder that is made
+    pub name: String,
+    /// The template to start from
+    #[arg(long, short, default_value = "minimal", value_name = "NAME")]
+    pub template: String,
+}
+
+/// `fmt`.
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// The specs
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC")]
+    pub specs: Vec<PathBuf>,
+    /// Change nothing; fail if something would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone, Args)]
+pub struct Sources {
+    /// A mirror to use before all others: a URL, or ARCHIVE=URL for one archive (debian, debian-security)
+    #[arg(long, value_name = "URL", env = "APPLIANCE_MIRROR", value_delimiter = ' ')]
+    pub mirror: Vec<String>,
+    /// Use only what the cache holds
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// The spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Move these packages to their newest versions; without names, all
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    pub update: Option<Vec<String>>,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub sources: Sources,
+}
+
+/// `build`.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// The spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// The bundle folder [default: out/ beside the spec]
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Fail instead of changing the lock
+    #[arg(long)]
+    pub locked: bool,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// What to do with a maintainer script that is not understood
+    #[arg(long, value_name = "POLICY", default_value = "auto")]
+    pub scripts: Scripts,
+    /// The same as --scripts strict
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// What to do with a maintainer script that cannot be emulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scripts {
+    /// Run it in the sandbox
+    Auto,
+    /// Refuse it
+    EmulateOnly,
+    /// Refuse it, and refuse also what is left to the first boot
+    Strict,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A spec, or a bundle folder
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC|BUNDLE")]
+    pub what: PathBuf,
+    /// Run this instead of the services; its exit code becomes ours
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Reach a declared port at this port of the host: PORT=HOSTPORT, or PORT for the same number
+    #[arg(long, short, value_name = "PORT[=HOSTPORT]")]
+    pub port: Vec<String>,
+    /// Let `from=` name files outside the spec's folder
+    #[arg(long)]
+    pub allow_outside: bool,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub sources: Sources,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// A bundle folder
+    #[arg(default_value = "out", value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Print the OCI runtime configuration instead
+    #[arg(long)]
+    pub oci: bool,
+}
+
+/// `store`.
+#[derive(Debug, Args)]
+pub struct Store {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: StoreVerb,
+}
+
+/// The verbs of `store`.
+#[derive(Debug, Subcommand)]
+pub enum StoreVerb {
+    /// Show what the cache holds
+    Usage,
+    /// Remove what no build needed for a while
+    Clean {
+        /// Keep what was used in the last days
+        #[arg(long, default_value = "30", value_name = "DAYS")]
+        older_than: u32,
+    },
+    /// Read everything again and remove what is damaged
+    Verify,
+    /// Print where the cache is
+    Path,
+}

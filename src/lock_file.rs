@@ -1,0 +1,114 @@
+//! The lock beside a spec: read, judged, made anew where that is allowed, and written.
+
+use std::fs;
+use std::io;
+
+use packages::{Lock, Requests, Update};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::replace_file::{replace_file, sweep_beside};
+use crate::spec_file::SpecFile;
+use crate::workshop::Workshop;
+
+/// The lock that a build uses: the one on disk where it is current, else a new one.
+///
+/// # Errors
+/// With `locked`, when it is missing or stale, saying what changed; otherwise when no packages fit.
+pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Lock, Failure> {
+    let requests = requests(spec)?;
+    let old = read(spec)?;
+    let changes = match &old {
+        None => vec!["there is no lock yet".to_owned()],
+        Some(old) => staleness(old, &requests),
+    };
+    match old {
+        Some(lock) if changes.is_empty() => Ok(lock),
+        _ if locked => Err(stale(spec, &changes)),
+        old => {
+            changes
+                .iter()
+                .filter(|_| old.is_some())
+                .for_each(|change| shop.ui.note(format!("the lock moves: {change}")));
+            resolve(spec, shop, old.as_ref(), &Update::Nothing)
+        }
+    }
+}
+
+/// Decides packages anew and writes the lock.
+///
+/// # Errors
+/// When no packages fit, the network fails or the lock cannot be written.
+pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
+    let requests = requests(spec)?;
+    let (catalogs, indexes) = shop.catalogs(spec, old)?;
+    let previous = old.map(|lock| (lock, update));
+    let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(), previous)
+        .map_err(|problems| unsatisfiable(spec, &problems))?;
+    write(spec, &lock)?;
+    Ok(lock)
+}
+
+/// The lock on disk; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read or is damaged.
+pub fn read(spec: &SpecFile) -> Result<Option<Lock>, Failure> {
+    let path = spec.lock_path();
+    let doing = || format!("read the lock {}", path.display());
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| Failure::doing(Exit::Stale, doing(), error))?,
+    };
+    packages::lock::parse(&text).map(Some).map_err(|error| {
+        Failure::doing(Exit::Stale, doing(), error)
+            .help("restore it from version control, or remove it and build again")
+    })
+}
+
+/// Writes the lock if it differs from what stands there.
+///
+/// # Errors
+/// What the file system reports.
+pub fn write(spec: &SpecFile, lock: &Lock) -> Result<(), Failure> {
+    let path = spec.lock_path();
+    let text = packages::lock::render(lock);
+    sweep_beside(&path);
+    if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    replace_file(&path, text.as_bytes())
+        .map_err(|error| Failure::doing(Exit::Build, format!("write the lock {}", path.display()), error))
+}
+
+/// What the packages of a spec depend on.
+///
+/// # Errors
+/// When the spec stands on no distribution.
+pub fn requests(spec: &SpecFile) -> Result<Requests, Failure> {
+    let base = spec.base().ok_or_else(|| {
+        Failure::new(Exit::Build, "lock packages: this spec stands on no distribution").help("write `base \"debian\"`")
+    })?;
+    Ok(Requests::of(spec.appliance(), base))
+}
+
+/// Why a lock does not fit, in words; empty where it does.
+fn staleness(lock: &Lock, requests: &Requests) -> Vec<String> {
+    let mut changes = lock.staleness(requests);
+    for (name, version) in image::encoders() {
+        if lock.encoders.get(&name) != Some(&version) {
+            changes.push(format!("this version writes {name} in another way"));
+        }
+    }
+    changes
+}
+
+fn stale(spec: &SpecFile, changes: &[String]) -> Failure {
+    let what = format!("use the lock {}: {}", spec.lock_path().display(), changes.join("; "));
+    Failure::new(Exit::Stale, what).help(format!("make it current with: appliance lock {}", spec.path.display()))
+}
+
+fn unsatisfiable(spec: &SpecFile, problems: &[packages::ResolveError]) -> Failure {
+    let found = problems.iter().map(|problem| problem.diagnostic(|name| spec.checked.package_label(name))).collect();
+    Failure::Spec { found, sources: spec.sources.clone(), exit: Exit::Unsatisfiable }
+}

@@ -1,0 +1,69 @@
+//! The `appliance` command. This is the only place that prints, colours or chooses exit codes.
+
+mod base_images;
+mod build;
+mod bundle_folder;
+mod catalogs;
+mod cli;
+mod clock;
+mod exit;
+mod failure;
+mod interrupt;
+mod layer_cache;
+mod lock_file;
+mod manifest_file;
+mod materials;
+mod places;
+mod progress;
+mod replace_file;
+mod roots;
+mod settings;
+mod spec_file;
+mod ui;
+mod unchanged;
+mod user_files;
+mod verbs;
+mod workshop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Verb};
+use exit::Exit;
+use failure::Failure;
+use ui::Ui;
+
+fn main() -> ExitCode {
+    // Helpers are this program started again: they come first, before anything is read or printed.
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match args.get(1).map(String::as_str) {
+        Some(sandbox::HELPER_ARG) => sandbox::helper_main(&args[2..]).into(),
+        Some(engine::HELPER_ARG) => u8::try_from(engine::helper_main(&args[2..])).unwrap_or(u8::MAX).into(),
+        _ => command().into(),
+    }
+}
+
+fn command() -> Exit {
+    let cli = Cli::parse();
+    let ui = Ui::new(&cli.common);
+    act(&cli.verb, &ui).unwrap_or_else(|failure| {
+        ui.failure(&failure);
+        failure.exit()
+    })
+}
+
+fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
+    match verb {
+        Verb::New(args) => verbs::new::new(args, ui),
+        Verb::Check(args) => verbs::check::check(args, ui),
+        Verb::Explain(args) => verbs::explain::explain(args, ui),
+        Verb::Fmt(args) => verbs::fmt::fmt(args, ui),
+        Verb::Lock(args) => verbs::lock::lock(args, ui),
+        Verb::Build(args) => verbs::build::build(args, ui),
+        Verb::Run(args) => verbs::run::run(args, ui),
+        Verb::Plan(args) => verbs::plan::plan(args, ui),
+        Verb::Store(args) => verbs::store::store(args, ui),
+        Verb::Completion { shell } => Ok(verbs::completion::completion(*shell, ui)),
+    }
+}

@@ -1,0 +1,95 @@
+//! What goes into an appliance beside packages: the user's files, the guest binaries, a seccomp profile.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+
+use spec::appliance::{Arch, EntryKind, Seccomp};
+use store::Store;
+use tree::{Blobs, Content, Digest};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::places;
+use crate::spec_file::SpecFile;
+use crate::user_files::UserFiles;
+
+/// A guest binary is far smaller; what is larger is something else.
+const GUEST_LIMIT_BYTES: u64 = 64 << 20;
+
+/// Everything beside packages, read once.
+pub struct Materials {
+    /// What the spec takes from its folder.
+    pub files: UserFiles,
+    /// The guest binary of each architecture.
+    pub guests: BTreeMap<Arch, Content>,
+    /// The text of the seccomp profile that the spec names.
+    pub seccomp_profile: Option<String>,
+}
+
+impl Materials {
+    /// Reads everything that a spec names.
+    ///
+    /// # Errors
+    /// When something is missing or cannot be read, by its path.
+    pub fn gather(spec: &SpecFile, epoch_secs: i64) -> Result<Self, Failure> {
+        let folder = spec.folder();
+        let mut files = UserFiles::new(epoch_secs);
+        for entry in &spec.appliance().entries {
+            if let EntryKind::From(from) = &entry.kind {
+                files.read(&folder, from).map_err(|error| {
+                    Failure::doing(Exit::Build, format!("read what {} is made from", entry.path), error)
+                })?;
+            }
+        }
+        let guests =
+            spec.appliance().arches.iter().map(|arch| Ok((*arch, guest(*arch)?))).collect::<Result<_, Failure>>()?;
+        let seccomp_profile = match &spec.appliance().isolation.seccomp {
+            Seccomp::File(path) => Some(
+                fs::read_to_string(folder.join(path))
+                    .map_err(|error| Failure::doing(Exit::Build, format!("read the seccomp profile {path}"), error))?,
+            ),
+            Seccomp::Default | Seccomp::Strict => None,
+        };
+        Ok(Self { files, guests, seccomp_profile })
+    }
+
+    /// All contents that a tree of this build can name.
+    pub fn with_store<'a>(&'a self, store: &'a Store) -> impl Blobs + 'a {
+        AllContents { files: &self.files, store }
+    }
+}
+
+fn guest(arch: Arch) -> Result<Content, Failure> {
+    let name = arch.name();
+    let missing = || {
+        Failure::new(
+            Exit::Build,
+            format!("find the guest for {name}: there is no appliance-guest-{name} beside this program"),
+        )
+        .help("build it with `make guest`, or name its folder in APPLIANCE_GUEST_DIR")
+    };
+    let path = places::guest(name).ok_or_else(missing)?;
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs::File::open(&path)?.take(GUEST_LIMIT_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| Failure::doing(Exit::Build, format!("read {}", path.display()), error))?;
+    Ok(Content::inline(bytes))
+}
+
+/// The user's files where they stand, and all else in the store.
+struct AllContents<'a> {
+    files: &'a UserFiles,
+    store: &'a Store,
+}
+
+impl Blobs for AllContents<'_> {
+    fn open(&self, digest: &Digest) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.files.open(digest) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.store.open(digest),
+            found => found,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Where this program keeps things on this host, by the XDG base directory specification.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder that everything may be rebuilt from the network from: `$APPLIANCE_CACHE`, else below the user's cache folder.
+pub fn cache() -> PathBuf {
+    from_env("APPLIANCE_CACHE").unwrap_or_else(|| below("XDG_CACHE_HOME", ".cache").join("appliance"))
+}
+
+/// The folder of what outlives an instance: volumes.
+pub fn data() -> PathBuf {
+    from_env("APPLIANCE_DATA").unwrap_or_else(|| below("XDG_DATA_HOME", ".local/share").join("appliance"))
+}
+
+/// The folder of running instances, which a restart of the host empties.
+pub fn state() -> PathBuf {
+    if let Some(path) = from_env("APPLIANCE_STATE") {
+        return path;
+    }
+    match from_env("XDG_RUNTIME_DIR") {
+        Some(folder) => folder.join("appliance"),
+        None if nix::unistd::Uid::effective().is_root() => PathBuf::from("/run/appliance"),
+        None => env::temp_dir().join(format!("appliance-{}", nix::unistd::Uid::effective())),
+    }
+}
+
+/// The user's settings file, which need not exist.
+pub fn config_file() -> PathBuf {
+    below("XDG_CONFIG_HOME", ".config").join("appliance/config.kdl")
+}
+
+/// The folder of the user's own base images, which need not exist: `NAME/base.kdl` with `NAME/keys/`.
+pub fn base_images() -> PathBuf {
+    from_env("APPLIANCE_BASE_IMAGES")
+        .unwrap_or_else(|| below("XDG_CONFIG_HOME", ".config").join("appliance/base-images"))
+}
+
+/// The guest binary for an architecture: beside this program, or where a package puts it.
+pub fn guest(arch: &str) -> Option<PathBuf> {
+    let name = format!("appliance-guest-{arch}");
+    let program = env::current_exe().ok()?;
+    let folder = program.parent()?;
+    let beside = [folder.join(&name), folder.join("../lib/appliance").join(&name)];
+    from_env("APPLIANCE_GUEST_DIR")
+        .map(|folder| folder.join(&name))
+        .into_iter()
+        .chain(beside)
+        .find(|path| path.is_file())
+}
+
+/// The path of the spec that the user means: the file itself, or `appliance.kdl` in the folder.
+pub fn spec(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("appliance.kdl") } else { path.to_owned() }
+}
+
+fn from_env(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn below(variable: &str, fallback: &str) -> PathBuf {
+    from_env(variable)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| from_env("HOME").unwrap_or_else(|| PathBuf::from("/")).join(fallback))
+}

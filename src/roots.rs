@@ -1,0 +1,171 @@
+//! Stage 4 for every architecture: locked packages and the spec's own entries become finished trees.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use assemble::{
+    AssembleError, Assembled, Inputs, Origin, ScriptPolicy, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner,
+};
+use image::{Part, RootInput};
+use nix::fcntl::{Flock, FlockArg};
+use packages::{Lock, LockedPackage, LockedRoot, Unpacked};
+use sandbox::Sandbox;
+use spec::appliance::Arch;
+use tree::{Blobs, TreePath};
+
+use crate::cli::{Build, Scripts};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::materials::Materials;
+use crate::spec_file::SpecFile;
+use crate::workshop::Workshop;
+
+/// The finished tree of one architecture.
+pub struct Root {
+    arch: Arch,
+    assembled: Assembled,
+}
+
+/// Assembles the root of every architecture of a spec.
+///
+/// # Errors
+/// When a package cannot be taken apart, a script is refused or fails, or an entry cannot be placed.
+pub fn assemble(
+    spec: &SpecFile,
+    lock: &Lock,
+    materials: &Materials,
+    shop: &Workshop<'_>,
+    args: &Build,
+) -> Result<Vec<Root>, Failure> {
+    let policy = policy(args);
+    lock.roots.iter().map(|locked| assemble_one(spec, lock, locked, materials, shop, policy)).collect()
+}
+
+/// The lock with what assembling decided: the ledger of scripts and the ids that were given out.
+pub fn record(mut lock: Lock, roots: &[Root]) -> Lock {
+    for locked in &mut lock.roots {
+        if let Some(root) = roots.iter().find(|root| root.arch == locked.arch) {
+            locked.ledger.clone_from(&root.assembled.ledger);
+            locked.ids.clone_from(&root.assembled.ids);
+        }
+    }
+    lock
+}
+
+impl Root {
+    /// What the image is made from.
+    pub fn into_input(self) -> RootInput {
+        let part = |origin| match origin {
+            Origin::Base(_) => Part::Base,
+            Origin::Package(_) => Part::Packages,
+            Origin::Appliance => Part::Appliance,
+        };
+        let part_of: BTreeMap<TreePath, Part> =
+            self.assembled.origins.into_iter().map(|(path, origin)| (path, part(origin))).collect();
+        RootInput { arch: self.arch, tree: self.assembled.tree, part_of }
+    }
+}
+
+fn policy(args: &Build) -> ScriptPolicy {
+    match args.scripts {
+        _ if args.strict => ScriptPolicy::Strict,
+        Scripts::Auto => ScriptPolicy::Auto,
+        Scripts::EmulateOnly => ScriptPolicy::EmulateOnly,
+        Scripts::Strict => ScriptPolicy::Strict,
+    }
+}
+
+fn assemble_one(
+    spec: &SpecFile,
+    lock: &Lock,
+    locked: &LockedRoot,
+    materials: &Materials,
+    shop: &Workshop<'_>,
+    scripts: ScriptPolicy,
+) -> Result<Root, Failure> {
+    let unpacked = shop.store.unpack(&locked.packages, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
+    shop.bar.clear();
+    locked
+        .packages
+        .iter()
+        .zip(&unpacked)
+        .try_for_each(|(package, unpacked)| is_what_it_is_called(package, unpacked))?;
+    let contents = materials.with_store(&shop.store);
+    let mut runner = OnDemand { blobs: &contents, work: shop.store.root().join("sandbox"), running: None };
+    let inputs = Inputs {
+        appliance: spec.appliance(),
+        arch: locked.arch,
+        base: spec.base(),
+        packages: unpacked,
+        ids: &locked.ids,
+        blobs: &contents,
+        sources: &materials.files.sources,
+        guest: materials.guests.get(&locked.arch).cloned(),
+        epoch_secs: lock.epoch_secs,
+        scripts,
+        runner: Some(&mut runner),
+    };
+    let assembled = assemble::assemble(inputs).map_err(failed)?;
+    Ok(Root { arch: locked.arch, assembled })
+}
+
+/// What a lock says of a package is what people read and scanners look up, so the package must say the same.
+fn is_what_it_is_called(package: &LockedPackage, unpacked: &Unpacked) -> Result<(), Failure> {
+    let control = unpacked.control_files.get("control").map(Vec::as_slice).unwrap_or_default();
+    let control = String::from_utf8_lossy(control);
+    let stanza = packages::deb::Stanzas::new(&control).next().and_then(Result::ok);
+    let field = |name| stanza.as_ref().and_then(|stanza| stanza.get(name)).unwrap_or_default().to_owned();
+    let (name, version) = (field("Package"), field("Version"));
+    if (&name, &version) == (&package.name, &package.version) {
+        return Ok(());
+    }
+    let what = format!("use {} {}: the package itself says that it is {name} {version}", package.name, package.version);
+    Err(Failure::new(Exit::Build, what).help("the archive's index or a hand on the lock is wrong"))
+}
+
+fn failed(error: AssembleError) -> Failure {
+    let refused = matches!(error, AssembleError::Refused { .. });
+    let failure = Failure::new(Exit::Build, error);
+    if refused {
+        failure.help("--scripts auto runs such a script in a sandbox and takes up what it changed")
+    } else {
+        failure
+    }
+}
+
+/// A sandbox that starts with the first script that needs one: most builds need none.
+struct OnDemand<'a> {
+    blobs: &'a dyn Blobs,
+    work: PathBuf,
+    running: Option<Running<'a>>,
+}
+
+struct Running<'a> {
+    sandbox: Sandbox<'a>,
+    /// One sandbox works in the folder at a time; others wait.
+    _alone: Flock<File>,
+}
+
+impl<'a> OnDemand<'a> {
+    fn start(&self) -> Result<Running<'a>, Box<dyn Error + Send + Sync>> {
+        fs::create_dir_all(&self.work)?;
+        let lock = File::create(self.work.with_extension("lock"))?;
+        let alone = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        let sandbox = Sandbox::start(&std::env::current_exe()?, &self.work, self.blobs)?;
+        Ok(Running { sandbox, _alone: alone })
+    }
+}
+
+impl ScriptRunner for OnDemand<'_> {
+    fn run(&mut self, request: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => {
+                self.start().map_err(|source| ScriptRunError { what: request.name.clone(), source: Some(source) })?
+            }
+        };
+        self.running.insert(running).sandbox.run(request)
+    }
+}

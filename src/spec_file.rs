@@ -1,0 +1,136 @@
+//! Reading a spec and its fragments from this host: stages 1 and 2 of a build.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use spec::appliance::Arch;
+use spec::base::BaseImage;
+use spec::{Appliance, Checked, Fragments, Sources, World};
+
+use crate::base_images::base_images;
+use crate::cli::SpecArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::places;
+use crate::ui::Ui;
+
+/// A spec that was read and checked.
+pub struct SpecFile {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// What was meant, with its warnings and origins.
+    pub checked: Checked,
+    /// The texts it was read from.
+    pub sources: Sources,
+    /// All base images that exist.
+    pub bases: Vec<BaseImage>,
+}
+
+/// No more of a spec is read than shows that it is too large; the parser says so.
+const READ_LIMIT_BYTES: u64 = 16 << 20;
+
+impl SpecFile {
+    /// Reads and checks the spec that the user means; its warnings are printed.
+    ///
+    /// # Errors
+    /// When it cannot be read, or everything that is wrong with it.
+    pub fn read(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
+        let path = places::spec(&args.spec);
+        let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
+        let bases = base_images()?;
+        let rejected = |found, sources| Failure::Spec { found, sources, exit: Exit::Spec };
+        let spec = spec::parse_bytes(&path.to_string_lossy(), &bytes, &Beside(folder_of(&path)))
+            .map_err(|rejected_text| rejected(rejected_text.diagnostics, rejected_text.sources))?;
+        let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
+        let sources = spec.sources().clone();
+        let checked = spec::check(&spec, &world).map_err(|found| rejected(found, sources.clone()))?;
+        ui.diagnostics(&checked.warnings, &sources);
+        Ok(Self { path, checked, sources, bases })
+    }
+
+    /// What was meant.
+    pub fn appliance(&self) -> &Appliance {
+        &self.checked.appliance
+    }
+
+    /// The folder that the spec's paths are relative to.
+    pub fn folder(&self) -> PathBuf {
+        folder_of(&self.path)
+    }
+
+    /// The base image that the spec stands on; `None` for a root without packages.
+    pub fn base(&self) -> Option<&BaseImage> {
+        let spec::appliance::Base::Distro { name, release } = &self.appliance().base else { return None };
+        self.bases.iter().find(|base| base.name == *name && base.release == *release)
+    }
+
+    /// The lock that belongs to the spec: beside it, `appliance.lock` for `appliance.kdl`.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+}
+
+/// This host's architecture.
+///
+/// # Errors
+/// When it is none that appliances are built for.
+pub fn host_arch() -> Result<Arch, Failure> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok(Arch::Amd64),
+        "aarch64" => Ok(Arch::Arm64),
+        other => {
+            Err(Failure::new(Exit::Usage, format!("choose an architecture: this host's, {other}, is not supported"))
+                .help("write `arch \"amd64\"` into the spec"))
+        }
+    }
+}
+
+/// Fragments are files beside the spec.
+struct Beside(PathBuf);
+
+impl Fragments for Beside {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        read_limited(&self.0.join(path)).map_err(|error| error.to_string())
+    }
+}
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(READ_LIMIT_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Failure {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let failure = Failure::doing(Exit::Spec, format!("read {}", path.display()), error);
+    if !missing {
+        return failure;
+    }
+    let near = specs_near(path);
+    let help = if near.is_empty() {
+        "start one with: appliance new NAME".to_owned()
+    } else {
+        format!("there is {}", near.join(", "))
+    };
+    failure.help(help)
+}
+
+/// Specs in the folder where one was looked for.
+fn specs_near(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "kdl"))
+        .map(|path| path.display().to_string())
+        .collect();
+    found.sort();
+    found
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,89 @@
+//! `appliance build`: a spec becomes a bundle.
+
+use packages::{Lock, ScriptClass};
+use serde_json::json;
+
+use crate::build::{Built, build as build_spec};
+use crate::cli::Build;
+use crate::clock::show;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::Ui;
+
+/// Builds a spec and says what came of it.
+pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
+    let built = build_spec(args, ui)?;
+    if ui.json {
+        let stages: Vec<_> = built
+            .clock
+            .stages()
+            .iter()
+            .map(|(name, time)| json!({ "name": name, "millis": time.as_millis() }))
+            .collect();
+        ui.json(&json!({
+            "ok": true,
+            "bundle": built.folder,
+            "unchanged": built.unchanged,
+            "manifest": built.manifest,
+            "stages": stages,
+        }));
+    }
+    if ui.verbose > 0 {
+        ui.note(ledger(&built.lock));
+    }
+    tell(&built, ui);
+    Ok(Exit::Success)
+}
+
+/// Says what was built, where it is and how long it took.
+pub fn tell(built: &Built, ui: &Ui) {
+    let folder = built.folder.display();
+    if built.unchanged {
+        ui.note(format!("{folder} is up to date ({})", show(built.clock.total())));
+        return;
+    }
+    for artifact in &built.manifest.artifacts {
+        ui.note(format!(
+            "  {:16} {:>10}  blake3 {}",
+            artifact.path,
+            size(artifact.size_bytes),
+            short(&artifact.blake3)
+        ));
+    }
+    let stages: Vec<String> =
+        built.clock.stages().iter().map(|(name, time)| format!("{name} {}", show(*time))).collect();
+    ui.note(format!("built {folder} in {} ({})", show(built.clock.total()), stages.join(", ")));
+    let ran =
+        built.lock.roots.iter().flat_map(|root| &root.ledger).filter(|line| line.class == ScriptClass::Run).count();
+    if ran > 0 {
+        ui.note(format!("{ran} maintainer scripts ran in the sandbox; -v shows which"));
+    }
+}
+
+/// The ledger of maintainer scripts as a table.
+fn ledger(lock: &Lock) -> String {
+    let mut text = String::from("maintainer scripts:");
+    for root in &lock.roots {
+        for line in &root.ledger {
+            let reason = if line.reason.is_empty() { String::new() } else { format!(": {}", line.reason) };
+            text.push_str(&format!("\n  {:10} {} {}{reason}", line.class.word(), line.package, line.script));
+        }
+    }
+    text
+}
+
+/// A size for people, in binary units.
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..16).unwrap_or(digest)
+}

@@ -1,0 +1,77 @@
+//! `appliance lock`: decides exact packages, keeps what need not move, moves what was asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use packages::{Lock as Locked, Update};
+use serde_json::json;
+
+use crate::cli::Lock;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lock_file;
+use crate::spec_file::SpecFile;
+use crate::ui::Ui;
+use crate::workshop::Workshop;
+
+/// Makes or moves the lock and says what changed.
+pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
+    let spec = SpecFile::read(&args.spec, ui)?;
+    let shop = Workshop::open(&args.sources, ui)?;
+    let old = lock_file::read(&spec)?;
+    let new = match &args.update {
+        None => lock_file::current(&spec, &shop, false)?,
+        Some(names) if names.is_empty() => lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Everything)?,
+        Some(names) => {
+            known(names, old.as_ref())?;
+            let names: BTreeSet<String> = names.iter().cloned().collect();
+            lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Names(names))?
+        }
+    };
+    let changes = changes(old.as_ref(), &new);
+    let path = spec.lock_path();
+    let count: usize = new.roots.iter().map(|root| root.packages.len()).sum();
+    if ui.json {
+        ui.json(&json!({ "ok": true, "lock": path, "packages": count, "changes": changes }));
+    }
+    changes.iter().for_each(|change| ui.note(change));
+    let moved = match &old {
+        None => "chosen",
+        Some(_) if changes.is_empty() => "nothing moved",
+        Some(_) => "moved",
+    };
+    ui.note(format!("{}: {count} packages, {moved}", path.display()));
+    Ok(Exit::Success)
+}
+
+/// A name that the lock lacks is a mistake, not nothing to do.
+fn known(names: &[String], old: Option<&Locked>) -> Result<(), Failure> {
+    let Some(old) = old else { return Ok(()) };
+    let locked: BTreeSet<&str> =
+        old.roots.iter().flat_map(|root| &root.packages).map(|package| package.name.as_str()).collect();
+    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !locked.contains(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, format!("update {}: the lock holds no such package", missing.join(", ")))
+        .help("put a new package into the spec instead"))
+}
+
+fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
+    let versions = |lock: Option<&Locked>| -> BTreeMap<(String, String), String> {
+        let roots = lock.map(|lock| lock.roots.as_slice()).unwrap_or_default();
+        let rows = roots.iter().flat_map(|root| root.packages.iter().map(move |package| (root.arch.name(), package)));
+        rows.map(|(arch, package)| ((package.name.clone(), arch.to_owned()), package.version.clone())).collect()
+    };
+    let (before, after) = (versions(old), versions(Some(new)));
+    if old.is_none() {
+        return Vec::new();
+    }
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let change = |key: &&(String, String)| match (before.get(*key), after.get(*key)) {
+        (Some(was), Some(now)) if was != now => Some(format!("  {} {was} → {now}", key.0)),
+        (None, Some(now)) => Some(format!("+ {} {now}", key.0)),
+        (Some(was), None) => Some(format!("- {} {was}", key.0)),
+        _ => None,
+    };
+    keys.iter().filter_map(change).collect()
+}

@@ -1,0 +1,54 @@
+//! `appliance new NAME`: a folder with a spec that builds and teaches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use spec::World;
+
+use crate::base_images::base_images;
+use crate::cli::New;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::spec_file::host_arch;
+use crate::ui::Ui;
+
+/// Makes the folder from a template.
+pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
+    let folder = Path::new(&args.name);
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let templates = spec::templates();
+    let Some(template) = templates.iter().find(|template| template.name == args.template) else {
+        let names: Vec<&str> = templates.iter().map(|template| template.name).collect();
+        return Err(Failure::new(Exit::Usage, format!("find the template {:?}", args.template))
+            .help(format!("there is {}", names.join(", "))));
+    };
+    let text = template.fill(&name);
+    valid(&folder.join("appliance.kdl"), &text)?;
+    let cannot = |error| Failure::doing(Exit::Failure, format!("make {}", folder.display()), error);
+    fs::create_dir(folder).map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::Failure, format!("make {}: something of this name is there", folder.display()))
+                .help("choose another name, or remove it")
+        }
+        _ => cannot(error),
+    })?;
+    let spec = folder.join("appliance.kdl");
+    fs::write(&spec, text).map_err(cannot)?;
+    if ui.json {
+        ui.json(&json!({ "ok": true, "spec": spec }));
+    }
+    ui.note(format!("made {}\nnext: appliance run {}", spec.display(), folder.display()));
+    Ok(Exit::Success)
+}
+
+/// A name that the language does not take is told before anything is made.
+fn valid(path: &Path, text: &str) -> Result<(), Failure> {
+    let rejected = |found, sources| Failure::Spec { found, sources, exit: Exit::Usage };
+    let nothing: BTreeMap<String, String> = BTreeMap::new();
+    let spec = spec::parse_bytes(&path.to_string_lossy(), text.as_bytes(), &nothing)
+        .map_err(|problem| rejected(problem.diagnostics, problem.sources))?;
+    let world = World { bases: &base_images()?, host_arch: host_arch()?, allow_outside: false };
+    spec::check(&spec, &world).map(drop).map_err(|found| rejected(found, spec.sources().clone()))
+}

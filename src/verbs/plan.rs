@@ -1,0 +1,80 @@
+//! `appliance plan`: how a bundle would run on this host, item by item, without running it.
+
+use std::path::Path;
+
+use engine::{Bound, Bundle, Held, RunOptions, Verdict, bind, facts, instance_name};
+use serde_json::json;
+
+use crate::cli::Plan;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::places;
+use crate::spec_file::host_arch;
+use crate::ui::Ui;
+
+/// Prints the bound plan, or the OCI runtime configuration in it.
+pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
+    let bundle = open_bundle(&args.bundle)?;
+    let bound = bind_here(&bundle, &options(), ui)?;
+    if args.oci {
+        ui.json(&json!(bound.config));
+    } else if ui.json {
+        ui.json(&json!({ "ok": true, "plan": bound }));
+    } else {
+        ui.result(&describe(&bound, ui));
+    }
+    Ok(Exit::Success)
+}
+
+/// Opens a bundle for this host's architecture.
+///
+/// # Errors
+/// When it is none, or damaged, or for another architecture.
+pub fn open_bundle(folder: &Path) -> Result<Bundle, Failure> {
+    Bundle::open(folder, host_arch()?.name())
+        .map_err(|error| Failure::new(Exit::CannotRun, error).help("build it again with: appliance build SPEC"))
+}
+
+/// The choices of every run on this host.
+pub fn options() -> RunOptions {
+    RunOptions { state_folder: places::state(), ..RunOptions::new(places::cache(), places::data().join("volumes")) }
+}
+
+/// Binds a bundle to this host.
+///
+/// # Errors
+/// Every need that this host cannot meet, with its remedy.
+pub fn bind_here(bundle: &Bundle, options: &RunOptions, ui: &Ui) -> Result<Bound, Failure> {
+    bind(bundle, &facts(&options.helper, &options.state_folder), options, &instance_name(&bundle.plan.name)).map_err(
+        |unmet| {
+            for need in unmet.iter().skip(1) {
+                ui.warn(need);
+            }
+            let (need, remedy) =
+                unmet.first().map_or_else(Default::default, |first| (first.need.clone(), first.remedy.clone()));
+            Failure::new(Exit::CannotRun, format!("run {} here: {need}", bundle.plan.name)).help(remedy)
+        },
+    )
+}
+
+/// One line for each policy item.
+pub fn verdict_line(verdict: &Verdict, ui: &Ui) -> String {
+    let held = match verdict.held {
+        Held::Enforced => ui.paint("32", "enforced    "),
+        Held::Partial => ui.paint("33", "partly      "),
+        Held::NotEnforced => ui.paint("31", "not enforced"),
+    };
+    format!("  {held} {:16} {}", verdict.item, verdict.how)
+}
+
+fn describe(bound: &Bound, ui: &Ui) -> String {
+    let mut text = format!("{} would run as a container of this host's kernel\n", bound.config.hostname);
+    for verdict in &bound.verdicts {
+        text.push_str(&verdict_line(verdict, ui));
+        text.push('\n');
+    }
+    for port in &bound.ports {
+        text.push_str(&format!("  port {} inside is reached at 127.0.0.1:{}\n", port.inside, port.host));
+    }
+    text
+}

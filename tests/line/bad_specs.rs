@@ -1,0 +1,124 @@
+//! Specs that are too large, too deep, no text, or ask for what is not there: told at once, before anything is made.
+
+use std::fs;
+
+use crate::world::World;
+
+/// A spec that every verb refuses with these words; nothing is fetched or made.
+fn check(text: impl AsRef<[u8]>, code: i32, words: &[&str]) {
+    let mut world = World::new();
+    world.set_mirror("http://127.0.0.1:9/toy");
+    world.spec_text(text);
+    for verb in ["check", "explain", "lock", "build", "run"] {
+        world.run(&[verb]).fails(code, words);
+    }
+    assert_eq!((world.traces(), world.lock()), (vec![], String::new()));
+}
+
+fn body(text: &str) -> String {
+    format!("appliance \"toy\" version=\"1\" {{\n    base \"toy\"\n{text}\n}}\n")
+}
+
+#[test]
+fn too_much_is_told_before_it_is_read() {
+    check(body(&format!("    summary \"{}\"", "x".repeat(10 << 20))), 3, &["appliance.kdl", "large"]);
+    check(body(&"    packages \"toy-conf\"\n".repeat(10 << 20 >> 4)), 3, &["appliance.kdl", "large"]);
+    check("a {".repeat(100_000), 3, &["appliance.kdl", "too-"]);
+    check("(".repeat(1_000_000), 3, &["appliance.kdl"]);
+    check(format!("appliance \"x\" {}{}", "{ a ".repeat(5_000), "}".repeat(5_000)), 3, &["appliance.kdl", "too-"]);
+}
+
+#[test]
+fn what_is_no_text_is_told_with_its_place() {
+    check(b"appliance \"t\xff\xfe\" {\n}\n", 3, &["UTF-8"]);
+    check([0u8; 1000], 3, &["appliance.kdl"]);
+    check(b"\x7fELF\x02\x01\x01\0\0\0\0\0", 3, &["appliance.kdl"]);
+    check("", 3, &["appliance.kdl"]);
+}
+
+#[test]
+fn circles_are_told_with_all_their_members() {
+    let service = |name: &str, after: &str| format!("service \"{name}\" {{ run \"/bin/true\"; after \"{after}\"; }}\n");
+    check(
+        body(&(service("one", "two") + &service("two", "three") + &service("three", "one"))),
+        3,
+        &["one", "two", "three"],
+    );
+    check(body(&service("self", "self")), 3, &["self"]);
+}
+
+#[test]
+fn fragments_that_use_each_other_are_told() {
+    let world = World::new();
+    world.spec_text("appliance \"toy\" {\n    use \"a.kdl\"\n    base \"toy\"\n}\n");
+    fs::write(world.path("spec/a.kdl"), "use \"b.kdl\"\n").unwrap();
+    fs::write(world.path("spec/b.kdl"), "use \"a.kdl\"\n").unwrap();
+    world.run(&["build"]).fails(3, &["a.kdl", "b.kdl"]);
+    fs::write(world.path("spec/b.kdl"), "").unwrap();
+    fs::remove_file(world.path("spec/b.kdl")).unwrap();
+    world.run(&["build"]).fails(3, &["b.kdl"]);
+    assert_eq!(world.traces(), [""; 0]);
+}
+
+#[test]
+fn duplicate_names_are_told_with_both_places() {
+    let twice = |one: &str| body(&format!("{one}\n{one}"));
+    check(twice("service \"web\" { run \"/bin/true\"; }"), 3, &["web", ":3:", ":4:"]);
+    check(twice("user \"luna\" uid=1000"), 3, &["luna", ":3:", ":4:"]);
+    check(twice("hostname \"a\""), 3, &["hostname"]);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_as_data() {
+    let text = body("hostnam \"x\"\npackages 5\nservice \"web\" { }\nresources { memory 5; }");
+    check(&text, 3, &["hostname", "service", "memory", "4 errors"]);
+    let world = World::new();
+    world.spec_text(&text);
+    let done = world.run(&["--json", "check"]);
+    let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((value["ok"].as_bool(), value["exit"].as_i64()), (Some(false), Some(3)));
+    let found = value["diagnostics"].as_array().unwrap();
+    assert!(found.len() >= 4, "{value:#}");
+    assert!(found.iter().all(|one| one["code"].is_string() && one["message"].is_string()), "{value:#}");
+}
+
+#[test]
+fn files_that_are_not_there_or_no_files_are_told() {
+    let world = World::new();
+    world.spec("packages \"toy-conf\"\nfile \"/opt/a\" from=\"nowhere/\"\noutput \"oci\"");
+    let done = world.run(&["build"]);
+    assert!(matches!(done.code, Some(3 | 6)), "{}", done.text());
+    assert!(done.text().contains("nowhere"), "{}", done.text());
+    assert_eq!(world.traces(), [""; 0]);
+    world.spec("file \"/opt/a\" from=\"../bases\"\noutput \"oci\"");
+    world.run(&["build"]).fails(3, &["inside the spec's folder", "--allow-outside"]);
+    world.run(&["build", "--allow-outside"]).succeeds();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    nix::unistd::mkfifo(&world.path("spec/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    world.spec("file \"/opt/a\" from=\"pipe\"\noutput \"oci\"");
+    world.run(&["build"]).fails(6, &["pipe"]);
+    assert_eq!(world.traces(), [""; 0]);
+}
+
+#[test]
+fn users_and_programs_that_are_not_in_the_image_are_told() {
+    let world = World::new();
+    world.spec("file \"/etc/x\" text=\"\" owner=\"nobdy\"\noutput \"oci\"");
+    let done = world.run(&["build"]);
+    assert!(matches!(done.code, Some(3 | 6)) && done.text().contains("nobdy"), "{}", done.text());
+    world.spec("packages \"toy-conf\"\nservice \"web\" { run \"/usr/bin/nothing\"; }\noutput \"oci\"");
+    world.run(&["build"]).fails(6, &["web", "/usr/bin/nothing"]);
+    assert_eq!(world.traces(), [""; 0]);
+}
+
+#[test]
+fn a_wrong_command_line_is_told() {
+    let world = World::new();
+    world.spec("");
+    world.run(&["bild"]).fails(2, &["build"]);
+    world.run(&["build", "--lockd"]).fails(2, &["--locked"]);
+    world.run(&["build", "missing.kdl"]).fails(3, &["missing.kdl", "appliance.kdl"]);
+    world.run(&["run", "--port", "eighty"]).fails(2, &["eighty"]);
+    world.run(&["plan"]).fails(125, &["out"]);
+    assert_eq!(world.traces(), [""; 0]);
+}

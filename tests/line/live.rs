@@ -1,0 +1,195 @@
+//! The example specs on live Debian, where the host's own package manager names a mirror and that answers. One cache
+//! for all runs of the tests, so that packages are fetched once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::support::{is_root, skip, tool};
+use crate::world::Done;
+
+/// A copy of an example in a folder of its own, built; none where packages cannot be had, with the reason said.
+struct Example {
+    folder: tempfile::TempDir,
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_appliance"));
+    command
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", folder)
+        .env("APPLIANCE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-cache"))
+        .env("APPLIANCE_STATE", folder.join("state"))
+        .env("APPLIANCE_DATA", folder.join("data"))
+        .env("APPLIANCE_BASE_IMAGES", folder.join("no-bases"))
+        .env("APPLIANCE_PATIENCE_MS", "5000")
+        .current_dir(folder.join("spec"))
+        .stdin(Stdio::null());
+    for name in ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// Why there are no packages; asked once for all tests.
+fn unreachable() -> Option<&'static str> {
+    static WHY: OnceLock<Option<String>> = OnceLock::new();
+    let why = WHY.get_or_init(|| {
+        if !fs::read_to_string("/etc/os-release").unwrap_or_default().contains("ID=debian") {
+            return Some("the host's apt is not configured for Debian".to_owned());
+        }
+        let folder = copy("hello");
+        let done = Done::of(command(folder.path(), &["lock"]).output().unwrap());
+        match done.code {
+            Some(0) => None,
+            Some(5) => Some(done.text().lines().take(2).collect::<Vec<_>>().join("; ")),
+            _ => panic!("{}", done.text()),
+        }
+    });
+    why.as_deref()
+}
+
+fn copy(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs").join(name);
+    let copied = Command::new("cp").arg("-r").arg(from).arg(folder.path().join("spec")).status().unwrap();
+    assert!(copied.success());
+    for made in ["out", "appliance.lock"] {
+        let path: PathBuf = folder.path().join("spec").join(made);
+        let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+    }
+    folder
+}
+
+impl Example {
+    fn built(test: &str, name: &str) -> Option<Self> {
+        if let Some(why) = unreachable() {
+            skip(test, why);
+            return None;
+        }
+        let guest = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap();
+        if !guest.join("appliance-guest-amd64").exists() && !guest.join("appliance-guest-arm64").exists() {
+            skip(test, "there is no guest beside the program (make debug)");
+            return None;
+        }
+        let folder = copy(name);
+        let done = Done::of(command(folder.path(), &["build", "--scripts", "emulate-only"]).output().unwrap());
+        assert_eq!(done.code, Some(0), "{}", done.text());
+        Some(Self { folder })
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        Done::of(command(self.folder.path(), &[&["run", "out"], args].concat()).output().unwrap())
+    }
+
+    /// What the disk and the image are for other tools.
+    fn check_outputs(&self) {
+        let out = self.folder.path().join("spec/out");
+        if let Some(e2fsck) = tool("e2fsck") {
+            let checked = Command::new(e2fsck).arg("-fn").arg(out.join("root.ext4")).output().unwrap();
+            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+        }
+        if let Some(skopeo) = tool("skopeo") {
+            let image = format!("oci:{}", out.join("oci").display());
+            let inspected = Command::new(skopeo).args(["--insecure-policy", "inspect", &image]).output().unwrap();
+            assert!(inspected.status.success(), "{}", String::from_utf8_lossy(&inspected.stderr));
+        }
+    }
+}
+
+/// The start of a run's output up to this word, within a time that only a hang takes.
+fn wait_for(log: &Path, word: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        if text.contains(word) {
+            return text;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{word:?} does not come: {text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs an example's services and fetches a path until it says this.
+fn check_page(example: &Example, path: &str, expected: &str) {
+    let log = example.folder.path().join("log");
+    let file = fs::File::create(&log).unwrap();
+    let mut command = command(example.folder.path(), &["run", "out"]);
+    let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+    let text = wait_for(&log, "http://127.0.0.1:");
+    let address = text.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let begun = Instant::now();
+    loop {
+        let page = get(&address, path).unwrap_or_default();
+        if page.contains(expected) {
+            break;
+        }
+        let log = fs::read_to_string(&log).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "{page:?}: {log}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id().try_into().unwrap()),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .unwrap();
+    child.wait().unwrap();
+    let left = fs::read_dir(example.folder.path().join("state")).unwrap().flatten();
+    assert_eq!(left.filter(|entry| entry.file_type().unwrap().is_dir()).count(), 0);
+}
+
+fn get(address: &str, path: &str) -> std::io::Result<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: example\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
+#[test]
+fn hello_is_built_runs_and_shows_its_page() {
+    let Some(example) = Example::built("hello_is_built_runs_and_shows_its_page", "hello") else { return };
+    example.check_outputs();
+    check_page(&example, "/", "Hello from an appliance");
+}
+
+#[test]
+fn agent_is_built_and_runs_python_without_a_network() {
+    let Some(example) = Example::built("agent_is_built_and_runs_python_without_a_network", "agent") else { return };
+    example.check_outputs();
+    let done = example.run(&["--", "python3", "-c", "import os; print(sorted(os.listdir('/sys/class/net')))"]);
+    assert!(done.code == Some(0) && done.stdout.contains("lo"), "{}", done.text());
+    let git = example.run(&["--", "git", "--version"]);
+    assert!(git.stdout.starts_with("git version"), "{}", git.text());
+    check_page(&example, "/health", "200");
+}
+
+#[test]
+fn inference_is_built_and_answers() {
+    let Some(example) = Example::built("inference_is_built_and_answers", "inference") else { return };
+    example.check_outputs();
+    check_page(&example, "/health", "200");
+}
+
+#[test]
+fn dpkg_finds_nothing_wrong_inside() {
+    let test = "dpkg_finds_nothing_wrong_inside";
+    let Some(example) = Example::built(test, "hello") else { return };
+    if !is_root() {
+        return skip(test, "files of other users are only right as root or with subordinate ids");
+    }
+    let verified = example.run(&["-q", "--", "dpkg", "--verify"]);
+    assert_eq!((verified.code, verified.stdout.as_str()), (Some(0), ""), "{}", verified.text());
+    let audited = example.run(&["-q", "--", "dpkg", "--audit"]);
+    assert_eq!((audited.code, audited.stdout.as_str()), (Some(0), ""), "{}", audited.text());
+    let listed = example.run(&["-q", "--", "sh", "-c", "dpkg -l | grep -c ^ii; dpkg -l | tail -n +6 | grep -v ^ii"]);
+    assert!(listed.stdout.lines().count() == 1, "{}", listed.text());
+}

@@ -1,0 +1,449 @@
+//! `appliance run`: a toy appliance around the host's static busybox, as root and as an ordinary user: what it may do,
+//! how it ends, and that nothing of it is left, also after the hardest kills.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{is_root, skip, static_busybox, tool};
+use crate::toys;
+use crate::world::{Done, World};
+
+/// What a hang costs a test before it fails; nothing that works comes near.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A built appliance and the user who runs it.
+struct Toy {
+    world: World,
+    name: String,
+    user: Option<&'static str>,
+    program: PathBuf,
+}
+
+/// What stays in the folder of running instances: its lock, and whether this user may make namespaces.
+const KEPT: [&str; 2] = ["lock", "user-namespaces"];
+
+const WEB: &str = r#"
+    service "web" user="web" {
+        run "/bin/httpd" "-f" "-p" "127.0.0.1:8080" "-h" "/srv/www"
+        ready http="http://127.0.0.1:8080/" within="10s"
+    }"#;
+
+impl Toy {
+    /// A toy with these services for this user; none where that is not possible, with the reason said.
+    fn new(test: &str, as_root: bool, services: &str) -> Option<Self> {
+        let no = |reason: &str| {
+            skip(test, reason);
+            None
+        };
+        if as_root && !is_root() {
+            return no("it needs root");
+        }
+        let Some(busybox) = static_busybox() else { return no("there is no static busybox (package busybox-static)") };
+        let guests = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap();
+        let guest = format!("appliance-guest-{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
+        if !guests.join(&guest).exists() {
+            return no("there is no guest beside the program (make debug)");
+        }
+        let user = (is_root() && !as_root).then_some("65534");
+        if user.is_some() && tool("setpriv").is_none() {
+            return no("there is no setpriv to become an ordinary user");
+        }
+        let toy = Self::build(busybox, &guests.join(&guest), user, services);
+        let probe = Done::of(toy.run(&["--", "true"]).output().unwrap());
+        match probe.code {
+            Some(0) => Some(toy),
+            Some(125) => no(probe.stderr.trim()),
+            _ => panic!("{}", probe.text()),
+        }
+    }
+
+    fn build(busybox: Vec<u8>, guest: &Path, user: Option<&'static str>, services: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("toy{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let world = World::of(&[toys::base(), toys::shell(busybox)]);
+        fs::copy(guest, world.path("guest").join(guest.file_name().unwrap())).unwrap();
+        world.spec_text(format!(
+            r#"appliance "{name}" version="1.0.0" {{
+    base "toy"
+    packages "toy-shell"
+    user "web" uid=1000 home="/srv/www"
+    file "/srv/www/index.html" text="<h1>A toy page</h1>\n"
+    {services}
+    isolation "auto" {{
+        root "read-only"
+        writable "/tmp"
+    }}
+    network "none" {{ port 8080 name="page"; }}
+    volume "data" at="/data"
+    output "oci"
+}}
+"#
+        ));
+        world.build();
+        world.open_to_all();
+        let program = crate::golden::program_for_all(&world);
+        Self { world, name, user, program }
+    }
+
+    /// `appliance run out` with these further arguments.
+    fn run(&self, args: &[&str]) -> Command {
+        let mut command = match self.user {
+            None => Command::new(&self.program),
+            Some(user) => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(&self.program);
+                command
+            }
+        };
+        command.args(["run", "out"]);
+        self.world.dressed(command, args)
+    }
+
+    /// Runs a shell script instead of the services.
+    fn shell(&self, script: &str) -> Done {
+        Done::of(self.run(&["--", "sh", "-c", script]).output().unwrap())
+    }
+
+    /// Starts the services and waits until the page is there.
+    #[expect(clippy::zombie_processes, reason = "who starts it waits for it")]
+    fn start(&self) -> (Child, String) {
+        let log = fs::File::create(self.world.path("log")).unwrap();
+        let mut command = self.run(&[]);
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            let address = log.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+            let page = address.and_then(|address| fetch(address).ok()).unwrap_or_default();
+            if page.contains("A toy page") {
+                return (child, page);
+            }
+            if begun.elapsed() > PATIENCE {
+                let _ = kill(pid(&child), Signal::SIGTERM);
+                let _ = child.wait();
+                panic!("no page: {log}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.world.path("log")).unwrap_or_default()
+    }
+
+    /// Everything that runs have left on the host.
+    fn left(&self) -> Vec<String> {
+        let state = fs::read_dir(self.world.path("state")).into_iter().flatten().flatten();
+        let mut left: Vec<String> = state
+            .filter(|entry| !KEPT.iter().any(|kept| entry.file_name() == *kept))
+            .map(|entry| format!("state {:?}", entry.path()))
+            .collect();
+        let here = self.world.path("").display().to_string();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        left.extend(
+            mounts.lines().filter(|line| line.contains(here.trim_end_matches('/'))).map(|line| format!("mount {line}")),
+        );
+        groups(Path::new("/sys/fs/cgroup"), &format!("-{}-", self.name), &mut left);
+        left.extend(processes(here.trim_end_matches('/'), &self.name));
+        left
+    }
+
+    /// Waits until nothing is left; what is left then.
+    fn left_in_the_end(&self) -> Vec<String> {
+        let begun = Instant::now();
+        while !self.left().is_empty() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.left()
+    }
+}
+
+fn fetch(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: toy\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
+fn groups(folder: &Path, part: &str, left: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if entry.file_name().to_string_lossy().contains(part) {
+                left.push(format!("control group {:?}", entry.path()));
+            }
+            groups(&entry.path(), part, left);
+        }
+    }
+}
+
+/// Processes of this world, or whose host name is that of the appliance.
+fn processes(folder: &str, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file: &str| {
+            String::from_utf8_lossy(&fs::read(entry.path().join(file)).unwrap_or_default()).replace('\0', " ")
+        };
+        let line = read("cmdline");
+        if line.contains(folder) || read("environ").contains(folder) || line.contains(name) {
+            found.push(format!("process {:?} {line}", entry.file_name()));
+        }
+    }
+    found
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+/// Waits for a command; gives its exit code and how long it took.
+fn end(child: &mut Child) -> (Option<i32>, Duration) {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status.code(), begun.elapsed());
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Does this with a toy of each user that this test can be.
+fn check(test: &str, services: &str, verify: impl Fn(&Toy)) {
+    for as_root in [true, false] {
+        let Some(toy) = Toy::new(test, as_root, services) else { continue };
+        verify(&toy);
+        assert_eq!(toy.left_in_the_end(), [""; 0], "as root: {as_root}");
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_commands() {
+    check("the_exit_code_is_the_commands", WEB, |toy| {
+        assert_eq!(toy.shell("exit 7").code, Some(7));
+        assert_eq!(toy.shell("exit 0").code, Some(0));
+        assert_eq!(toy.shell("kill -9 $$").code, Some(137));
+        let missing = Done::of(toy.run(&["--", "/bin/no-such-program"]).output().unwrap());
+        assert!(
+            matches!(missing.code, Some(125..=127)) && missing.text().contains("no-such-program"),
+            "{}",
+            missing.text()
+        );
+        let quoted = Done::of(toy.run(&["--", "echo", "two words", "$HOME", ""]).output().unwrap());
+        assert_eq!(quoted.stdout, "two words $HOME \n");
+    });
+}
+
+#[test]
+fn streams_pass_through() {
+    check("streams_pass_through", WEB, |toy| {
+        let mut command = toy.run(&["--", "sh", "-c", "tr a-z A-Z; echo to stderr >&2"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"loud\n").unwrap();
+        let done = Done::of(child.wait_with_output().unwrap());
+        assert_eq!(done.stdout, "LOUD\n");
+        assert!(done.stderr.contains("to stderr\n"), "{}", done.stderr);
+    });
+}
+
+#[test]
+fn the_root_is_read_only_and_the_rest_is_gone_but_for_volumes() {
+    check("the_root_is_read_only", WEB, |toy| {
+        let script = "touch /made && exit 1; touch /etc/made && exit 2; touch /usr/bin/made && exit 3\n\
+            echo lost > /tmp/file || exit 4; echo kept > /data/file || exit 5; exit 0";
+        let done = toy.shell(script);
+        assert_eq!(done.code, Some(0), "{}", done.text());
+        assert!(done.stderr.contains("Read-only file system"), "{}", done.stderr);
+        assert_eq!(toy.shell("cat /data/file; ls /tmp; test -e /made").stdout, "kept\n");
+    });
+}
+
+#[test]
+fn there_is_no_network_and_little_power() {
+    check("there_is_no_network_and_little_power", WEB, |toy| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script = format!(
+            "grep -c : /proc/net/dev; wget -q -T 2 -O - http://127.0.0.1:{port}/ && exit 1\n\
+             mount -t tmpfs none /tmp 2>/dev/null && exit 2; mknod /tmp/disk b 8 0 2>/dev/null && exit 3\n\
+             hostname elsewhere 2>/dev/null && exit 4; cat /proc/kcore >/dev/null 2>&1 && test -s /proc/kcore && exit 5\n\
+             grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; exit 0"
+        );
+        let done = toy.shell(&script);
+        assert_eq!(done.code, Some(0), "{}", done.text());
+        let lines: Vec<&str> = done.stdout.lines().collect();
+        assert_eq!(lines[0], "1", "only the loopback device");
+        assert!(done.stdout.contains("CapEff:\t0000000000000000"), "{}", done.stdout);
+        assert!(done.stdout.contains("NoNewPrivs:\t1") && done.stdout.contains("Seccomp:\t2"), "{}", done.stdout);
+    });
+}
+
+#[test]
+fn the_page_is_reached_without_a_network_and_ctrl_c_stops() {
+    check("the_page_is_reached", WEB, |toy| {
+        let (mut child, page) = toy.start();
+        assert!(page.starts_with("HTTP/1.") && page.contains("200 OK"), "{page}");
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        let (code, _) = end(&mut child);
+        assert!(matches!(code, Some(0 | 130 | 143)), "{code:?}: {}", toy.log());
+    });
+}
+
+#[test]
+fn a_service_that_does_not_listen_is_stopped_within_the_promised_time() {
+    let deaf = WEB.replace(
+        "run \"/bin/httpd\"",
+        "run \"/bin/sh\" \"-c\" \"trap '' TERM INT HUP; httpd -p 127.0.0.1:8080 -h /srv/www; while :; do sleep 1; done\" \"sh\"",
+    );
+    check("a_service_that_does_not_listen_is_stopped", &deaf, |toy| {
+        let (mut child, _) = toy.start();
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        let (code, took) = end(&mut child);
+        assert_eq!(code, Some(137), "{}", toy.log());
+        // Three seconds are promised; a machine that does many tests at once gets as long again.
+        assert!(took < Duration::from_secs(6), "{took:?}");
+    });
+}
+
+#[test]
+fn the_second_ctrl_c_does_not_wait() {
+    let deaf = r#"
+    service "deaf" {
+        run "/bin/sh" "-c" "trap '' TERM INT HUP; httpd -p 127.0.0.1:8080 -h /srv/www; while :; do sleep 1; done"
+        ready http="http://127.0.0.1:8080/" within="10s"
+        stop within="60s"
+    }"#;
+    check("the_second_ctrl_c_does_not_wait", deaf, |toy| {
+        let (mut child, _) = toy.start();
+        kill(pid(&child), Signal::SIGINT).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let _ = kill(pid(&child), Signal::SIGINT);
+        end(&mut child);
+    });
+}
+
+#[test]
+fn a_service_that_never_gets_ready_ends_the_run_with_words() {
+    let never = r#"
+    service "never" {
+        run "/bin/sleep" "1000"
+        ready tcp="127.0.0.1:8080" within="500ms"
+    }"#;
+    check("a_service_that_never_gets_ready", never, |toy| {
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        assert!(done.code.is_some_and(|code| code != 0), "{}", done.text());
+        assert!(done.text().contains("never") && done.text().contains("not ready"), "{}", done.text());
+    });
+}
+
+#[test]
+fn services_start_in_order_and_the_main_one_gives_the_exit_code() {
+    let services = r#"
+    service "first" {
+        run "/bin/sh" "-c" "echo first >> /tmp/order; touch /tmp/ready; exec sleep 1000"
+        ready file="/tmp/ready" within="10s"
+    }
+    service "second" {
+        run "/bin/sh" "-c" "echo second >> /tmp/order; cat /tmp/order; exit 5"
+        after "first"
+    }"#;
+    check("services_start_in_order", services, |toy| {
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        assert_eq!(done.code, Some(5), "{}", done.text());
+        assert_eq!(done.stdout, "second: first\nsecond: second\n");
+    });
+}
+
+#[test]
+fn the_host_port_can_be_chosen_and_a_taken_one_is_told() {
+    check("the_host_port_can_be_chosen", WEB, |toy| {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let wish = format!("8080={port}");
+        let done = Done::of(toy.run(&["--port", &wish]).output().unwrap());
+        assert_eq!(done.code, Some(125), "{}", done.text());
+        assert!(done.text().contains(&port.to_string()), "{}", done.text());
+        let done = Done::of(toy.run(&["--port", "9999"]).output().unwrap());
+        assert!(matches!(done.code, Some(2 | 125)) && done.text().contains("9999"), "{}", done.text());
+    });
+}
+
+/// Kills, from among the command and its helpers, those that `choose` picks; then nothing is left, if need be after
+/// the next run has cleaned up.
+fn check_killed(test: &str, choose: fn(&[Pid]) -> &[Pid]) {
+    for as_root in [true, false] {
+        let Some(toy) = Toy::new(test, as_root, WEB) else { continue };
+        for _ in 0..2 {
+            let (mut child, _) = toy.start();
+            let all = [vec![pid(&child)], children(pid(&child))].concat();
+            assert!(all.len() > 1, "a run has a helper");
+            for one in choose(&all) {
+                kill(*one, Signal::SIGKILL).unwrap();
+            }
+            end(&mut child);
+            let begun = Instant::now();
+            while !toy.left().is_empty() && begun.elapsed() < PATIENCE {
+                toy.shell("true");
+            }
+            assert_eq!(toy.left(), [""; 0], "as root: {as_root}");
+        }
+        assert_eq!(toy.shell("echo well").stdout, "well\n");
+    }
+}
+
+fn children(of: Pid) -> Vec<Pid> {
+    let text = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect()
+}
+
+#[test]
+fn a_killed_command_leaves_nothing() {
+    check_killed("a_killed_command_leaves_nothing", |all| &all[..1]);
+}
+
+#[test]
+fn a_killed_helper_leaves_nothing() {
+    check_killed("a_killed_helper_leaves_nothing", |all| &all[1..]);
+}
+
+#[test]
+fn both_killed_leave_nothing() {
+    check_killed("both_killed_leave_nothing", |all| all);
+}
+
+#[test]
+fn a_run_says_that_nothing_is_left() {
+    check("a_run_says_that_nothing_is_left", WEB, |toy| {
+        let done = Done::of(toy.run(&["-v", "--", "true"]).output().unwrap());
+        assert!(done.text().contains("nothing is left"), "{}", done.text());
+        let done = Done::of(toy.run(&["--json", "--", "sh", "-c", "exit 3"]).output().unwrap());
+        // Standard output belongs to what runs.
+        assert_eq!(done.stdout, "");
+        let value: serde_json::Value = serde_json::from_str(&done.stderr).unwrap();
+        assert_eq!((value["status"].as_i64(), value["left"].as_array().map(Vec::len)), (Some(3), Some(0)), "{value:#}");
+        assert_eq!(done.code, Some(3));
+    });
+}
+
+#[test]
+fn a_damaged_bundle_is_refused_before_anything_runs() {
+    check("a_damaged_bundle_is_refused", WEB, |toy| {
+        let plan = toy.world.path("spec/out/plan.json");
+        let good = fs::read(&plan).unwrap();
+        fs::write(&plan, String::from_utf8_lossy(&good).replace("read_only\": true", "read_only\": false")).unwrap();
+        let done = toy.shell("true");
+        assert_eq!(done.code, Some(125), "{}", done.text());
+        assert!(done.text().contains("plan.json"), "{}", done.text());
+        fs::write(&plan, good).unwrap();
+        assert_eq!(toy.shell("true").code, Some(0));
+    });
+}

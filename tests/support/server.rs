@@ -1,0 +1,118 @@
+//! A web server on the loopback address for a folder, with bad manners where a test asks for them.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "every kind of test uses its own part of this")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What is done to a request instead of answering it well.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Manner {
+    /// Answers with this status.
+    Status(u16),
+    /// Sends a login page.
+    WebPage,
+    /// Announces the whole, sends half of it and closes.
+    Truncate,
+    /// Announces the whole, sends half of it and then nothing more.
+    Stall,
+    /// Sends other bytes of the same length.
+    Corrupt,
+    /// Redirects to the same address.
+    RedirectLoop,
+}
+
+/// The server; it ends with the test process.
+pub struct Server {
+    /// Root of the archive that it serves.
+    pub url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    folder: PathBuf,
+    bad: Mutex<Vec<(String, Manner)>>,
+    log: Mutex<Vec<String>>,
+}
+
+impl Server {
+    /// Serves the archive `toy` of this folder.
+    pub fn of(folder: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/toy", listener.local_addr().unwrap());
+        let state = Arc::new(State { folder, bad: Mutex::default(), log: Mutex::default() });
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = shared.clone();
+                std::thread::spawn(move || drop(answer(stream, &state)));
+            }
+        });
+        Self { url, state }
+    }
+
+    /// From now on every path that contains `part` is answered so.
+    pub fn misbehave(&self, part: &str, manner: Manner) {
+        self.state.bad.lock().unwrap().push((part.to_owned(), manner));
+    }
+
+    pub fn behave(&self) {
+        self.state.bad.lock().unwrap().clear();
+    }
+
+    /// The paths that were asked for.
+    pub fn log(&self) -> Vec<String> {
+        self.state.log.lock().unwrap().clone()
+    }
+}
+
+fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    let path = path.strip_prefix("/toy/").unwrap_or_default().to_owned();
+    let mut line = String::from("more");
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line)?;
+    }
+    state.log.lock().unwrap().push(path.clone());
+    let manner = state.bad.lock().unwrap().iter().find(|(part, _)| path.contains(part.as_str())).map(|(_, how)| *how);
+    let Ok(bytes) = fs::read(state.folder.join(&path)) else { return head(&mut stream, "404 Not Found", 0, "") };
+    match manner {
+        None => {
+            head(&mut stream, "200 OK", bytes.len(), "")?;
+            stream.write_all(&bytes)
+        }
+        Some(Manner::Status(status)) => head(&mut stream, &format!("{status} Because"), 0, ""),
+        Some(Manner::WebPage) => {
+            let page = "<html>log in</html>";
+            head(&mut stream, "200 OK", page.len(), "Content-Type: text/html\r\n")?;
+            stream.write_all(page.as_bytes())
+        }
+        Some(Manner::Truncate) => {
+            head(&mut stream, "200 OK", bytes.len(), "")?;
+            stream.write_all(&bytes[..bytes.len() / 2])
+        }
+        Some(Manner::Stall) => {
+            head(&mut stream, "200 OK", bytes.len(), "")?;
+            stream.write_all(&bytes[..bytes.len() / 2])?;
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Some(Manner::Corrupt) => {
+            head(&mut stream, "200 OK", bytes.len(), "")?;
+            stream.write_all(&vec![b'#'; bytes.len()])
+        }
+        Some(Manner::RedirectLoop) => head(&mut stream, "302 Found", 0, &format!("Location: /toy/{path}\r\n")),
+    }
+}
+
+fn head(stream: &mut TcpStream, status: &str, length: usize, more: &str) -> std::io::Result<()> {
+    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n")
+}
