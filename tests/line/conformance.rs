@@ -61,6 +61,7 @@ fn good(output: Output) -> String {
 fn skopeo_reads_and_copies_the_image() {
     let Some(skopeo) = tool("skopeo") else { return skip("skopeo_reads_and_copies_the_image", "there is no skopeo") };
     let world = golden();
+    let image = format!("oci:{}", world.path("spec/out/oci").display());
     let inspected = good(Command::new(&skopeo).args(["--insecure-policy", "inspect", &image]).output().unwrap());
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["Architecture"], "amd64");
