@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use packages::{Lock, Requests, Update};
+use spec::appliance::Base;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -41,6 +42,11 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
 /// When no packages fit, the network fails or the lock cannot be written.
 pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
     let requests = requests(spec)?;
+    if spec.base().is_none() {
+        let lock = Lock::without_packages(&requests, image::encoders(), 0);
+        write(spec, &lock)?;
+        return Ok(lock);
+    }
     let (catalogs, indexes) = shop.catalogs(spec, old)?;
     let previous = old.map(|lock| (lock, update));
     let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(), previous)
@@ -84,12 +90,14 @@ pub fn write(spec: &SpecFile, lock: &Lock) -> Result<(), Failure> {
 /// What the packages of a spec depend on.
 ///
 /// # Errors
-/// When the spec stands on no distribution.
+/// When the spec stands on a distribution that does not exist here.
 pub fn requests(spec: &SpecFile) -> Result<Requests, Failure> {
-    let base = spec.base().ok_or_else(|| {
-        Failure::new(Exit::Build, "lock packages: this spec stands on no distribution").help("write `base \"debian\"`")
-    })?;
-    Ok(Requests::of(spec.appliance(), base))
+    let none = || Failure::new(Exit::Build, "find the base image of this spec");
+    match &spec.appliance().base {
+        Base::Distro { .. } => Ok(Requests::of(spec.appliance(), spec.base().ok_or_else(none)?)),
+        Base::Oci(_) => Err(none()),
+        Base::Scratch => Ok(Requests::without_packages(spec.appliance(), "scratch", "", "")),
+    }
 }
 
 /// Why a lock does not fit, in words; empty where it does.

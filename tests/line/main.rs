@@ -25,6 +25,7 @@ mod bad_archives;
 mod bad_disks;
 mod bad_packages;
 mod bad_specs;
+mod bases;
 mod conformance;
 mod faults;
 mod first_hour;

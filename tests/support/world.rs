@@ -77,6 +77,18 @@ impl World {
         self.folder.path().join(name)
     }
 
+    /// This world with the real guest of this host; none, with the reason said, where it was not built.
+    pub fn with_guest(self, test: &str) -> Option<Self> {
+        let name = format!("appliance-guest-{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
+        let guest = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap().join(&name);
+        if !guest.exists() {
+            eprintln!("SKIP {test}: there is no guest beside the program (make debug)");
+            return None;
+        }
+        fs::copy(guest, self.path("guest").join(name)).unwrap();
+        Some(self)
+    }
+
     /// Writes the spec, of which this is the body.
     pub fn spec(&self, body: &str) {
         self.spec_text(format!(

@@ -20,6 +20,7 @@ pub(crate) fn add_users(files: &mut Files<'_>, users: &[User]) -> Result<(), Ass
         path: "/etc".to_owned(),
         source,
     })?;
+    make_root(&mut accounts);
     for user in users {
         add_user(&mut accounts, user)?;
     }
@@ -41,6 +42,15 @@ pub(crate) fn add_users(files: &mut Files<'_>, users: &[User]) -> Result<(), Ass
         source,
     })?;
     users.iter().try_for_each(|user| make_home(files, user))
+}
+
+/// A root without packages has no accounts; where there are users, there is root.
+fn make_root(accounts: &mut Accounts) {
+    if accounts.user_names().next().is_none() && accounts.group_names().next().is_none() {
+        accounts.add_group("root", 0);
+        let (name, home, shell) = ("root", "/root", "/bin/sh");
+        accounts.add_user(&NewUser { name, uid: 0, gid: 0, comment: "", home, shell, password: "*" });
+    }
 }
 
 fn add_user(accounts: &mut Accounts, user: &User) -> Result<(), AssembleError> {

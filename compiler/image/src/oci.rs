@@ -134,7 +134,7 @@ pub(crate) fn index(appliance: &Appliance, created: &str, manifests: &[(Arch, Do
 fn annotations(appliance: &Appliance, created: &str) -> BTreeMap<String, String> {
     let base = match &appliance.base {
         Base::Distro { name, release } => format!("{name}:{release}"),
-        Base::Oci(reference) => reference.clone(),
+        Base::Oci(reference) => reference.to_string(),
         Base::Scratch => String::new(),
     };
     let pairs = [

@@ -19,7 +19,7 @@ pub struct Requests {
     pub release: String,
     /// Digest of the base image's files, 64 hexadecimal digits.
     pub base_digest: String,
-    /// Package family of the base.
+    /// Package family of the base; without meaning where there is nothing to take packages from.
     pub family: Family,
     /// Architectures, sorted.
     pub arches: Vec<Arch>,
@@ -70,6 +70,28 @@ impl Requests {
             packages: appliance.packages.clone(),
             base_packages,
             with_required: base.with_required,
+            excluded: appliance.excluded.clone(),
+            repositories: repositories(appliance),
+            init: appliance.init,
+            facts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Requests {
+    /// What an appliance asks for that stands on something else than a distribution, of which this is name, version
+    /// and digest: an empty root or an image.
+    pub fn without_packages(appliance: &Appliance, base: &str, release: &str, base_digest: &str) -> Self {
+        Self {
+            appliance: appliance.name.clone(),
+            base: base.to_owned(),
+            release: release.to_owned(),
+            base_digest: base_digest.to_owned(),
+            family: Family::Deb,
+            arches: appliance.arches.clone(),
+            packages: appliance.packages.clone(),
+            base_packages: Vec::new(),
+            with_required: false,
             excluded: appliance.excluded.clone(),
             repositories: repositories(appliance),
             init: appliance.init,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::image_reference::ImageReference;
+
 /// A checked appliance.
 ///
 /// Holding one proves that all rules of the language hold: names are unique, owners exist, paths are
@@ -73,8 +75,8 @@ pub enum Base {
         /// Codename of the release.
         release: String,
     },
-    /// An OCI image reference.
-    Oci(String),
+    /// An OCI image.
+    Oci(ImageReference),
     /// Nothing at all.
     Scratch,
 }

@@ -108,6 +108,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-argument", "a node lacks a value"),
     ("missing-node", "a block lacks a node"),
     ("missing-property", "a node lacks a property"),
+    ("no-packages", "the base has no packages to take from"),
     ("not-utf8", "the file is not UTF-8 text"),
     ("not-yet", "a section is valid and has no effect yet (warning)"),
     ("output-impossible", "the base or an architecture cannot have this output"),

@@ -13,19 +13,38 @@ use crate::table::either;
 
 /// Checks all of them.
 pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
-    owners(body, image, report);
+    owners(appliance, body, image, report);
     opened_ports(body, report);
     claimed_paths(body, report);
     gpu_platforms(appliance, body, report);
     possible_outputs(appliance, body, report);
     possible_launches(appliance, body, report);
+    packages_need_a_source(appliance, body, report);
+}
+
+/// Nothing can be installed where there is no package family.
+fn packages_need_a_source(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
+    if appliance.base != Base::Scratch || !body.one("base").is_some_and(|item| item.arg(0) == Some("scratch")) {
+        return;
+    }
+    for item in ["packages", "exclude", "repository"].into_iter().flat_map(|name| body.all(name)) {
+        let message = format!("`{}` has no meaning on the base \"scratch\", which has no packages", item.rule.name);
+        report
+            .error("no-packages", item.place, message, "nothing to take packages from")
+            .help("put a static program there with `file`, or take a distribution as base");
+    }
 }
 
 /// Users of services and owners of files are declared, or the base has them.
-fn owners(body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
+fn owners(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
     let own: Vec<&str> = body.all("user").filter_map(|item| item.arg(0)).collect();
     let known = |list: fn(&BaseImage) -> &Vec<String>, name: &str| {
-        name == "root" || own.contains(&name) || image.is_none_or(|image| list(image).iter().any(|known| known == name))
+        let of_base = || match image {
+            Some(image) => list(image).iter().any(|known| known == name),
+            // What an OCI image holds is known once it is there.
+            None => appliance.base != Base::Scratch,
+        };
+        name == "root" || own.contains(&name) || of_base()
     };
     let owned = body.0.iter().filter(|item| files::NAMES.contains(&item.rule.name)).map(|item| (item, "owner"));
     for (item, prop) in owned.chain(body.all("service").map(|item| (item, "user"))) {

@@ -91,6 +91,8 @@ pub(crate) enum Kind {
     Path,
     /// A path beside the spec.
     Beside,
+    /// A reference to an OCI image.
+    Image,
     /// An amount of bytes with its unit.
     Size,
     /// A time with its unit.
@@ -115,6 +117,9 @@ impl Kind {
             Self::Word(words) => format!("one of {}", either(words)),
             Self::Path => "an absolute path such as \"/var/lib/app\"".to_owned(),
             Self::Beside => "a path beside the spec such as \"app/\"".to_owned(),
+            Self::Image => {
+                "an image: \"registry.example.org/name:tag\", \"oci:FOLDER\", \"docker-archive:FILE\"".to_owned()
+            }
             Self::Size => "a size with a unit: \"512MiB\", \"1GiB\" (KiB, MiB, GiB, TiB; kB, MB, GB, TB)".to_owned(),
             Self::Duration => "a time with a unit: \"500ms\", \"1.5s\", \"30m\", \"2h\" (ms, s, m, h, d)".to_owned(),
             Self::Mode => "permissions in octal: \"0644\", \"0755\"".to_owned(),

@@ -2,6 +2,7 @@
 
 use kdl::KdlValue;
 
+use crate::image_reference::ImageReference;
 use crate::report::Report;
 use crate::source::Place;
 use crate::suggest::nearest;
@@ -93,6 +94,10 @@ impl Reading<'_> {
                 let folder = self.folders.get(entry.place.source).map_or("", String::as_str);
                 path_beside(folder, text, self.allow_outside)
             }
+            (Kind::Image, KdlValue::String(text)) if !text.chars().any(char::is_control) => {
+                let folder = self.folders.get(entry.place.source).map_or("", String::as_str);
+                image(folder, text, self.allow_outside)
+            }
             (_, KdlValue::String(text)) => text_value(text, kind),
             _ => Err(Problem::wrong(kind, entry)),
         }
@@ -106,7 +111,7 @@ fn text_value(text: &str, kind: Kind) -> Result<Value, Problem> {
     match kind {
         Kind::Word(words) => word(text, words),
         Kind::Name => name(text),
-        Kind::Line if text.chars().any(char::is_control) => {
+        Kind::Line | Kind::Image if text.chars().any(char::is_control) => {
             Err(Problem::bad("must be one line without control characters", "not one line"))
         }
         Kind::Path => path_inside(text),
@@ -309,6 +314,19 @@ fn path_inside(text: &str) -> Result<Value, Problem> {
         return Err(problem("takes a path that Linux can hold: at most 255 bytes a part, 4095 in all", "too long"));
     }
     Ok(Value::Text(normal))
+}
+
+/// A reference to an image; the path of a local one is seen from the spec's folder.
+fn image(folder: &str, text: &str, allow_outside: bool) -> Result<Value, Problem> {
+    // What is no reference is told where it is known that one is meant.
+    let Ok(reference) = ImageReference::parse(text) else { return Ok(Value::Text(text.to_owned())) };
+    match reference.local_path().map(str::to_owned) {
+        None => Ok(Value::Text(reference.to_string())),
+        Some(path) => match path_beside(folder, &path, allow_outside)? {
+            Value::Text(path) => Ok(Value::Text(reference.with_local_path(&path).to_string())),
+            other => Ok(other),
+        },
+    }
 }
 
 /// A path beside the spec, seen from the spec's folder; `folder` is where the file that writes it stands.

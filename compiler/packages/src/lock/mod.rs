@@ -29,13 +29,13 @@ pub struct Lock {
     /// One root for each architecture, sorted.
     pub roots: Vec<LockedRoot>,
     /// The time that files of the appliance carry: the newest date of the releases that packages were taken from, or
-    /// where those carry none, the newest time at which a package was built; in seconds since 1970.
+    /// where those carry none, the newest time at which a package was built; 0 for an empty root; in seconds since 1970.
     pub epoch_secs: i64,
     /// Version of each encoder and layout profile that shapes bytes.
     pub encoders: BTreeMap<String, u32>,
 }
 
-/// The base image of a lock.
+/// The base of a lock: a base image, or another thing to stand on (`scratch`), whose other fields may then be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedBase {
     /// Its name (`debian`).
@@ -150,6 +150,13 @@ impl Lock {
     /// The root for this architecture.
     pub fn root(&self, arch: Arch) -> Option<&LockedRoot> {
         self.roots.iter().find(|root| root.arch == arch)
+    }
+
+    /// A lock whose roots have no packages, for these requests.
+    pub fn without_packages(requests: &Requests, encoders: BTreeMap<String, u32>, epoch_secs: i64) -> Self {
+        let empty = |arch: &Arch| LockedRoot { arch: *arch, packages: Vec::new(), ledger: Vec::new(), ids: Vec::new() };
+        let roots = requests.arches.iter().map(empty).collect();
+        Self { roots, encoders, epoch_secs, ..Self::for_requests(requests) }
     }
 
     /// A lock without indexes and roots, for these requests.

@@ -5,6 +5,7 @@ use crate::appliance::{Appliance, Arch, Base};
 use crate::base::BaseImage;
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
+use crate::image_reference::ImageReference;
 use crate::item::Item;
 use crate::report::Report;
 use crate::suggest::nearest;
@@ -20,10 +21,10 @@ const AUTO: &str = "debian";
 pub(crate) const BASE: NodeRule = NodeRule {
     name: "base",
     doc: "The operating system underneath. `\"auto\"` takes Debian. A release is named by its codename or number. \
-          `\"oci\"` is followed by an image reference.",
+          `\"scratch\"` is an empty root, for static programs. `\"oci\"` is followed by an image reference.",
     args: &[
         ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
-        ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Line) },
+        ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Image) },
     ],
     props: &[PropRule::new("release", Kind::Name, "codename or number of the release")
         .default("the base's own, such as bookworm")],
@@ -58,7 +59,8 @@ pub(crate) fn decode<'w>(body: Body<'_>, world: &World<'w>, report: &mut Report<
         refuse_stray(item, written, report);
     }
     let base = match name {
-        "oci" => Base::Oci(item.and_then(|item| item.arg(1)).unwrap_or_default().to_owned()),
+        // Where there is none, that was reported, and then no appliance comes of it.
+        "oci" => item.and_then(|item| reference(item, report)).map_or(Base::Scratch, Base::Oci),
         "scratch" => Base::Scratch,
         _ => Base::Distro {
             name: name.to_owned(),
@@ -108,7 +110,7 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
         Base::Distro { name, release } => {
             page.node("base", "base", BUILT_IN).arg(name).prop("release", release, "the base's default release").end()
         }
-        Base::Oci(reference) => page.node("base", "base", BUILT_IN).arg("oci").arg(reference).end(),
+        Base::Oci(reference) => page.node("base", "base", BUILT_IN).arg("oci").arg(&reference.to_string()).end(),
         Base::Scratch => page.node("base", "base", BUILT_IN).arg("scratch").end(),
     }
     let names: Vec<String> = appliance.arches.iter().map(|arch| arch.name().to_owned()).collect();
@@ -120,6 +122,10 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
     let Some(item) = item else {
         return releases.iter().find(|image| image.is_default).copied();
     };
+    if name == "scratch" {
+        refuse_release(item, name, report);
+        return None;
+    }
     if releases.is_empty() {
         refuse_base(name, item, world, report);
         return None;
@@ -143,7 +149,7 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
 }
 
 fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'_>) {
-    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).collect();
+    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).chain(["scratch"]).collect();
     exist.sort_unstable();
     exist.dedup();
     let place = item.arg_place(0);
@@ -158,8 +164,33 @@ fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'
     }
 }
 
+/// The image that `base "oci"` names.
+fn reference(item: &Item, report: &mut Report<'_>) -> Option<ImageReference> {
+    let read = ImageReference::parse(item.arg(1)?);
+    if let Err(problem) = &read {
+        let message = format!("the image reference {}", problem.message);
+        report.error("bad-value", item.arg_place(1), message, "not an image").help(problem.help.clone());
+    }
+    read.ok()
+}
+
+/// What is no distribution has no releases.
+fn refuse_release(item: &Item, name: &str, report: &mut Report<'_>) {
+    if item.prop("release").is_some() {
+        let message = format!("`base \"{name}\"` has no releases");
+        report
+            .error("unknown-release", item.prop_place("release"), message, "has no meaning here")
+            .help("remove `release=`");
+    }
+}
+
 fn refuse_stray(item: &Item, name: &str, report: &mut Report<'_>) {
-    if name != "oci" && item.args.len() > 1 {
+    if name == "scratch" && item.args.len() > 1 {
+        let message = "`base \"scratch\"` takes no further value";
+        report
+            .error("unexpected-argument", item.arg_place(1), message, "one too many")
+            .help("scratch is an empty root; an image is base \"oci\" \"registry.example.org/name:tag\"");
+    } else if name != "oci" && item.args.len() > 1 {
         let place = item.arg_place(1);
         let text = item.arg(1).unwrap_or_default();
         let error =
