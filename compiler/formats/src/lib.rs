@@ -3,9 +3,12 @@
 pub mod apk;
 pub mod ar;
 pub mod compression;
+pub mod cpio;
 pub mod crc32c;
 pub mod deb;
 pub mod ext4;
+pub mod kernel;
+pub mod kmod;
 pub mod region;
 pub mod tar;
 mod unpack;
