@@ -75,6 +75,7 @@ impl Workshop<'_> {
                 components: suite.components.clone(),
                 keys: archive.keys.clone(),
                 mirrors: self.mirrors_of(archive),
+                tag: None,
             })
         });
         let of_spec = spec.appliance().repositories.iter().map(|repository| own_source(spec, repository));
@@ -94,6 +95,7 @@ fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failur
         components: repository.components.clone(),
         keys: vec![(repository.key.clone(), bytes)],
         mirrors: vec![repository.url.trim_end_matches('/').to_owned()],
+        tag: None,
     })
 }
 

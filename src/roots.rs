@@ -10,7 +10,7 @@ use assemble::{
 };
 use image::{Part, RootInput};
 use nix::fcntl::{Flock, FlockArg};
-use packages::{Lock, LockedPackage, LockedRoot, Unpacked};
+use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
 use sandbox::Sandbox;
 use spec::appliance::Arch;
 use tree::{Blobs, TreePath};
@@ -87,11 +87,10 @@ fn assemble_one(
 ) -> Result<Root, Failure> {
     let unpacked = shop.store.unpack(&locked.packages, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
     shop.bar.clear();
-    locked
-        .packages
-        .iter()
-        .zip(&unpacked)
-        .try_for_each(|(package, unpacked)| is_what_it_is_called(package, unpacked))?;
+    if let Some(rules) = spec.base().and_then(|base| packages::rules_of(base.family)) {
+        let mut both = locked.packages.iter().zip(&unpacked);
+        both.try_for_each(|(package, unpacked)| is_what_it_is_called(rules, package, unpacked))?;
+    }
     let contents = materials.with_store(&shop.store);
     let mut runner = OnDemand { blobs: &contents, work: shop.store.root().join("sandbox"), running: None };
     let inputs = Inputs {
@@ -112,12 +111,8 @@ fn assemble_one(
 }
 
 /// What a lock says of a package is what people read and scanners look up, so the package must say the same.
-fn is_what_it_is_called(package: &LockedPackage, unpacked: &Unpacked) -> Result<(), Failure> {
-    let control = unpacked.control_files.get("control").map(Vec::as_slice).unwrap_or_default();
-    let control = String::from_utf8_lossy(control);
-    let stanza = packages::deb::Stanzas::new(&control).next().and_then(Result::ok);
-    let field = |name| stanza.as_ref().and_then(|stanza| stanza.get(name)).unwrap_or_default().to_owned();
-    let (name, version) = (field("Package"), field("Version"));
+fn is_what_it_is_called(rules: &dyn Rules, package: &LockedPackage, unpacked: &Unpacked) -> Result<(), Failure> {
+    let (name, version) = rules.stated(unpacked);
     if (&name, &version) == (&package.name, &package.version) {
         return Ok(());
     }

@@ -8,8 +8,8 @@ use std::fmt;
 use spec::appliance::Arch;
 use spec::base::Family;
 
-use crate::rules::Rules;
-use crate::{ArchiveDigest, apk, deb};
+use crate::ArchiveDigest;
+use crate::rules::{Rules, rules_of};
 
 /// All packages on offer for one architecture.
 ///
@@ -178,11 +178,7 @@ impl Catalog {
     /// # Errors
     /// When the family is not supported yet.
     pub fn new(family: Family, arch: Arch) -> Result<Self, CatalogError> {
-        let rules: &'static dyn Rules = match family {
-            Family::Deb => &deb::DebRules,
-            Family::Apk => &apk::ApkRules,
-            Family::Rpm => return Err(CatalogError::UnknownFamily(family)),
-        };
+        let rules = rules_of(family).ok_or(CatalogError::UnknownFamily(family))?;
         Ok(Self { arch, rules, indexes: Vec::new(), by_name: Vec::new() })
     }
 

@@ -22,7 +22,7 @@ pub use lock::{
     AllocatedId, IdKind, LedgerLine, Lock, LockError, LockedBase, LockedIndex, LockedPackage, LockedRoot, ScriptClass,
 };
 pub use requests::{RequestedRepository, Requests};
-pub use rules::{Constraint, Provided, Rules};
+pub use rules::{Constraint, Provided, Rules, rules_of};
 pub use sha256::{Sha256, Sha256ParseError};
 pub use solve::{Pins, ResolveError, Update, resolve, resolve_root};
-pub use unpacked::Unpacked;
+pub use unpacked::{ArchiveFacts, Unpacked};

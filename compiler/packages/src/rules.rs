@@ -4,8 +4,19 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use spec::appliance::{Arch, Init, Relation, VersionRule};
+use spec::base::Family;
 
 use crate::catalog::{IndexReadError, Origin, Package, Record};
+use crate::{Unpacked, apk, deb};
+
+/// The rules of a family; none where it is not supported yet. This is where this crate asks which family it is.
+pub fn rules_of(family: Family) -> Option<&'static dyn Rules> {
+    match family {
+        Family::Deb => Some(&deb::DebRules),
+        Family::Apk => Some(&apk::ApkRules),
+        Family::Rpm => None,
+    }
+}
 
 /// A package family's own rules, in the form that the catalogue and the solver need them.
 pub trait Rules: fmt::Debug + Sync {
@@ -74,6 +85,9 @@ pub trait Rules: fmt::Debug + Sync {
             (Some(rule), Some(version)) => self.fulfils(version, rule),
         }
     }
+
+    /// The name and the version that a package states of itself; empty where it states none.
+    fn stated(&self, unpacked: &Unpacked) -> (String, String);
 
     /// The packages that an init of the base's own needs.
     fn init_packages(&self, init: Init) -> &'static [&'static str];

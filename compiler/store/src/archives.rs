@@ -8,10 +8,11 @@ use tree::Digest;
 
 use crate::Store;
 use crate::disk::{self, DiskError};
+use crate::family;
 
 impl Store {
     pub(crate) fn archive_path(&self, digest: &ArchiveDigest) -> PathBuf {
-        self.folders.path("archives", format!("{digest}.deb"))
+        self.folders.path("archives", format!("{digest}.{}", family::ending(digest)))
     }
 
     fn blake3_path(&self, digest: &ArchiveDigest) -> PathBuf {

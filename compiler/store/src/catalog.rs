@@ -4,8 +4,11 @@
 //! that does not verify, is asked of the next mirror. Index files are kept by digest, so a second look is local.
 
 mod indexes;
+mod memory;
 mod releases;
+mod signed;
 
+use formats::apk::IndexError;
 use packages::deb::ReleaseError;
 use packages::{Catalog, CatalogError, LockedIndex};
 use spec::appliance::Arch;
@@ -18,14 +21,16 @@ use crate::{DiskError, FetchError, Progress, Store};
 pub struct Source {
     /// Name of the archive, as origins of packages have it.
     pub archive: String,
-    /// Suite, as in `dists/SUITE`.
+    /// Suite, as in `dists/SUITE`; or the branch, which may be empty.
     pub suite: String,
     /// The codename that its release must state, where one is known.
     pub codename: Option<String>,
-    /// Components to read.
+    /// Components to read; none where the suite has no such parts.
     pub components: Vec<String>,
-    /// OpenPGP key files with their names.
+    /// Files of the keys that may sign it, with their names: OpenPGP for Debian, RSA in PEM for Alpine.
     pub keys: Vec<(String, Vec<u8>)>,
+    /// What a request must name for a package to be taken from here; `None` for a suite like any other.
+    pub tag: Option<String>,
     /// Root URLs of its mirrors, in the order to ask.
     pub mirrors: Vec<String>,
 }
@@ -75,6 +80,17 @@ pub enum CatalogFetchError {
         #[source]
         source: Box<ReleaseError>,
     },
+    /// No mirror gave an index that is what it must be.
+    #[error("verify {what}{}", from(url))]
+    SignedIndex {
+        /// Which index.
+        what: String,
+        /// Where the refused index came from; empty when from the store.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<IndexError>,
+    },
     /// What is needed is not in the store, and fetching was ruled out.
     #[error("read {what}: it is not in the store; run without `--offline` to fetch it")]
     Offline {
@@ -120,6 +136,18 @@ impl Store {
     /// # Errors
     /// The first failure, in the order of the sources.
     pub fn catalog(&self, request: &CatalogRequest, progress: &dyn Progress) -> Result<Catalogs, CatalogFetchError> {
+        // Here this crate asks which family it is: whether a release signs the indexes, or each is signed by itself.
+        match request.family {
+            Family::Apk => self.signed_indexes(request, progress),
+            Family::Deb | Family::Rpm => self.released_indexes(request, progress),
+        }
+    }
+
+    fn released_indexes(
+        &self,
+        request: &CatalogRequest,
+        progress: &dyn Progress,
+    ) -> Result<Catalogs, CatalogFetchError> {
         let releases = self.releases(request, progress)?;
         let wanted = indexes::wanted(request, &releases)?;
         self.fetch_indexes(&wanted, request.offline, progress)?;

@@ -38,12 +38,6 @@ pub enum FetchPackagesError {
         /// What the lock says.
         expected: Digest,
     },
-    /// The repository states no digest of the whole archive.
-    #[error("fetch {package}: its repository states no SHA-256 of the archive")]
-    NoSha256 {
-        /// Name and version.
-        package: String,
-    },
     /// The store's disk.
     #[error("fetch packages")]
     Disk(#[from] DiskError),
@@ -69,10 +63,6 @@ impl Store {
         if offline && !missing.is_empty() {
             let missing = missing.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
             return Err(FetchPackagesError::Offline { missing });
-        }
-        // The network checks digests of whole archives only.
-        if let Some(package) = missing.iter().find(|package| package.digest.sha256().is_none()) {
-            return Err(FetchPackagesError::NoSha256 { package: format!("{} {}", package.name, package.version) });
         }
         if !missing.is_empty() {
             self.download(&missing, mirrors, progress)?;
@@ -129,11 +119,11 @@ impl Store {
         let roots = mirrors.get(&package.origin.archive).map_or(&[][..], Vec::as_slice);
         Job {
             what: format!("{} {}", package.name, package.version),
-            urls: roots.iter().map(|root| format!("{root}/{}", escaped(&package.path))).collect(),
+            urls: roots.iter().map(|root| place(root, &package.path)).collect(),
             partial: self.folders.path("partial", package.digest.to_string()),
             size_bytes: Some(package.size_bytes),
             limit_bytes: package.size_bytes,
-            sha256: package.digest.sha256(),
+            digest: Some(package.digest),
             copy: None,
         }
     }
@@ -155,7 +145,13 @@ impl Store {
     }
 }
 
+/// Where a mirror has this path. A folder has its files under the names that the index says, as apt has it: only what
+/// is a URL is quoted.
+fn place(root: &str, path: &str) -> String {
+    if root.starts_with('/') { format!("{root}/{path}") } else { format!("{root}/{}", escaped(path)) }
+}
+
 /// A path as part of a URL. Debian's names hold `+`, `~` and `:`, which stand for themselves there; `%` does not.
-pub(crate) fn escaped(path: &str) -> String {
+fn escaped(path: &str) -> String {
     path.replace('%', "%25").replace(' ', "%20").replace('#', "%23").replace('?', "%3f")
 }

@@ -1,10 +1,10 @@
 //! Where things lie in the store, and the temporary folder of this process.
 //!
 //! ```text
-//! archives/SHA256.deb, SHA256.b3      packages as downloaded, and their BLAKE3
+//! archives/DIGEST.deb|apk, DIGEST.b3  packages as downloaded, and their BLAKE3
 //! indexes/SHA256                      signed releases and index files as downloaded
 //! releases/KEY                        which release a URL gave last
-//! decoded/BLAKE3.v1/{meta,pack}       packages taken apart
+//! decoded/BLAKE3.v2/{meta,pack}       packages taken apart
 //! blobs/XX/BLAKE3                     single contents
 //! layers/KEY, KEY.sum                 what other stages keep under a key of their own
 //! partial/SHA256                      downloads that wait to be resumed
@@ -25,7 +25,7 @@ use std::time::SystemTime;
 use crate::disk::{self, DiskError, Lock, at};
 
 /// Version of the layout of `decoded`; another one is decoded anew.
-pub(crate) const DECODED_VERSION: &str = "v1";
+pub(crate) const DECODED_VERSION: &str = "v2";
 
 /// The folders of a store, and this process's own temporary one.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The same work on many things at once, with results in the order of the things.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How many cores there are, at most 16: beyond that memory grows and time does not fall.
 pub(crate) fn cores() -> usize {
@@ -23,12 +23,12 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&
                     items.get(index).map(|item| (index, item))
                 } {
                     let result = work(item);
-                    done.lock().expect("no worker panics while it holds the lock").push((index, result));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
                 }
             });
         }
     });
-    let mut done = done.into_inner().expect("no worker panics while it holds the lock");
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }

@@ -72,6 +72,7 @@ impl Archive {
             components: vec!["main".to_owned()],
             keys: vec![("toy.gpg".to_owned(), self.signer.certificate(&Certificate::default()))],
             mirrors: vec![self.server.url.clone()],
+            tag: None,
         }
     }
 }
@@ -203,6 +204,7 @@ fn the_hosts_own_mirror_is_found_and_read() {
         components: vec!["main".to_owned()],
         keys: vec![("debian-archive-keyring.gpg".to_owned(), keys)],
         mirrors: urls,
+        tag: None,
     };
     let catalogs = match read_now(&store, &source) {
         Ok(catalogs) => catalogs,

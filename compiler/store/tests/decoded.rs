@@ -57,7 +57,7 @@ fn a_package_is_decoded_once_and_its_contents_kept_once() {
         assert_eq!(tree::dump(&cold.tree), tree::dump(&warm.tree));
         assert_eq!(cold.control_files, warm.control_files);
     }
-    let pack = root.join(format!("decoded/{}.v1/pack", packages[0].blake3.unwrap()));
+    let pack = root.join(format!("decoded/{}.v2/pack", packages[0].blake3.unwrap()));
     // Two large files are the same, and of the small ones five.
     assert!(std::fs::metadata(pack).unwrap().len() < 700_000);
     assert!(store.open(&Digest::of(b"unknown")).is_err());
@@ -116,7 +116,7 @@ fn damage_is_found_and_made_good() {
     let folder = TempDir::new().unwrap();
     let (packages, mirrors) = mirror(folder.path(), 1);
     let root = folder.path().join("store");
-    let decoded = root.join(format!("decoded/{}.v1", packages[0].blake3.unwrap()));
+    let decoded = root.join(format!("decoded/{}.v2", packages[0].blake3.unwrap()));
     let archive = root.join(format!("archives/{}.deb", packages[0].digest));
     let build = || {
         let store = Store::open(&root).unwrap();

@@ -127,6 +127,26 @@ fn folders_are_mirrors_too_and_many_packages_come_at_once() {
 }
 
 #[test]
+fn names_with_percent_signs_are_files_of_that_name() {
+    let bytes = toy_deb(1);
+    let mut package = locked("toy", &bytes);
+    package.path = "pool/toy 1%3a1.deb".to_owned();
+    let fetch = |mirror: &str| {
+        let (_folder, store) = open();
+        let mirrors = Mirrors::from([("toy".to_owned(), vec![mirror.to_owned()])]);
+        store.fetch(std::slice::from_ref(&package), &mirrors, false, &Silent).map_err(|error| shown(&error))
+    };
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("pool")).unwrap();
+    std::fs::write(folder.path().join(&package.path), &bytes).unwrap();
+    fetch(folder.path().to_str().unwrap()).unwrap();
+    fetch(&format!("file://{}", folder.path().display())).unwrap();
+    let server = Server::start();
+    server.serve("/pool/toy%201%253a1.deb", &bytes, &[]);
+    fetch(&server.url).unwrap();
+}
+
+#[test]
 fn a_download_goes_on_where_a_killed_process_stopped() {
     let folder = TempDir::new().unwrap();
     let server = Server::start();

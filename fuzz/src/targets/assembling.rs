@@ -55,7 +55,7 @@ fn packages(data: &[u8]) -> Vec<Unpacked> {
     for (title, body) in sections(data) {
         let (kind, name) = title.split_once(' ').unwrap_or((&title, ""));
         if kind == "package" && found.len() < 8 {
-            found.push(Unpacked { control_files: BTreeMap::new(), tree: Tree::default() });
+            found.push(Unpacked::default());
         }
         let Some(package) = found.last_mut() else { continue };
         let node = match kind {
@@ -111,5 +111,6 @@ fn base_package() -> Unpacked {
         let path = TreePath::new(path).expect("a good path");
         tree.insert_with_parents(path, Node::file(0o755, body)).expect("a free place");
     }
-    Unpacked { control_files: BTreeMap::from([("control".to_owned(), control.as_bytes().to_vec())]), tree }
+    let control_files = BTreeMap::from([("control".to_owned(), control.as_bytes().to_vec())]);
+    Unpacked { control_files, tree, ..Unpacked::default() }
 }

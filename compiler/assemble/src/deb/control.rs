@@ -23,7 +23,7 @@ pub(crate) struct Package {
 impl Package {
     /// Reads the control data of an unpacked package.
     pub fn read(unpacked: Unpacked, place: usize) -> Result<Self, AssembleError> {
-        let Unpacked { control_files, tree } = unpacked;
+        let Unpacked { control_files, tree, .. } = unpacked;
         let bad = |what: &str| AssembleError::BadControl { package: format!("number {place}"), what: what.to_owned() };
         let text = control_files.get("control").ok_or_else(|| bad("there is no control file"))?;
         let text = String::from_utf8_lossy(text).into_owned();
@@ -64,12 +64,6 @@ impl Package {
         } else {
             self.name.clone()
         }
-    }
-
-    /// The names that this package provides beside its own.
-    pub fn provides(&self) -> Vec<&str> {
-        let clauses = parse_relations(self.field("Provides").unwrap_or_default()).unwrap_or_default();
-        clauses.into_iter().flatten().map(|provided| provided.name).collect()
     }
 
     /// Whether a `Replaces` of this package covers `other`.

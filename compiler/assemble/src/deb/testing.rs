@@ -27,6 +27,6 @@ pub(crate) fn package(control: &str, entries: &[(&str, &str)]) -> Package {
         let path = TreePath::new(path).unwrap();
         tree.insert_with_parents(path, node).unwrap();
     }
-    Package::read(Unpacked { control_files: BTreeMap::from([("control".to_owned(), text.into_bytes())]), tree }, 0)
-        .unwrap()
+    let control_files = BTreeMap::from([("control".to_owned(), text.into_bytes())]);
+    Package::read(Unpacked { control_files, tree, ..Unpacked::default() }, 0).unwrap()
 }

@@ -39,7 +39,7 @@ pub fn debs(names: &[&str]) -> Result<Vec<Unpacked>, String> {
 fn decode(path: &Path) -> Unpacked {
     let deb = formats::deb::decode_bytes(&fs::read(path).unwrap())
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Unpacked { control_files: deb.control_files, tree: deb.tree }
+    Unpacked { control_files: deb.control_files, tree: deb.tree, ..Unpacked::default() }
 }
 
 fn download(names: &[&str]) -> Result<PathBuf, String> {

@@ -52,6 +52,13 @@ pub fn read_index(text: &[u8], arch: Arch, origin: &Origin) -> Result<(String, V
     Ok((rows.text, rows.records))
 }
 
+/// The newest time at which a package of an index was built, in seconds since 1970: such an index carries no date of its
+/// own. 0 when no package says.
+pub fn newest_build_secs(text: &[u8]) -> i64 {
+    let times = text.split(|c| *c == b'\n').filter_map(|line| std::str::from_utf8(line.strip_prefix(b"t:")?).ok());
+    times.filter_map(|time| time.parse::<u32>().ok()).max().unwrap_or(0).into()
+}
+
 /// Where the packages lie, with a slash at the end.
 fn folder(arch: Arch, origin: &Origin) -> String {
     let parts = [origin.suite.as_str(), &origin.component, arch_name(arch)];

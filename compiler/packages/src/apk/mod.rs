@@ -10,7 +10,7 @@ mod rules;
 mod version;
 
 pub use dependency::{Dependency, DependencyError, parse_dependencies, parse_dependency};
-pub use index::{arch_name, read_index};
+pub use index::{arch_name, newest_build_secs, read_index};
 pub use order::{OrderError, install_order};
 pub use package_info::{PackageInfo, PackageInfoError};
 pub use rules::ApkRules;

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use spec::appliance::{Arch, Init, Relation, VersionRule};
 
+use crate::Unpacked;
 use crate::apk::dependency::{Dependency, parse_dependencies};
-use crate::apk::{begins_like, compare_versions, read_index};
+use crate::apk::{PackageInfo, begins_like, compare_versions, read_index};
 use crate::catalog::{Field, IndexReadError, Origin, Package, Record};
 use crate::rules::{Constraint, Provided, Rules, holds};
 
@@ -84,6 +85,11 @@ impl Rules for ApkRules {
 
     fn is_required(&self, _: Package<'_>) -> bool {
         false
+    }
+
+    fn stated(&self, unpacked: &Unpacked) -> (String, String) {
+        let info = unpacked.control_files.get(".PKGINFO").map(Vec::as_slice).unwrap_or_default();
+        PackageInfo::parse(info).map(|info| (info.name.to_owned(), info.version.to_owned())).unwrap_or_default()
     }
 
     fn init_packages(&self, init: Init) -> &'static [&'static str] {

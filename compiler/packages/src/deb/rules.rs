@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
+use crate::Unpacked;
 use crate::catalog::{Field, IndexReadError, Origin, Package, Record};
 use crate::deb::relation::{Dependency, RelationError, parse_relations};
-use crate::deb::{compare_versions, read_packages};
+use crate::deb::{Stanzas, compare_versions, read_packages};
 use crate::rules::{Constraint, Provided, Rules};
 use spec::appliance::{Arch, Init, VersionRule};
 
@@ -47,6 +48,14 @@ impl Rules for DebRules {
     /// By priority (Debian Policy 2.5), as the archive's own preference.
     fn prefer(&self, a: (Package<'_>, Option<&str>), b: (Package<'_>, Option<&str>)) -> Ordering {
         rank(a.0).cmp(&rank(b.0))
+    }
+
+    fn stated(&self, unpacked: &Unpacked) -> (String, String) {
+        let control = unpacked.control_files.get("control").map(Vec::as_slice).unwrap_or_default();
+        let control = String::from_utf8_lossy(control);
+        let stanza = Stanzas::new(&control).next().and_then(Result::ok);
+        let field = |name| stanza.as_ref().and_then(|stanza| stanza.get(name)).unwrap_or_default().to_owned();
+        (field("Package"), field("Version"))
     }
 
     fn init_packages(&self, init: Init) -> &'static [&'static str] {

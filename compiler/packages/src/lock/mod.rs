@@ -51,9 +51,11 @@ pub struct LockedBase {
 pub struct LockedIndex {
     /// Name of the archive.
     pub archive: String,
-    /// Suite, as in `dists/SUITE`.
+    /// Suite, as in `dists/SUITE`; where each component and architecture has a signed index of its own, the folder that
+    /// it lies in (`v3.20/main/x86_64`).
     pub suite: String,
-    /// When the archive made it, in seconds since 1970; 0 when it does not say, as Alpine's do not.
+    /// When the archive made it, in seconds since 1970; where it does not say, the newest time at which a package in it
+    /// was built, 0 where that is not said either.
     pub date_secs: i64,
     /// SHA-256 of the signed bytes with their signature (`InRelease`, `APKINDEX.tar.gz`).
     pub sha256: Sha256,

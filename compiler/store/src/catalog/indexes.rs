@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use formats::compression::{self, Bounds, Compression};
 use packages::deb::{self, IndexCandidate};
-use packages::{Catalog, Origin, Sha256};
+use packages::{ArchiveDigest, Catalog, Origin, Sha256};
 
 use super::releases::Found;
 use super::{CatalogFetchError, CatalogRequest, Source};
@@ -131,7 +131,7 @@ impl Store {
             partial: self.folders.path("partial", index.file.sha256.to_string()),
             size_bytes: Some(index.file.size_bytes),
             limit_bytes: index.file.size_bytes,
-            sha256: Some(index.file.sha256),
+            digest: Some(ArchiveDigest::Sha256(index.file.sha256)),
             copy: None,
         }
     }

@@ -1,15 +1,13 @@
 //! The signed release of each suite: the newest that a mirror gives, or the one that the store or a lock has.
 
 use std::fs;
-use std::path::PathBuf;
 
-use packages::Sha256;
 use packages::deb::{Expectation, Release, ReleaseError, verify_inrelease};
-use tree::Digest;
 
+use super::memory::Memory;
 use super::{CatalogFetchError, CatalogRequest, Source};
 use crate::disk::{self, DiskError, at};
-use crate::network::{Job, Validators};
+use crate::network::Job;
 use crate::{FetchError, Progress, Store};
 
 /// Releases of the largest archives are under 1 MiB.
@@ -22,15 +20,6 @@ pub(super) struct Found {
     pub(super) mirrors: Vec<String>,
 }
 
-/// What the store remembers of a suite.
-#[derive(Debug, Clone, Default)]
-struct Memory {
-    sha256: Option<Sha256>,
-    url: String,
-    validators: Validators,
-    date_secs: Option<i64>,
-}
-
 impl Store {
     pub(super) fn releases(
         &self,
@@ -40,8 +29,11 @@ impl Store {
         if request.offline {
             return request.sources.iter().map(|source| self.release_at_hand(request, source)).collect();
         }
-        let mut slots: Vec<Slot> =
-            request.sources.iter().map(|source| Slot::new(source, self.recall(source))).collect();
+        let mut slots: Vec<Slot> = request
+            .sources
+            .iter()
+            .map(|source| Slot::new(source, self.recall(&source.archive, &source.suite)))
+            .collect();
         let rounds = request.sources.iter().map(|source| source.mirrors.len()).max().unwrap_or(0);
         for round in 0..rounds {
             self.ask_mirrors(request, &mut slots, round, progress)?;
@@ -73,7 +65,9 @@ impl Store {
                         Err(error) => slot.release_error(&fetched.url, error),
                         Ok(release) => {
                             if !fetched.not_modified {
-                                self.remember(slot.source, &release, &fetched.url, &fetched.validators, &job.partial)?;
+                                let Source { archive, suite, .. } = slot.source;
+                                let memory = Memory::of(&fetched, release.date_secs);
+                                self.remember(archive, suite, &memory, &job.partial)?;
                             }
                             slot.take(release, round);
                         }
@@ -86,17 +80,14 @@ impl Store {
 
     fn release_job(&self, slot: &Slot, round: usize) -> Job {
         let root = slot.source.mirrors.get(round).map_or("", String::as_str);
-        // A damaged copy must not be what an unchanged release is read from.
-        let is_whole =
-            |sha256: Sha256| fs::read(self.index_path(&sha256)).is_ok_and(|bytes| Sha256::of(&bytes) == sha256);
-        let at_hand = slot.memory.sha256.is_some_and(is_whole);
+        let at_hand = slot.memory.sha256.is_some_and(|sha256| self.is_whole(sha256));
         Job {
             what: format!("the release of {} {}", slot.source.archive, slot.source.suite),
             urls: vec![format!("{root}/dists/{}/InRelease", slot.source.suite)],
             partial: self.folders.temporary(),
             size_bytes: None,
             limit_bytes: MAX_RELEASE_BYTES,
-            sha256: None,
+            digest: None,
             copy: at_hand.then(|| (slot.memory.url.clone(), slot.memory.validators.clone())),
         }
     }
@@ -108,7 +99,7 @@ impl Store {
             request.locked.iter().find(|locked| locked.archive == source.archive && locked.suite == source.suite);
         let (sha256, now_secs) = match locked {
             Some(locked) => (Some(locked.sha256), locked.date_secs),
-            None => (self.recall(source).sha256, request.now_secs),
+            None => (self.recall(&source.archive, &source.suite).sha256, request.now_secs),
         };
         let path = sha256.map(|sha256| self.index_path(&sha256)).filter(|path| path.is_file());
         let path = path.ok_or(CatalogFetchError::Offline { what })?;
@@ -118,34 +109,6 @@ impl Store {
             Ok(release) => Ok(Found { release, mirrors: Vec::new() }),
             Err(error) => Err(refused(source, "", error)),
         }
-    }
-
-    fn recall(&self, source: &Source) -> Memory {
-        let text = fs::read_to_string(self.memory_path(source)).unwrap_or_default();
-        let mut lines = text.lines();
-        let mut line = || lines.next().unwrap_or_default().to_owned();
-        let (sha256, date_secs) = (line().parse().ok(), line().parse().ok());
-        Memory { sha256, date_secs, url: line(), validators: Validators { etag: line(), last_modified: line() } }
-    }
-
-    fn remember(
-        &self,
-        source: &Source,
-        release: &Release,
-        url: &str,
-        validators: &Validators,
-        bytes: &std::path::Path,
-    ) -> Result<(), DiskError> {
-        let _guard = self.folders.looking_up()?;
-        disk::rename(bytes, &self.index_path(&release.sha256))?;
-        let Validators { etag, last_modified } = validators;
-        let text = format!("{}\n{}\n{url}\n{etag}\n{last_modified}\n", release.sha256, release.date_secs);
-        disk::write_whole(&self.folders.temporary(), &self.memory_path(source), text.as_bytes())
-    }
-
-    fn memory_path(&self, source: &Source) -> PathBuf {
-        let Source { archive, suite, .. } = source;
-        self.folders.path("releases", Digest::of(format!("{archive}\0{suite}").as_bytes()).to_string())
     }
 }
 

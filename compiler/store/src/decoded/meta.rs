@@ -1,14 +1,14 @@
 //! The `meta` file of a decoded package: its tree, control files and the index of its pack, with a checksum.
 //!
-//! Layout: a magic line, the tree dump, the control files, the index; each with its length as 64-bit little-endian
+//! Layout: a magic line, the tree dump, the control files, the checksums of files, the index; each with its length as 64-bit little-endian
 //! number before it; BLAKE3 of all that at the end. In and out are bytes.
 
 use std::collections::BTreeMap;
 
-use packages::Unpacked;
-use tree::{Digest, DumpError};
+use packages::{Sha1, Unpacked};
+use tree::{Digest, DumpError, TreePath};
 
-const MAGIC: &[u8] = b"appliance decoded package 1\n";
+const MAGIC: &[u8] = b"appliance decoded package 2\n";
 
 /// Why a `meta` file cannot be used; it is then made again.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,11 @@ impl Meta {
             push(&mut out, name.as_bytes());
             push(&mut out, bytes);
         }
+        push_number(&mut out, self.unpacked.checksums.len() as u64);
+        for (path, Sha1(sum)) in &self.unpacked.checksums {
+            push(&mut out, path.as_bytes());
+            out.extend_from_slice(sum);
+        }
         push_number(&mut out, self.index.len() as u64);
         for (digest, size) in &self.index {
             out.extend_from_slice(&digest.0);
@@ -65,13 +70,20 @@ impl Meta {
         for _ in 0..number(rest)? {
             control_files.insert(text(rest)?.to_owned(), chunk(rest)?.to_vec());
         }
+        let mut checksums = BTreeMap::new();
+        for _ in 0..number(rest)? {
+            let path = TreePath::new(chunk(rest)?).ok()?;
+            let (sum, after) = rest.split_first_chunk::<20>()?;
+            *rest = after;
+            checksums.insert(path, Sha1(*sum));
+        }
         let mut index = Vec::new();
         for _ in 0..number(rest)? {
             let (digest, after) = rest.split_first_chunk::<32>()?;
             *rest = after;
             index.push((Digest(*digest), number(rest)?));
         }
-        let with_tree = |tree| Self { unpacked: Unpacked { control_files, tree }, index };
+        let with_tree = |tree| Self { unpacked: Unpacked { control_files, tree, checksums, archive: None }, index };
         Some(tree::parse_dump(dump).map(with_tree).map_err(MetaError::Tree))
     }
 
@@ -127,7 +139,9 @@ mod tests {
         tree.insert(TreePath::new("a").unwrap(), Node::symlink("b")).unwrap();
         let control_files = [("control".to_owned(), b"Package: x\n".to_vec())].into();
         let index = vec![(Digest::of(b"x"), 1), (Digest::of(b"yy"), 2)];
-        let bytes = Meta { unpacked: Unpacked { control_files, tree }, index }.encode();
+        let checksums = [(TreePath::new("a").unwrap(), Sha1([7; 20]))].into();
+        let unpacked = Unpacked { control_files, tree, checksums, archive: None };
+        let bytes = Meta { unpacked, index }.encode();
         let read = Meta::decode(&bytes).unwrap();
         assert_eq!(read.encode(), bytes);
         assert_eq!(read.pack_bytes(), 3);

@@ -12,17 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use formats::compression::Bounds;
-use formats::deb::{self, DebError};
-use packages::{LockedPackage, Unpacked};
+use packages::{ArchiveFacts, LockedPackage, Unpacked};
 use tree::Digest;
 
 use self::meta::Meta;
 pub use self::meta::{MetaError, read_meta};
-use self::pack::PackWriter;
+pub(crate) use self::pack::PackWriter;
 use crate::blobs::Pack;
 use crate::disk::{self, DiskError, at};
 use crate::folders::DECODED_VERSION;
-use crate::{Progress, Store, Unit, parallel};
+use crate::{ArchiveError, Progress, Store, Unit, family, parallel};
 
 /// Why a package cannot be loaded or decoded.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +40,12 @@ pub enum UnpackError {
     },
     /// Its archive is what the repository signed, and is refused all the same.
     #[error("unpack {package}")]
-    Deb {
+    Archive {
         /// Name and version.
         package: String,
         /// What is wrong with it.
         #[source]
-        source: DebError,
+        source: ArchiveError,
     },
     /// The store's disk.
     #[error("unpack {package}")]
@@ -95,7 +94,13 @@ impl Store {
         }
         match failed {
             Some((_, error)) => Err(error),
-            None => Ok(self.register(out.into_iter().flatten())),
+            None => {
+                let mut unpacked = self.register(out.into_iter().flatten());
+                for (one, package) in unpacked.iter_mut().zip(packages) {
+                    one.archive = Some(ArchiveFacts { digest: package.digest, size_bytes: package.size_bytes });
+                }
+                Ok(unpacked)
+            }
         }
     }
 
@@ -204,24 +209,23 @@ fn decode_into(
     let mut source = Hashed { inner: archive, hasher: blake3::Hasher::new() };
     let path = folder.join("pack");
     let mut pack = PackWriter::new(disk::create(&path).map_err(disk)?);
-    let result = deb::decode(BufReader::with_capacity(256 * 1024, &mut source), limits(package, workers), &mut pack);
+    let result = family::decode(&package.digest, &mut source, bounds(package, workers), &mut pack);
     // Whether the bytes are the ones that were signed is told first: damage of the disk is no fault of a package.
     let _ = io::copy(&mut source, &mut io::sink());
     if Digest::from(source.hasher.finalize()) != blake3 {
         return Err(UnpackError::Damaged { package: title(package) });
     }
-    let decoded = result.map_err(|source| UnpackError::Deb { package: title(package), source })?;
+    let unpacked = result.map_err(|source| UnpackError::Archive { package: title(package), source })?;
     let (_, index) = pack.finish().map_err(|error| disk(at("write", &path)(error)))?;
-    let unpacked = Unpacked { control_files: decoded.control_files, tree: decoded.tree };
     let path = folder.join("meta");
     fs::write(&path, Meta { unpacked, index }.encode()).map_err(|error| disk(at("write", &path)(error)))
 }
 
-fn limits(package: &LockedPackage, workers: usize) -> deb::Limits {
+fn bounds(package: &LockedPackage, workers: usize) -> Bounds {
     let cores = parallel::cores();
     let threads = if package.size_bytes >= LARGE_ARCHIVE_BYTES || workers < cores { cores as u32 } else { 1 };
     let thread_memory_bytes = XZ_MEMORY_BYTES / workers.max(1) as u64;
-    deb::Limits { compression: Bounds { threads, thread_memory_bytes, ..Bounds::default() }, ..deb::Limits::default() }
+    Bounds { threads, thread_memory_bytes, ..Bounds::default() }
 }
 
 fn disk_error(package: &LockedPackage, source: DiskError) -> UnpackError {

@@ -12,7 +12,7 @@ use tree::{Content, Digest};
 const BUFFERED_BYTES: u64 = 256 * 1024;
 
 /// Writes a pack.
-pub(super) struct PackWriter {
+pub(crate) struct PackWriter {
     out: BufWriter<File>,
     end: u64,
     known: BTreeSet<Digest>,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::DiskError;
+use crate::{ArchiveError, DiskError};
 
 use super::Job;
 
@@ -103,6 +103,17 @@ pub enum TransferError {
         found: String,
         /// What should have come.
         expected: String,
+    },
+    /// Another archive than the signed index says.
+    #[error(
+        "{host} sent an archive that is not the one of the signed index: the mirror is out of date or damaged; try again later or name another with `--mirror`"
+    )]
+    Refused {
+        /// Host as configured.
+        host: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<ArchiveError>,
     },
     /// The file cannot be kept.
     #[error("keep what was fetched")]

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use packages::Sha256;
+use packages::{ArchiveDigest, Sha256};
 use tree::Digest;
 
 use crate::Progress;
@@ -62,8 +62,8 @@ pub(crate) struct Job {
     pub(crate) size_bytes: Option<u64>,
     /// More than this is refused.
     pub(crate) limit_bytes: u64,
-    /// Its digest, where it is known.
-    pub(crate) sha256: Option<Sha256>,
+    /// What is known of its bytes.
+    pub(crate) digest: Option<ArchiveDigest>,
     /// A copy that is at hand: the URL it came from and what tells whether it is still the same there.
     pub(crate) copy: Option<(String, Validators)>,
 }

@@ -39,7 +39,7 @@ impl<'a> Partial<'a> {
         loop {
             let count = self.file.read(&mut buffer).map_err(at("read", &self.job.partial))?;
             let fits =
-                self.job.sha256.is_some() && self.job.size_bytes.is_none_or(|size| self.len + count as u64 <= size);
+                self.job.digest.is_some() && self.job.size_bytes.is_none_or(|size| self.len + count as u64 <= size);
             if !fits {
                 return self.restart();
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use packages::ArchiveDigest;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{sleep, timeout};
@@ -9,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::client::Client;
 use super::partial::Partial;
 use super::{FetchError, Fetched, Job, Network, Progress, TransferError, Validators, local};
+use crate::family;
 
 /// Fetches a file from the first place that gives it.
 pub(super) async fn run(network: &Network, job: &Job, progress: &dyn Progress) -> Result<Fetched, FetchError> {
@@ -84,12 +86,16 @@ fn finish(job: &Job, url: &str, partial: &Partial, got: Got) -> Result<Fetched, 
         if let Some(expected) = job.size_bytes.filter(|&size| size != partial.len()) {
             return Err(TransferError::Size { host: host(url), found: partial.len(), expected });
         }
-        if let Some(expected) = job.sha256.filter(|expected| *expected != sha256) {
+        if let Some(expected) = job.digest.and_then(ArchiveDigest::sha256).filter(|expected| *expected != sha256) {
             return Err(TransferError::Digest {
                 host: host(url),
                 found: sha256.to_string(),
                 expected: expected.to_string(),
             });
+        }
+        if let Some(digest) = &job.digest {
+            let refused = |source| TransferError::Refused { host: host(url), source: Box::new(source) };
+            family::check(digest, &job.partial).map_err(refused)?;
         }
     }
     Ok(Fetched { url: url.to_owned(), not_modified, sha256, blake3, validators })
@@ -97,7 +103,7 @@ fn finish(job: &Job, url: &str, partial: &Partial, got: Got) -> Result<Fetched, 
 
 async fn once(network: &Network, job: &Job, url: &str, partial: &mut Partial<'_>) -> Result<Got, TransferError> {
     // An earlier process was stopped between the last byte and the renaming.
-    if job.sha256.is_some() && job.size_bytes == Some(partial.len()) {
+    if job.digest.is_some() && job.size_bytes == Some(partial.len()) {
         return Ok(Got::Whole(Validators::default()));
     }
     if let Some(path) = local::path(url) {
