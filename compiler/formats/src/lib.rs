@@ -7,6 +7,8 @@ pub mod cpio;
 pub mod crc32c;
 pub mod deb;
 pub mod ext4;
+pub mod fat;
+pub mod gpt;
 pub mod kernel;
 pub mod kmod;
 pub mod region;

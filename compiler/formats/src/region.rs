@@ -4,6 +4,7 @@
 //! Offsets and bytes come in, and nothing is ever read back.
 
 use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 /// Takes the parts of an image that are not zero.
 ///
@@ -55,5 +56,75 @@ impl<W: Write + Seek> RegionSink for SeekSink<W> {
         self.output.write_all(bytes)?;
         self.position_bytes = offset_bytes + bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// An image that is decided and can be written, whatever it is made of.
+pub trait RegionSource: Sync {
+    /// Length of the image.
+    fn size_bytes(&self) -> u64;
+
+    /// Where anything but zeros may stand: ascending, disjoint ranges within the image. It may name more than is
+    /// written later, never less, so that a container can decide its tables before the first byte.
+    fn data_ranges(&self) -> Vec<Range<u64>>;
+
+    /// Writes the image to a sink, within [`RegionSource::data_ranges`].
+    ///
+    /// # Errors
+    /// What the sink reports, and what keeps the source from giving its bytes.
+    fn write(&self, sink: &mut dyn RegionSink) -> io::Result<()>;
+}
+
+/// Puts one image into a larger one.
+pub struct OffsetSink<'s> {
+    sink: &'s mut dyn RegionSink,
+    offset_bytes: u64,
+    size_bytes: u64,
+}
+
+impl<'s> OffsetSink<'s> {
+    /// A sink for an image of `size_bytes` that begins at `offset_bytes` of the one that `sink` takes.
+    pub fn new(sink: &'s mut dyn RegionSink, offset_bytes: u64, size_bytes: u64) -> Self {
+        Self { sink, offset_bytes, size_bytes }
+    }
+
+    fn place(&self, offset_bytes: u64, bytes: &[u8]) -> io::Result<u64> {
+        let end = offset_bytes.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size_bytes) {
+            return Err(io::Error::other(format!(
+                "{} bytes at {offset_bytes} lie beyond the {} bytes of their part of the disk",
+                bytes.len(),
+                self.size_bytes
+            )));
+        }
+        Ok(self.offset_bytes + offset_bytes)
+    }
+}
+
+impl RegionSink for OffsetSink<'_> {
+    fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+        let place = self.place(offset_bytes, bytes)?;
+        self.sink.data(place, bytes)
+    }
+
+    fn buffer(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let place = self.place(offset_bytes, &bytes)?;
+        self.sink.buffer(place, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_disk_cannot_write_beyond_its_end() {
+        let mut whole = SeekSink::new(io::Cursor::new(Vec::new()));
+        let mut part = OffsetSink::new(&mut whole, 10, 4);
+        part.data(1, b"abc").unwrap();
+        let error = part.data(1, b"abcd").unwrap_err();
+        assert_eq!(error.to_string(), "4 bytes at 1 lie beyond the 4 bytes of their part of the disk");
+        assert!(part.data(u64::MAX, b"a").is_err());
+        assert_eq!(whole.into_inner().into_inner(), b"\0\0\0\0\0\0\0\0\0\0\0abc");
     }
 }
