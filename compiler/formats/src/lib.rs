@@ -11,6 +11,7 @@ pub mod fat;
 pub mod gpt;
 pub mod kernel;
 pub mod kmod;
+pub mod oci;
 pub mod region;
 pub mod tar;
 mod unpack;

@@ -93,7 +93,9 @@ impl Unpacking {
         match &entry.kind {
             EntryKind::HardLink(first) => self.tree.hard_link(&entry_path(first)?, path.clone())?,
             _ => {
-                let node = Node { kind: kind(entry, &path, content, sink)?, meta: entry.meta.clone() };
+                let kind = content_kind(entry, content, sink);
+                let kind = kind.map_err(|error| UnpackError::Content(path.clone(), error))?;
+                let node = Node { kind, meta: entry.meta.clone() };
                 if path.is_root() && !node.is_dir() {
                     return Err(UnpackError::Duplicate(path));
                 }
@@ -119,18 +121,13 @@ impl Unpacking {
     }
 }
 
-fn kind(
-    entry: &Entry,
-    path: &TreePath,
-    content: &mut dyn Read,
-    sink: &mut dyn ContentSink,
-) -> Result<Kind, UnpackError> {
+/// What an entry that is no hard link is in a tree, its content taken.
+///
+/// # Errors
+/// When the content cannot be read or kept.
+pub(crate) fn content_kind(entry: &Entry, content: &mut dyn Read, sink: &mut dyn ContentSink) -> io::Result<Kind> {
     Ok(match &entry.kind {
-        EntryKind::File | EntryKind::HardLink(_) => {
-            let content =
-                sink.take(entry.size_bytes, content).map_err(|error| UnpackError::Content(path.clone(), error))?;
-            Kind::File(content)
-        }
+        EntryKind::File | EntryKind::HardLink(_) => Kind::File(sink.take(entry.size_bytes, content)?),
         EntryKind::Symlink(target) => Kind::Symlink(target[..].into()),
         EntryKind::Dir => Kind::Dir,
         EntryKind::CharDevice(major, minor) => Kind::CharDevice { major: *major, minor: *minor },

@@ -24,7 +24,7 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
 
 /// Nothing can be installed where there is no package family.
 fn packages_need_a_source(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
-    if appliance.base != Base::Scratch || !body.one("base").is_some_and(|item| item.arg(0) == Some("scratch")) {
+    if appliance.base != Base::Scratch || body.one("base").is_none_or(|item| item.arg(0) != Some("scratch")) {
         return;
     }
     for item in ["packages", "exclude", "repository"].into_iter().flat_map(|name| body.all(name)) {
@@ -135,7 +135,8 @@ fn claimed_paths(body: Body<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn is_at_or_below(path: &str, folder: &str) -> bool {
+/// Whether a path is a folder or something in it; both are absolute and normalised.
+pub(crate) fn is_at_or_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -9,6 +9,7 @@ mod channel;
 mod debian;
 mod documents;
 mod ext4;
+mod images;
 mod layers;
 mod pieces;
 mod scripts;
@@ -41,6 +42,9 @@ pub const ALL: &[Target] = &[
     ("bundle", bundles::bundle, 500),
     ("seccomp", bundles::seccomp, 150),
     ("layer", layers::layer, 500),
+    ("image_layers", images::image_layers, 1500),
+    ("image_documents", images::image_documents, 3000),
+    ("image_reference", images::image_reference, 3000),
     ("channel", channel::channel, 3000),
 ];
 
