@@ -46,6 +46,19 @@ pub enum AssembleError {
         #[source]
         source: PathProblem,
     },
+    /// A package ships a device file, which no package may (Debian Policy 10.6).
+    #[error(
+        "unpack {path} of package {package}: it is a {kind} device, and packages must not bring device files; \
+        use another version of the package or exclude it"
+    )]
+    Device {
+        /// The path as the package has it.
+        path: TreePath,
+        /// The package.
+        package: String,
+        /// `block` or `character`.
+        kind: &'static str,
+    },
     /// A script cannot be emulated and may not be run.
     #[error("emulate {script} of package {package}: line {line}: {construct}")]
     Refused {

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use packages::deb::{Stanzas, install_order, parse_relations, parse_release, read_packages};
+use packages::deb::{Needs, Stanzas, parse_relations, parse_release, read_packages};
 use packages::{Catalog, Constraint, Package, PackageId, Pins, lock, resolve_root};
 use proptest::prelude::*;
 use spec::appliance::{Arch, Relation};
@@ -95,6 +95,6 @@ proptest! {
         Stanzas::new(&text).flatten().for_each(|stanza| assert!(stanza.fields().count() <= text.len()));
         let _ = (parse_relations(&text), read_packages(text.as_bytes(), "amd64"), parse_release(text.as_bytes()));
         let _ = (lock::parse(&text), lock::parse(&format!("lock version=1\n{text}")));
-        let _ = install_order(&[text.as_bytes(), b"Package: a"]);
+        let _ = Needs::read(&[text.as_bytes(), b"Package: a"]).map(|needs| needs.install_order());
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use packages::deb::{
-    Expectation, Stanzas, compare_versions, install_order, is_version, parse_date, parse_relations, parse_release,
+    Expectation, Needs, Stanzas, compare_versions, is_version, parse_date, parse_relations, parse_release,
     read_packages, verify_inrelease,
 };
 use packages::{Catalog, Origin, Pins, Requests, lock};
@@ -32,14 +32,14 @@ pub fn control(data: &[u8]) -> bool {
         let _ = is_version(a);
     }
     let files: Vec<&[u8]> = text.split("\n\n").map(str::as_bytes).take(64).collect();
-    let order = install_order(&files);
-    if let Ok(order) = &order {
-        let mut sorted = order.clone();
+    let needs = Needs::read(&files);
+    if let Ok(needs) = &needs {
+        let mut sorted = needs.install_order();
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..files.len()), "an order names every package once");
     }
     drop(read_packages(data, "amd64"));
-    order.is_ok()
+    needs.is_ok()
 }
 
 /// A release that somebody signed: as the message, as the key that should vouch for it, and as the text alone.

@@ -26,6 +26,8 @@ use spec::base::BaseImage;
 use tree::TreePath;
 
 use self::control::Package;
+use self::diversions::Diversions;
+use self::order::Ordered;
 use self::scripts::Scripts;
 use self::system::System;
 use self::triggers::{Interests, Pending};
@@ -60,7 +62,7 @@ pub(crate) fn install(
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let packages = read_all(order.packages)?;
+    let Ordered { packages, in_every_root } = read_all(order.packages, order.base)?;
     let system = System::new(order.arch, &packages, order.ids);
     let mut scripts = Scripts::new(system, order.scripts, runner);
     let mut shipped = Shipped::default();
@@ -79,7 +81,7 @@ pub(crate) fn install(
     answer_triggers(files, &packages, &shipped, &mut scripts)?;
     apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
 
-    let in_every_root = order::in_every_root(&packages, order.base);
+    shipped.follow(files, &packages, &Diversions::load(files).map_err(in_database)?);
     let origin = |at: usize| {
         let name = packages[at].name.clone();
         if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
@@ -89,10 +91,10 @@ pub(crate) fn install(
     Ok(Installed { ledger: scripts.into_ledger(), ids })
 }
 
-fn read_all(unpacked: Vec<Unpacked>) -> Result<Vec<Package>, AssembleError> {
+fn read_all(unpacked: Vec<Unpacked>, base: &BaseImage) -> Result<Ordered, AssembleError> {
     let packages: Result<Vec<Package>, _> =
         unpacked.into_iter().enumerate().map(|(at, one)| Package::read(one, at)).collect();
-    Ok(order::install_order(packages?))
+    order::ordered(packages?, base)
 }
 
 /// Runs the `postinst` of every package with pending triggers until none are left, in package order.

@@ -30,6 +30,18 @@ impl Shipped {
             .map(|(place, (at, _))| (place, *at))
             .chain(self.folders.iter().map(|(place, at)| (place, *at)))
     }
+
+    /// Follows the files that scripts moved away when they diverted them, so that each still has its package.
+    pub fn follow(&mut self, files: &Files<'_>, packages: &[Package], diversions: &Diversions) {
+        for one in &diversions.0 {
+            let (Ok(from), Ok(to)) = (files.resolve(&one.from, false), files.resolve(&one.to, false)) else { continue };
+            let of_other = self.owners.get(&from).is_some_and(|(at, _)| packages[*at].name != one.package);
+            let moved = files.tree().get(&from).is_none() && files.tree().get(&to).is_some();
+            if let Some(owner) = (of_other && moved).then(|| self.owners.remove(&from)).flatten() {
+                self.owners.insert(to, owner);
+            }
+        }
+    }
 }
 
 /// Unpacks `packages[at]`; those before it have been unpacked.
@@ -45,11 +57,13 @@ pub(crate) fn unpack(
     let state = |source| problem(&TreePath::root(), source);
     let diversions = Diversions::load(files).map_err(state)?;
     let overrides = Overrides::load(files).map_err(state)?;
+    shipped.follow(files, packages, &diversions);
     shipped.lists.resize_with(packages.len(), Vec::new);
     shipped.lists[at] = archive_order(package);
     let mut dirs = BTreeMap::from([(TreePath::root(), TreePath::root())]);
     let mut links: BTreeMap<NodeId, TreePath> = BTreeMap::new();
     for (path, id, node) in package.tree.iter() {
+        refuse_device(package, path, node)?;
         if path.is_root() {
             put_root(files, node);
             continue;
@@ -62,7 +76,10 @@ pub(crate) fn unpack(
             dirs.insert(path.clone(), place);
             continue;
         }
-        if loses_to_other(packages, at, path, &place, shipped)? || is_folder_under_link(files, &place, node) {
+        let diverts = diversions.of(&path.display()).is_some_and(|one| one.package == package.name);
+        if (!diverts && loses_to_other(packages, at, path, &place, shipped)?)
+            || is_folder_under_link(files, &place, node)
+        {
             continue;
         }
         match links.get(&id) {
@@ -78,6 +95,16 @@ pub(crate) fn unpack(
         shipped.owners.insert(place, (at, path.clone()));
     }
     Ok(())
+}
+
+/// No package may ship device files (Debian Policy 10.6); one in the image would give the appliance a disk of its host.
+fn refuse_device(package: &Package, path: &TreePath, node: &Node) -> Result<(), AssembleError> {
+    let kind = match node.kind {
+        Kind::CharDevice { .. } => "character",
+        Kind::BlockDevice { .. } => "block",
+        _ => return Ok(()),
+    };
+    Err(AssembleError::Device { path: path.clone(), package: package.name.clone(), kind })
 }
 
 /// The paths in the order of the archive, which is the order of dpkg's list: folder by folder, links last.
@@ -218,6 +245,51 @@ mod tests {
             "unpack /out of package b",
         );
         check(vec![out("out"), package("b", &[("d out", "")])], |_| (), "unpack /out of package b");
+    }
+
+    /// What unpacking `b`, which has `/x` too, comes to after its script diverted the `/x` of `a`: the files, their packages.
+    fn check_diverted(rename: bool, want: &str) {
+        let packages = [package("a", &[("f x", "1")]), package("b", &[("f x", "22")])];
+        let mut tree = Tree::default();
+        let mut files = Files { root: &mut tree, blobs: &NoBlobs, epoch_secs: 0 };
+        let mut shipped = Shipped::default();
+        unpack(&mut files, &packages, 0, &mut shipped).unwrap();
+        files.write("var/lib/dpkg/diversions", 0o644, "/x\n/x.a\nb\n").unwrap();
+        if rename {
+            let node = files.lstat("x").unwrap().clone();
+            files.put("x.a", node).unwrap();
+            files.remove("x");
+        }
+        unpack(&mut files, &packages, 1, &mut shipped).unwrap();
+        let of = |(place, at): (&TreePath, usize)| {
+            format!("{place} {} {}", packages[at].name, files.read_text(place.display()).unwrap())
+        };
+        assert_eq!(shipped.places().map(of).collect::<Vec<_>>().join(", "), want);
+        assert_eq!(shipped.lists[0], shipped.lists[1], "dpkg's lists name what a package ships, diverted or not");
+    }
+
+    #[test]
+    fn a_script_that_diverts_makes_place_for_its_own_file() {
+        check_diverted(true, "/x b 22, /x.a a 1");
+        check_diverted(false, "/x b 22");
+    }
+
+    #[test]
+    fn devices_are_refused() {
+        for (kind, word) in [
+            (Kind::BlockDevice { major: 8, minor: 0 }, "block"),
+            (Kind::CharDevice { major: 1, minor: 1 }, "character"),
+        ] {
+            let mut bad = package("a", &[("d dev", "")]);
+            let mut node = Node::file(0o666, "");
+            node.kind = kind;
+            bad.tree.insert(TreePath::new("dev/x").unwrap(), node).unwrap();
+            let want = format!(
+                "unpack /dev/x of package a: it is a {word} device, and packages must not bring device files; \
+                use another version of the package or exclude it"
+            );
+            check(vec![bad], |_| (), &want);
+        }
     }
 
     #[test]

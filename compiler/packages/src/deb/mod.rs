@@ -12,7 +12,7 @@ mod version;
 
 pub use date::parse_date;
 pub use index::read_packages;
-pub use order::{OrderError, install_order};
+pub use order::{Needs, OrderError};
 pub use relation::{Dependency, RelationError, parse_relations};
 pub use release::{Compression, IndexCandidate, Listed, Release, ReleaseTextError, parse_release};
 pub use rules::DebRules;

@@ -1,6 +1,6 @@
 //! In which order packages are set up: what a package needs comes before it, as far as that is possible.
 //!
-//! Input is each package's control file; output is an order of their positions. Essential packages and what they
+//! Input is each package's control file; output is an order of their positions, and what some of them need. Essential packages and what they
 //! need come first, since other packages' scripts use them without saying so (Debian Policy 3.8).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,24 +24,52 @@ pub enum OrderError {
     Relation(String, #[source] RelationError),
 }
 
-/// Puts packages in order: Pre-Depends always come before, unless they form a cycle; Depends come before unless they
-/// are part of a cycle, which is broken the same way every time. Equal sets give equal orders by name.
-///
-/// # Errors
-/// When a control file or a relation in it cannot be read.
-pub fn install_order(controls: &[&[u8]]) -> Result<Vec<usize>, OrderError> {
-    let set = Set::read(controls)?;
-    let pre = set.edges("Pre-Depends")?;
-    let all: Vec<Vec<usize>> =
-        set.edges("Depends")?.into_iter().zip(&pre).map(|(d, p)| [p.as_slice(), &d].concat()).collect();
-    let post = post_order(&all, &set.roots());
-    let component = components(&all, &post);
-    let mut position = vec![0; post.len()];
-    post.iter().enumerate().for_each(|(at, package)| position[*package] = at);
-    let kept = |from: usize, to: &usize| from != *to && (component[from] != component[*to] || pre[from].contains(to));
-    let kept: Vec<Vec<usize>> =
-        all.iter().enumerate().map(|(from, to)| to.iter().copied().filter(|to| kept(from, to)).collect()).collect();
-    Ok(settle(&kept, &position))
+/// What each package of a set needs of the others. Holding one proves that every control file could be read.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// For each package the packages that its Pre-Depends name.
+    pre: Vec<Vec<usize>>,
+    /// For each package all that it needs, Pre-Depends first.
+    all: Vec<Vec<usize>>,
+    /// All packages, essential ones first, then by name.
+    roots: Vec<usize>,
+}
+
+impl Needs {
+    /// Reads the relations of a set of packages from their control files.
+    ///
+    /// # Errors
+    /// When a control file or a relation in it cannot be read.
+    pub fn read(controls: &[&[u8]]) -> Result<Self, OrderError> {
+        let set = Set::read(controls)?;
+        let pre = set.edges("Pre-Depends")?;
+        let all = set.edges("Depends")?.into_iter().zip(&pre).map(|(d, p)| [p.as_slice(), &d].concat()).collect();
+        Ok(Self { pre, all, roots: set.roots() })
+    }
+
+    /// Puts the packages in order: Pre-Depends always come before, unless they form a cycle; Depends come before unless
+    /// they are part of a cycle, which is broken the same way every time. Equal sets give equal orders by name.
+    pub fn install_order(&self) -> Vec<usize> {
+        let Self { pre, all, roots } = self;
+        let post = post_order(all, roots.iter().copied());
+        let component = components(all, &post);
+        let mut position = vec![0; post.len()];
+        post.iter().enumerate().for_each(|(at, package)| position[*package] = at);
+        let kept =
+            |from: usize, to: &usize| from != *to && (component[from] != component[*to] || pre[from].contains(to));
+        let kept: Vec<Vec<usize>> =
+            all.iter().enumerate().map(|(from, to)| to.iter().copied().filter(|to| kept(from, to)).collect()).collect();
+        settle(&kept, &position)
+    }
+
+    /// For each package whether it is one of `roots` or needed by one, directly or through others.
+    pub fn closure(&self, roots: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut reached = vec![false; self.all.len()];
+        for at in post_order(&self.all, roots) {
+            reached[at] = true;
+        }
+        reached
+    }
 }
 
 /// The packages of a set by name and by provided name.
@@ -94,12 +122,11 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// All packages, essential ones first, then by name.
     fn roots(&self) -> Vec<usize> {
         let mut all: Vec<usize> = (0..self.stanzas.len()).collect();
         all.sort_by_key(|at| {
             let stanza = self.stanzas[*at];
-            (stanza.get("Essential") != Some("yes"), stanza.get("Package"))
+            (stanza.get("Essential") != Some("yes"), stanza.get("Package"), stanza.get("Architecture"))
         });
         all
     }
@@ -112,11 +139,11 @@ fn relations<'a>(stanza: Stanza<'a>, field: &str) -> Result<Vec<Vec<Dependency<'
 
 /// Depth first from the roots in turn; a node comes after the nodes that it leads to. Without recursion, since a
 /// hostile set can be one long chain.
-fn post_order(edges: &[Vec<usize>], roots: &[usize]) -> Vec<usize> {
+fn post_order(edges: &[Vec<usize>], roots: impl IntoIterator<Item = usize>) -> Vec<usize> {
     let mut seen = vec![false; edges.len()];
     let mut out = Vec::with_capacity(edges.len());
     for root in roots {
-        let mut path = if std::mem::replace(&mut seen[*root], true) { vec![] } else { vec![(*root, 0)] };
+        let mut path = if std::mem::replace(&mut seen[root], true) { vec![] } else { vec![(root, 0)] };
         while let Some((node, next)) = path.last_mut() {
             let (at, target) = (*node, edges[*node].get(*next).copied());
             *next += 1;
@@ -183,7 +210,7 @@ mod tests {
         let texts: Vec<String> =
             lines.lines().map(|line| format!("Package: {}\nVersion: 1\n", line.trim().replace("; ", "\n"))).collect();
         let controls: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
-        let order = install_order(&controls).unwrap();
+        let order = Needs::read(&controls).unwrap().install_order();
         let name = |at: usize| lines.lines().nth(at).unwrap().trim().split(';').next().unwrap();
         assert_eq!(order.into_iter().map(name).collect::<Vec<_>>().join(" "), expected);
     }
@@ -204,16 +231,31 @@ mod tests {
 
     #[test]
     fn unreadable_control_files_are_named() {
-        assert_eq!(install_order(&[b"Package: a\n", b""]), Err(OrderError::NoControl(1)));
+        assert!(matches!(Needs::read(&[b"Package: a\n", b""]), Err(OrderError::NoControl(1))));
         assert!(
-            matches!(install_order(&[b"Package: a\nDepends: (x\n"]), Err(OrderError::Relation(name, _)) if name == "a")
+            matches!(Needs::read(&[b"Package: a\nDepends: (x\n"]), Err(OrderError::Relation(name, _)) if name == "a")
         );
+    }
+
+    #[test]
+    fn what_is_needed_is_in_the_closure() {
+        let controls: [&[u8]; 5] = [
+            b"Package: a\nDepends: b, v",
+            b"Package: b\nPre-Depends: a",
+            b"Package: c\nProvides: v",
+            b"Package: d\nDepends: a",
+            b"Package: e",
+        ];
+        let needs = Needs::read(&controls).unwrap();
+        assert_eq!(needs.closure([0]), [true, true, true, false, false]);
+        assert_eq!(needs.closure([3, 4]), [true; 5]);
+        assert_eq!(needs.closure([]), [false; 5]);
     }
 
     #[test]
     fn a_long_chain_does_not_exhaust_the_stack() {
         let texts: Vec<String> = (0..50_000).map(|n| format!("Package: p{n}\nDepends: p{}\n", n + 1)).collect();
         let controls: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
-        assert_eq!(install_order(&controls).unwrap().first(), Some(&49_999));
+        assert_eq!(Needs::read(&controls).unwrap().install_order().first(), Some(&49_999));
     }
 }
