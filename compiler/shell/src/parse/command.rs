@@ -65,7 +65,8 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, word: &str) -> Parsed<()> {
+    /// The reserved word that must stand here.
+    fn demand(&mut self, word: &str) -> Parsed<()> {
         self.skip_newlines()?;
         if self.take_reserved(word.as_bytes()) { Ok(()) } else { Err(self.error(format!("`{word}` was expected"))) }
     }
@@ -144,7 +145,7 @@ impl Parser<'_> {
         Ok(Some(match &word[..] {
             b"{" => {
                 let list = self.body()?;
-                self.expect("}")?;
+                self.demand("}")?;
                 Kind::Group(list)
             }
             b"if" => self.if_command()?,
@@ -159,9 +160,9 @@ impl Parser<'_> {
     }
 
     fn do_group(&mut self) -> Parsed<List> {
-        self.expect("do")?;
+        self.demand("do")?;
         let list = self.body()?;
-        self.expect("done")?;
+        self.demand("done")?;
         Ok(list)
     }
 
@@ -170,7 +171,7 @@ impl Parser<'_> {
         let mut otherwise = List::new();
         loop {
             let condition = self.body()?;
-            self.expect("then")?;
+            self.demand("then")?;
             branches.push((condition, self.body()?));
             if self.take_reserved(b"elif") {
                 continue;
@@ -178,7 +179,7 @@ impl Parser<'_> {
             if self.take_reserved(b"else") {
                 otherwise = self.body()?;
             }
-            self.expect("fi")?;
+            self.demand("fi")?;
             return Ok(Kind::If { branches, otherwise });
         }
     }
@@ -210,7 +211,7 @@ impl Parser<'_> {
     fn case_command(&mut self) -> Parsed<Kind> {
         self.skip_blanks();
         let subject = self.required_word()?;
-        self.expect("in")?;
+        self.demand("in")?;
         let mut arms = Vec::new();
         loop {
             self.skip_newlines()?;
@@ -233,7 +234,7 @@ impl Parser<'_> {
             let body = self.list()?;
             arms.push((patterns, body));
             if !self.take_text(b";;") {
-                self.expect("esac")?;
+                self.demand("esac")?;
                 return Ok(Kind::Case { subject, arms });
             }
         }
