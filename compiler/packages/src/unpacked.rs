@@ -15,13 +15,17 @@ pub struct Unpacked {
     pub tree: Tree,
     /// SHA-1 of the content of each file and of the target of each symbolic link, where the family's database has them.
     pub checksums: BTreeMap<TreePath, Sha1>,
+    /// Names of the user and the group of a path, where the family goes by them and not by the numbers of the tree.
+    pub owner_names: BTreeMap<TreePath, [String; 2]>,
     /// The archive that it was, where that is known; a family's database may record it.
     pub archive: Option<ArchiveFacts>,
 }
 
 /// What a signed index says of a package's archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveFacts {
+    /// Architecture by the family's name.
+    pub arch: String,
     /// What the repository vouches for it by.
     pub digest: ArchiveDigest,
     /// Its size.

@@ -59,7 +59,8 @@ pub(crate) fn decode(
             let limits = apk::Limits { compression, ..apk::Limits::default() };
             let apk = apk::decode(archive, &expected(sha1), limits, pack)?;
             let checksums = apk.checksums.into_iter().map(|(path, sum)| (path, Sha1(sum))).collect();
-            Ok(Unpacked { control_files: apk.control_files, tree: apk.tree, checksums, archive: None })
+            let apk::Apk { control_files, tree, owner_names, .. } = apk;
+            Ok(Unpacked { control_files, tree, checksums, owner_names, archive: None })
         }
     }
 }

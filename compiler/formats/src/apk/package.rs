@@ -30,6 +30,9 @@ pub struct Apk {
     pub tree: Tree,
     /// SHA-1 of each file's content and each symbolic link's target, which the installed database has (`Z:`).
     pub checksums: BTreeMap<TreePath, [u8; 20]>,
+    /// Names of the user and the group of what does not belong to `root` and `root`; they mean more than the numbers, which
+    /// are those of the machine that it was built on.
+    pub owner_names: BTreeMap<TreePath, [String; 2]>,
     /// Who vouches for it; nobody when no keys were given.
     pub signer: Option<Signer>,
 }
@@ -118,7 +121,7 @@ pub fn decode(
         return Err(ApkError::Segment(SegmentError::Missing { what: "data" }));
     }
     let data = data(&mut segments.large(limits.compression), limits.tar, sink);
-    let (tree, checksums) = match data {
+    let Data { tree, checksums, owner_names } = match data {
         Ok(data) => data,
         Err(error) => {
             // Damage on the way is told as such, not by what it made of an entry.
@@ -131,7 +134,7 @@ pub fn decode(
     if !segments.is_at_end().map_err(ApkError::Io)? {
         return Err(ApkError::Trailing);
     }
-    Ok(Apk { control_files: control.files, tree, checksums, signer })
+    Ok(Apk { control_files: control.files, tree, checksums, owner_names, signer })
 }
 
 /// Checks that an archive is what is expected, without a look at its files: as [`decode`], for an archive that is only kept.
@@ -198,15 +201,23 @@ fn check_data(segments: &mut Segments<impl Read + Send>, expected: &str) -> Resu
     if found == expected { Ok(()) } else { Err(ApkError::DataHash { expected: expected.to_owned(), found }) }
 }
 
-type Data = (Tree, BTreeMap<TreePath, [u8; 20]>);
+/// What the data member holds.
+struct Data {
+    tree: Tree,
+    checksums: BTreeMap<TreePath, [u8; 20]>,
+    owner_names: BTreeMap<TreePath, [String; 2]>,
+}
 
 fn data(member: &mut (impl Read + ?Sized), limits: tar::Limits, sink: &mut dyn ContentSink) -> Result<Data, ApkError> {
     let mut archive = tar::Reader::new(&mut *member, limits);
     let mut unpacking = Unpacking::default();
-    let mut checksums = BTreeMap::new();
+    let (mut checksums, mut owner_names) = (BTreeMap::new(), BTreeMap::new());
     while let Some(entry) = archive.next_entry().map_err(UnpackError::Tar)? {
         let mut content = Sha1Reader { inner: &mut archive, hasher: sha1::Sha1::new() };
         let path = unpacking.take(&entry, &mut content, sink)?;
+        if let Some(names) = owner(&entry) {
+            owner_names.insert(path.clone(), names);
+        }
         let found: [u8; 20] = match &entry.kind {
             EntryKind::File => content.hasher.finalize().into(),
             EntryKind::Symlink(target) => sha1::Sha1::digest(target).into(),
@@ -223,8 +234,14 @@ fn data(member: &mut (impl Read + ?Sized), limits: tar::Limits, sink: &mut dyn C
     let control_file = tree.iter().map(|(path, ..)| path).find(|path| path.as_bytes().starts_with(b".")).cloned();
     match control_file {
         Some(path) => Err(ApkError::ControlFile(path)),
-        None => Ok((tree, checksums)),
+        None => Ok(Data { tree, checksums, owner_names }),
     }
+}
+
+/// The names of an entry's user and group, unless both are `root` or not said.
+fn owner(entry: &Entry) -> Option<[String; 2]> {
+    let names = entry.owner_names.each_ref().map(|name| String::from_utf8_lossy(name).into_owned());
+    names.iter().any(|name| !name.is_empty() && name != "root").then_some(names)
 }
 
 /// The SHA-1 that the package states of an entry.

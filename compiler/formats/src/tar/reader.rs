@@ -105,6 +105,8 @@ pub struct Entry {
     pub size_bytes: u64,
     /// Records of its extended header that mean nothing to tar itself: names with a vendor's in front.
     pub records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Names of its user and its group, each empty where the archive has none.
+    pub owner_names: [Vec<u8>; 2],
 }
 
 /// Reads one archive. As a [`Read`] it gives the content of the entry last returned.
@@ -129,6 +131,8 @@ struct Extended {
     mtime: Option<i64>,
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     records: BTreeMap<Vec<u8>, Vec<u8>>,
+    user_name: Option<Vec<u8>>,
+    group_name: Option<Vec<u8>>,
 }
 
 impl<R: Read> Reader<R> {
@@ -224,7 +228,9 @@ impl<R: Read> Reader<R> {
             xattrs: extended.xattrs.into_iter().collect(),
         };
         let size_bytes = if kind == EntryKind::File { size } else { 0 };
-        Ok(Entry { name, kind, meta, size_bytes, records: extended.records })
+        let user = extended.user_name.unwrap_or_else(|| block.text(header::USER_NAME).to_vec());
+        let group = extended.group_name.unwrap_or_else(|| block.text(header::GROUP_NAME).to_vec());
+        Ok(Entry { name, kind, meta, size_bytes, records: extended.records, owner_names: [user, group] })
     }
 
     fn start_content(&mut self, size: u64) -> Result<(), TarError> {
@@ -260,11 +266,13 @@ impl<R: Read> Reader<R> {
                 b"uid" => extended.uid = Some(pax::decimal(value).ok_or(field("user id"))?),
                 b"gid" => extended.gid = Some(pax::decimal(value).ok_or(field("group id"))?),
                 b"mtime" => extended.mtime = Some(pax::time(value).ok_or(field("time"))?),
+                b"uname" => extended.user_name = Some(value.to_vec()),
+                b"gname" => extended.group_name = Some(value.to_vec()),
                 _ if key.starts_with(b"GNU.sparse.") => return Err(sparse(at)),
                 _ => match key.strip_prefix(b"SCHILY.xattr.") {
                     Some(b"") => return Err(field("extended attribute")),
                     Some(name) => extended.xattrs.push((name.to_vec(), value.to_vec())),
-                    // Access times, names of owners and comments change nothing of what is read here.
+                    // Access times and comments change nothing of what is read here.
                     None if !key.contains(&b'.') => {}
                     None => _ = extended.records.insert(key.to_vec(), value.to_vec()),
                 },

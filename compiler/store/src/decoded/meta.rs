@@ -1,6 +1,6 @@
 //! The `meta` file of a decoded package: its tree, control files and the index of its pack, with a checksum.
 //!
-//! Layout: a magic line, the tree dump, the control files, the checksums of files, the index; each with its length as 64-bit little-endian
+//! Layout: a magic line, the tree dump, the control files, the checksums and owners of files, the index; each with its length as 64-bit little-endian
 //! number before it; BLAKE3 of all that at the end. In and out are bytes.
 
 use std::collections::BTreeMap;
@@ -44,6 +44,10 @@ impl Meta {
             push(&mut out, path.as_bytes());
             out.extend_from_slice(sum);
         }
+        push_number(&mut out, self.unpacked.owner_names.len() as u64);
+        for (path, [user, group]) in &self.unpacked.owner_names {
+            [path.as_bytes(), user.as_bytes(), group.as_bytes()].into_iter().for_each(|part| push(&mut out, part));
+        }
         push_number(&mut out, self.index.len() as u64);
         for (digest, size) in &self.index {
             out.extend_from_slice(&digest.0);
@@ -77,13 +81,19 @@ impl Meta {
             *rest = after;
             checksums.insert(path, Sha1(*sum));
         }
+        let mut owner_names = BTreeMap::new();
+        for _ in 0..number(rest)? {
+            let path = TreePath::new(chunk(rest)?).ok()?;
+            owner_names.insert(path, [text(rest)?.to_owned(), text(rest)?.to_owned()]);
+        }
         let mut index = Vec::new();
         for _ in 0..number(rest)? {
             let (digest, after) = rest.split_first_chunk::<32>()?;
             *rest = after;
             index.push((Digest(*digest), number(rest)?));
         }
-        let with_tree = |tree| Self { unpacked: Unpacked { control_files, tree, checksums, archive: None }, index };
+        let with_tree =
+            |tree| Self { unpacked: Unpacked { control_files, tree, checksums, owner_names, archive: None }, index };
         Some(tree::parse_dump(dump).map(with_tree).map_err(MetaError::Tree))
     }
 
@@ -140,7 +150,8 @@ mod tests {
         let control_files = [("control".to_owned(), b"Package: x\n".to_vec())].into();
         let index = vec![(Digest::of(b"x"), 1), (Digest::of(b"yy"), 2)];
         let checksums = [(TreePath::new("a").unwrap(), Sha1([7; 20]))].into();
-        let unpacked = Unpacked { control_files, tree, checksums, archive: None };
+        let owner_names = [(TreePath::new("a").unwrap(), ["web".to_owned(), String::new()])].into();
+        let unpacked = Unpacked { control_files, tree, checksums, owner_names, archive: None };
         let bytes = Meta { unpacked, index }.encode();
         let read = Meta::decode(&bytes).unwrap();
         assert_eq!(read.encode(), bytes);

@@ -97,7 +97,8 @@ impl Store {
             None => {
                 let mut unpacked = self.register(out.into_iter().flatten());
                 for (one, package) in unpacked.iter_mut().zip(packages) {
-                    one.archive = Some(ArchiveFacts { digest: package.digest, size_bytes: package.size_bytes });
+                    let LockedPackage { arch, digest, size_bytes, .. } = package;
+                    one.archive = Some(ArchiveFacts { arch: arch.clone(), digest: *digest, size_bytes: *size_bytes });
                 }
                 Ok(unpacked)
             }
