@@ -1,6 +1,6 @@
 //! What a script is run with and what comes out: the entry points of the evaluation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tree::{Blobs, Tree};
 
@@ -76,6 +76,8 @@ pub struct Done {
     pub stderr: Vec<u8>,
     /// What commands noted with [`crate::Call::note`], in order.
     pub notes: Vec<(String, Vec<u8>)>,
+    /// Names of the commands that it started, builtins and functions of the shell not among them.
+    pub called: BTreeSet<String>,
     /// What it changed in the tree, to list or to undo.
     pub changes: Changes,
 }
@@ -116,7 +118,8 @@ fn evaluate(
     match shell.finish(result) {
         Ok(status) => {
             let (stdout, stderr) = (shell.stdout.take(), shell.stderr.take());
-            Outcome::Done(Done { status, stdout, stderr, notes: shell.notes, changes: shell.fs.changes })
+            let (notes, called) = (shell.notes, shell.called);
+            Outcome::Done(Done { status, stdout, stderr, notes, called, changes: shell.fs.changes })
         }
         Err(unknown) => {
             shell.fs.undo();

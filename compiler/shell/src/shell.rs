@@ -1,6 +1,6 @@
 //! The state of a running shell, its bounds, its descriptors and how it finds commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tree::{Kind, TreePath};
@@ -71,6 +71,8 @@ pub(crate) struct Shell<'s> {
     pub stdout: Buffer,
     pub stderr: Buffer,
     pub notes: Vec<(String, Vec<u8>)>,
+    /// Commands that were started, without the folders they were called in.
+    pub called: BTreeSet<String>,
     pub temporary_names: u32,
     depth: u32,
     pub nesting: u32,
@@ -158,6 +160,7 @@ impl<'s> Shell<'s> {
             stdout,
             stderr,
             notes: Vec::new(),
+            called: BTreeSet::new(),
             temporary_names: 0,
             depth: 0,
             nesting: 0,
@@ -330,6 +333,9 @@ impl<'s> Shell<'s> {
 
     pub fn start(&mut self, meaning: Meaning<'s>, argv: Vec<Vec<u8>>) -> Eval<i32> {
         let name = String::from_utf8_lossy(argv.first().map(Vec::as_slice).unwrap_or_default()).into_owned();
+        if !matches!(meaning, Meaning::NotFound) {
+            self.called.insert(name.rsplit('/').next().unwrap_or_default().to_owned());
+        }
         match meaning {
             Meaning::Registered(command) => self.deeper(|shell| Ok(command.run(&mut Call::new(shell, argv))?)),
             Meaning::Utility(utility) => self.deeper(|shell| Ok(utility(&mut Call::new(shell, argv))?)),

@@ -1,9 +1,9 @@
 //! One maintainer script at a time: emulated if it is understood, else run in the sandbox or refused; noted in the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use packages::{LedgerLine, ScriptClass};
-use tree::Digest;
+use tree::{Digest, Kind, TreePath};
 
 use super::commands::{self, Attempt};
 use super::control::Package;
@@ -47,9 +47,9 @@ impl<'a> Scripts<'a> {
             script.to_owned()
         };
         let (class, reason) = match commands::attempt(files, &mut self.system, package, script, bytes, args) {
-            Attempt::Done { status: 0, .. } => self.emulated(package, &name)?,
+            Attempt::Done { status: 0, how, .. } => self.emulated(package, &name, how)?,
             // It may be the emulation that fails, so a runner has the last word here too.
-            Attempt::Done { status, log } => {
+            Attempt::Done { status, log, .. } => {
                 let failed = || AssembleError::ScriptFailed {
                     package: package.name.clone(),
                     script: name.clone(),
@@ -58,8 +58,8 @@ impl<'a> Scripts<'a> {
                 };
                 let runner = self.runner.as_mut().filter(|_| self.policy == ScriptPolicy::Auto).ok_or_else(failed)?;
                 let run = start(files, *runner, package, script, bytes, args)?;
-                take_up(files, package, &name, run)?;
-                (ScriptClass::Run, format!("its emulation ends with status {status}"))
+                let left_out = take_up(files, package, &name, run)?;
+                (ScriptClass::Run, format!("its emulation ends with status {status}{left_out}"))
             }
             Attempt::Unknown { line, construct } => {
                 let refused = || AssembleError::Refused {
@@ -70,8 +70,8 @@ impl<'a> Scripts<'a> {
                 };
                 let runner = self.runner.as_mut().filter(|_| self.policy == ScriptPolicy::Auto).ok_or_else(refused)?;
                 let run = start(files, *runner, package, script, bytes, args)?;
-                take_up(files, package, &name, run)?;
-                (ScriptClass::Run, format!("line {line}: {construct}"))
+                let left_out = take_up(files, package, &name, run)?;
+                (ScriptClass::Run, format!("line {line}: {construct}{left_out}"))
             }
         };
         self.ledger.push(LedgerLine {
@@ -84,11 +84,17 @@ impl<'a> Scripts<'a> {
         Ok(())
     }
 
-    fn emulated(&mut self, package: &Package, script: &str) -> Result<(ScriptClass, String), AssembleError> {
-        let notes = std::mem::take(&mut self.system.notes).into_iter().collect::<Vec<_>>().join("; ");
+    fn emulated(
+        &mut self,
+        package: &Package,
+        script: &str,
+        how: String,
+    ) -> Result<(ScriptClass, String), AssembleError> {
+        let notes: Vec<String> = std::mem::take(&mut self.system.notes).into_iter().collect();
         if !std::mem::take(&mut self.system.first_boot) {
-            return Ok((ScriptClass::Emulated, notes));
+            return Ok((ScriptClass::Emulated, [vec![how], notes].concat().join("; ")));
         }
+        let notes = notes.join("; ");
         if self.policy == ScriptPolicy::Strict {
             return Err(AssembleError::Refused {
                 package: package.name.clone(),
@@ -143,15 +149,24 @@ pub(crate) fn environment(package: &Package, script: &str) -> BTreeMap<String, S
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Applies what a script changed.
-fn take_up(files: &mut Files<'_>, package: &Package, script: &str, run: ScriptRun) -> Result<(), AssembleError> {
+/// Applies what a script changed, but for device files, which no image has; says which those are.
+fn take_up(files: &mut Files<'_>, package: &Package, script: &str, run: ScriptRun) -> Result<String, AssembleError> {
     let (package, script) = (package.name.clone(), script.to_owned());
     if run.status != 0 {
         return Err(AssembleError::ScriptFailed { package, script, status: run.status, log: run.log });
     }
     let change = |source| AssembleError::Change { package: package.clone(), script: script.clone(), source };
+    let mut devices: BTreeSet<TreePath> = BTreeSet::new();
     for one in run.changes {
         match one {
+            Change::Put(path, node) if matches!(node.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. }) => {
+                files.root.remove(&path);
+                devices.insert(path);
+            }
+            Change::Link { path, first } if devices.contains(&first) => {
+                files.root.remove(&path);
+                devices.insert(path);
+            }
             Change::Put(path, node) => files.root.insert(path, node).map_err(change)?,
             Change::Link { path, first } => files.root.hard_link(&first, path).map_err(change)?,
             Change::Remove(path) => {
@@ -159,13 +174,13 @@ fn take_up(files: &mut Files<'_>, package: &Package, script: &str, run: ScriptRu
             }
         }
     }
-    Ok(())
+    Ok(devices.iter().map(|path| format!("; left out: the device {path}")).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use spec::appliance::Arch;
-    use tree::{NoBlobs, Node, Tree, TreePath};
+    use tree::{NoBlobs, Node, Tree};
 
     use super::super::testing::package;
     use super::*;
@@ -201,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_understood_is_done_and_nothing_else_leaves_a_trace() {
         let hostile = "#!/bin/sh\nset -e\n: > /made\n/usr/bin/strange --now\n";
-        check("#!/bin/sh -e\n: > /made\n", ScriptPolicy::Strict, None, "Emulated  [/made]");
+        check("#!/bin/sh -e\n: > /made\n", ScriptPolicy::Strict, None, "Emulated plain shell [/made]");
         check(
             hostile,
             ScriptPolicy::EmulateOnly,
@@ -232,6 +247,48 @@ mod tests {
             Some(Makes("run", 3)),
             "run postinst of package p: it ended with status 3; it printed: one / two []",
         );
+    }
+
+    #[test]
+    fn the_ledger_says_what_was_emulated() {
+        let check = |script: &str, want: &str| check(script, ScriptPolicy::Strict, None, want);
+        check("#!/bin/sh\nif [ \"$1\" = remove ]; then rm -f /x; fi\n", "Emulated changes nothing []");
+        check("#!/bin/sh\nmkdir -p /a\nchmod 700 /a; /usr/bin/mkdir -p /a\n", "Emulated chmod, mkdir [/a]");
+        let many =
+            "#!/bin/sh\ntouch /a\nchmod 700 /a\nmv /a /b\ncp /b /c\nrm /c\ncat /b\nln -s b /d\nls /d >/dev/null\n";
+        check(many, "Emulated cat, chmod, cp, ln, ls, mv and 2 more [/b /d]");
+    }
+
+    /// Makes a device under two names.
+    struct MakesDevice;
+
+    impl ScriptRunner for MakesDevice {
+        fn run(&mut self, _: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
+            let path = |text: &str| TreePath::new(text).unwrap();
+            let mut node = Node::file(0o666, "");
+            node.kind = Kind::BlockDevice { major: 8, minor: 0 };
+            let changes = vec![
+                Change::Put(path("disk"), node),
+                Change::Link { path: path("other"), first: path("disk") },
+                Change::Put(path("kept"), Node::file(0o644, "")),
+            ];
+            Ok(ScriptRun { changes, ..ScriptRun::default() })
+        }
+    }
+
+    #[test]
+    fn devices_that_scripts_make_are_left_out_and_named() {
+        let mut p = package("p", &[]);
+        p.control_files.insert("postinst".to_owned(), b"#!/usr/bin/perl\n".to_vec());
+        let mut tree = Tree::default();
+        let mut files = Files { root: &mut tree, blobs: &NoBlobs, epoch_secs: 0 };
+        let system = System::new(Arch::Amd64, &[], &[]);
+        let mut runner = MakesDevice;
+        let mut scripts = Scripts::new(system, ScriptPolicy::Auto, Some(&mut runner));
+        scripts.run(&mut files, &p, "postinst", &["configure", ""]).unwrap();
+        let want = "line 1: the interpreter `#!/usr/bin/perl`; left out: the device /disk; left out: the device /other";
+        assert_eq!(scripts.into_ledger()[0].reason, want);
+        assert_eq!(tree.iter().map(|(path, _, _)| path.display()).collect::<Vec<_>>(), ["/", "/kept"]);
     }
 
     #[test]

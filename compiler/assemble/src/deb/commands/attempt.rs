@@ -21,6 +21,8 @@ pub(crate) enum Attempt {
         status: i32,
         /// What it printed.
         log: String,
+        /// How it was understood, in words for the ledger.
+        how: String,
     },
     /// Something was not understood; nothing has changed.
     Unknown {
@@ -56,17 +58,33 @@ pub(crate) fn attempt(
     let outcome = evaluate(files, system, package, script, &parsed, args);
     match outcome {
         shell::Outcome::Done(done) => {
+            let how = how(&done);
             if let (1.., Some(tree)) = (done.status, files.root.as_tree()) {
                 done.changes.undo(tree);
                 *system = before;
             }
             let log = [done.stdout, done.stderr].concat();
-            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned() }
+            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned(), how }
         }
         shell::Outcome::Unknown(unknown) => {
             *system = before;
             Attempt::Unknown { line: unknown.line, construct: unknown.what }
         }
+    }
+}
+
+/// What a script consisted of: the commands that it called.
+fn how(done: &shell::Done) -> String {
+    /// More names than these tell nobody more.
+    const SHOWN: usize = 6;
+    let mut names: Vec<&str> =
+        done.called.iter().map(|name| if name == debconf::NAME { "debconf" } else { name.as_str() }).collect();
+    names.sort_unstable();
+    match (names.len(), done.changes.paths().is_empty()) {
+        (0, true) => "changes nothing".to_owned(),
+        (0, false) => "plain shell".to_owned(),
+        (..=SHOWN, _) => names.join(", "),
+        (count, _) => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
     }
 }
 
