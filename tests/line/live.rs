@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::archive::{Archive, Release};
+use crate::conformance::layers;
+use crate::package::Package;
 use crate::support::{is_root, skip, tool};
 use crate::world::Done;
 
@@ -192,4 +195,64 @@ fn dpkg_finds_nothing_wrong_inside() {
     assert_eq!((audited.code, audited.stdout.as_str()), (Some(0), ""), "{}", audited.text());
     let listed = example.run(&["-q", "--", "sh", "-c", "dpkg -l | grep -c ^ii; dpkg -l | tail -n +6 | grep -v ^ii"]);
     assert!(listed.stdout.lines().count() == 1, "{}", listed.text());
+}
+
+/// Runs a command inside a root; it must succeed. Gives what it said.
+#[track_caller]
+fn inside(root: &Path, words: &[&str]) -> String {
+    let mut command = Command::new("chroot");
+    command.arg(root).args(words).env_clear().stdin(Stdio::null());
+    command
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    let done = Done::of(command.output().unwrap());
+    assert_eq!(done.code, Some(0), "{words:?}: {}", done.text());
+    done.text()
+}
+
+#[test]
+fn one_more_package_can_be_installed_inside() {
+    let test = "one_more_package_can_be_installed_inside";
+    if !is_root() || !Command::new("chroot").args(["/", "true"]).status().is_ok_and(|status| status.success()) {
+        return skip(test, "only root can unpack a root and enter it");
+    }
+    if tool("zstd").is_none() {
+        return skip(test, "there is no zstd to unpack layers with");
+    }
+    let Some(example) = Example::built(test, "hello") else { return };
+    let root = example.folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    for layer in layers(&example.folder.path().join("spec/out/oci")) {
+        let tar = ["--zstd", "--numeric-owner", "--same-owner", "-xpf"];
+        let unpacked = Command::new("tar").args(tar).arg(&layer).arg("-C").arg(&root).status().unwrap();
+        assert!(unpacked.success());
+    }
+    // What a running system has there; the image has no devices.
+    let null =
+        Command::new("mknod").args(["-m", "666"]).arg(root.join("dev/null")).args(["c", "1", "3"]).output().unwrap();
+    if !null.status.success() {
+        return skip(test, String::from_utf8_lossy(&null.stderr).trim());
+    }
+
+    // An archive inside, so that nothing is asked of the network; its toy signature is none that gpgv accepts.
+    let more = Package::new("toy-more", "1.0")
+        .needs("libc6, debconf (>= 1.5) | debconf-2.0")
+        .file("usr/share/toy-more", 0o644, "more\n")
+        .script("postinst", "adduser --system --quiet --group toymore\nchown toymore: /usr/share/toy-more");
+    Archive::below(&root.join("srv")).publish(&[more], &Release::default());
+    fs::write(root.join("srv/toy.list"), "deb [trusted=yes] file:/srv/toy one main\n").unwrap();
+    let apt = ["apt-get", "-q", "-y", "-o", "Dir::Etc::SourceList=/srv/toy.list", "-o", "Dir::Etc::SourceParts=-"];
+    let before = inside(&root, &["dpkg-query", "-W"]);
+    inside(&root, &[&apt[..], &["update"]].concat());
+    inside(&root, &[&apt[..], &["install", "toy-more"]].concat());
+
+    let after = inside(&root, &["dpkg-query", "-W"]);
+    let new: Vec<&str> = after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect();
+    assert_eq!((new, before.lines().count() + 1), (vec!["toy-more\t1.0"], after.lines().count()));
+    assert_eq!(inside(&root, &["stat", "-c", "%U:%G", "/usr/share/toy-more"]), "toymore:toymore\n");
+    assert_eq!(inside(&root, &["dpkg", "--audit"]), "");
+    inside(&root, &[&apt[..], &["check"]].concat());
+    inside(&root, &[&apt[..], &["purge", "toy-more"]].concat());
+    assert_eq!(inside(&root, &["dpkg-query", "-W"]), before);
 }
