@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod files;
 mod inputs;
+pub mod kernel;
 mod runner;
 mod settings;
 

@@ -3,6 +3,7 @@
 //! Everything here is plain data with a stable JSON form. The compiler writes it, the runner and the
 //! guest read it, and neither half knows anything else of the other.
 
+pub mod boot;
 pub mod capability;
 pub mod channel;
 pub mod guest;

@@ -47,7 +47,13 @@ impl Channel {
         let transport = unsafe { OwnedFd::from_raw_fd(fd) };
         let set = |arg| fcntl(&transport, arg).map_err(|errno| format!("use the guest channel: {}", errno.desc()));
         set(FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        set(FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Self::over(transport)
+    }
+
+    /// Takes over a transport that does not block.
+    pub fn over(transport: OwnedFd) -> Result<Self, String> {
+        fcntl(&transport, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+            .map_err(|errno| format!("use the guest channel: {}", errno.desc()))?;
         Ok(Self { transport, session: Session::new(Side::Guest), ports: Ports::default() })
     }
 

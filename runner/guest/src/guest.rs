@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use crate::channel::{Channel, Wish};
 use crate::environment;
 use crate::identity;
+use crate::link::Link;
 use crate::logs::{Logs, Target};
 use crate::probe::{Prober, Progress};
 use crate::signals::{self, Signals};
@@ -40,6 +41,8 @@ pub struct Guest {
     pub channel: Option<Channel>,
     /// Environment from the image's settings.
     pub image_env: BTreeMap<String, String>,
+    /// The way to the host where it can come and go: in a machine.
+    pub link: Option<Link>,
     /// Capabilities that services and the command keep, one bit each.
     pub capabilities: u64,
     /// The guest's own environment.
@@ -56,6 +59,8 @@ pub struct Guest {
     pub keeps_folder: bool,
     /// Where a user does not exist in this namespace, its processes go on without switching to it.
     pub single_id: bool,
+    /// The host may have joined or left.
+    pub is_called: bool,
     /// The end of the channel is a request to stop.
     pub stops_with_channel: bool,
 }
@@ -74,6 +79,7 @@ enum Token {
 impl Guest {
     /// Runs until everything has ended and gives the exit status of the appliance.
     pub fn run(mut self) -> u8 {
+        self.join();
         self.feed(Input::Tick);
         loop {
             if let Some(status) = self.supervisor.outcome() {
@@ -86,6 +92,7 @@ impl Guest {
             }
             self.logs.sweep();
             self.advance_probers();
+            self.join();
             self.feed(Input::Tick);
         }
     }
@@ -111,6 +118,8 @@ impl Guest {
     fn receive(&mut self, signal: Signal) {
         match signal {
             Signal::SIGCHLD => self.reap(),
+            // The loop looks for the host after every happening.
+            Signal::SIGIO => self.is_called = true,
             Signal::SIGTERM if self.supervisor.is_stopping() => self.feed(Input::Kill),
             Signal::SIGTERM => self.feed(Input::Stop { within_ms: None }),
             Signal::SIGINT | Signal::SIGQUIT if !self.is_command => self.receive(Signal::SIGTERM),
@@ -288,6 +297,26 @@ impl Guest {
         }
     }
 
+    /// Makes the channel when the host has come, and tells it how things stand.
+    fn join(&mut self) {
+        let (now, is_called) = (self.now(), std::mem::take(&mut self.is_called));
+        let Some(link) = self.link.as_mut().filter(|link| is_called || link.deadline() <= now) else { return };
+        if self.channel.is_some() {
+            return;
+        }
+        self.channel = link.try_now(now);
+        if self.channel.is_none() {
+            return;
+        }
+        let status = self.supervisor.status();
+        for service in status.services {
+            self.tell(&Event::Service { name: service.name, state: service.state });
+        }
+        if status.ready {
+            self.tell(&Event::Ready);
+        }
+    }
+
     fn tell(&mut self, event: &Event) {
         if let Some(channel) = &mut self.channel {
             channel.tell(event);
@@ -299,7 +328,8 @@ impl Guest {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.probers.iter().map(Prober::deadline).chain(self.supervisor.deadline()).min()
+        let link = self.link.as_ref().filter(|_| self.channel.is_none()).map(Link::deadline);
+        self.probers.iter().map(Prober::deadline).chain(self.supervisor.deadline()).chain(link).min()
     }
 
     fn wait(&self, deadline: Option<u64>) -> Vec<(Token, PollFlags)> {

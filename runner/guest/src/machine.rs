@@ -1,10 +1,16 @@
-//! Makes the place around PID 1 habitable: kernel file systems that nobody mounted yet, and the host name.
+//! Makes the place around PID 1 habitable: kernel file systems that nobody mounted yet, the host name, in a machine of
+//! its own the loopback device; and ends that machine.
 //!
 //! In a container the engine has done all of it and nothing happens here.
 
+use std::mem;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use bundle::boot::End;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd;
 
 /// A kernel file system: type, where, and a path that exists once it is there.
@@ -13,6 +19,17 @@ const MOUNTS: [(&str, &str, &str); 3] =
 
 /// Mounts what is missing and sets the host name; gives what could not be done.
 pub fn prepare(hostname: &str) -> Vec<String> {
+    let problems = mount_kernel_file_systems();
+    let is_set = unistd::gethostname().is_ok_and(|name| name == hostname);
+    if !is_set && !hostname.is_empty() {
+        // A container whose engine keeps the host name to itself is not worth a word.
+        let _ = unistd::sethostname(hostname);
+    }
+    problems
+}
+
+/// Mounts the kernel file systems that nobody mounted yet; gives what could not be done.
+pub fn mount_kernel_file_systems() -> Vec<String> {
     let mut problems = Vec::new();
     for (kind, at, mark) in MOUNTS {
         let flags = MsFlags::MS_NOSUID
@@ -24,10 +41,35 @@ pub fn prepare(hostname: &str) -> Vec<String> {
             problems.push(format!("mount {at}: {}", errno.desc()));
         }
     }
-    let is_set = unistd::gethostname().is_ok_and(|name| name == hostname);
-    if !is_set && !hostname.is_empty() {
-        // A container whose engine keeps the host name to itself is not worth a word.
-        let _ = unistd::sethostname(hostname);
-    }
     problems
+}
+
+/// Brings the loopback device up, which nobody else does in a machine of its own.
+pub fn raise_loopback() -> Result<(), String> {
+    let failed = |errno: Errno| format!("bring up the loopback device: {}", errno.desc());
+    let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    // SAFETY: a zeroed `ifreq` is a valid one; it holds only numbers and an empty name.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    request.ifr_name.iter_mut().zip(b"lo").for_each(|(place, byte)| *place = *byte as _);
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as _;
+    // SAFETY: the request lives through the call, which reads its name and its flags.
+    let answer = unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
+    Errno::result(answer).map(drop).map_err(failed)
+}
+
+/// Writes back what is not written yet and ends the machine.
+pub fn end(end: End) -> ! {
+    unistd::sync();
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    let _ = mount(None::<&str>, "/", None::<&str>, flags, None::<&str>);
+    let command = match end {
+        End::PowerOff => libc::RB_POWER_OFF,
+        End::Reboot => libc::RB_AUTOBOOT,
+    };
+    // SAFETY: the call takes no pointer; in a machine of its own PID 1 may end it.
+    unsafe { libc::reboot(command) };
+    // A machine that can do neither stops here; PID 1 must not end.
+    loop {
+        unistd::pause();
+    }
 }

@@ -4,12 +4,14 @@
 //! what to do is decided by [`supervisor`], everything else carries it out.
 
 mod arguments;
+mod boot;
 mod capabilities;
 mod channel;
 mod connect;
 mod environment;
 mod guest;
 mod identity;
+mod link;
 mod logs;
 mod machine;
 mod ports;
@@ -21,14 +23,17 @@ mod spawn;
 mod supervisor;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bundle::boot::{MACHINE_ENV, Machine};
+use bundle::channel::Event;
 use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
 use nix::unistd::Pid;
 
 use crate::arguments::Arguments;
 use crate::channel::Channel;
 use crate::guest::Guest;
+use crate::link::Link;
 use crate::logs::Logs;
 use crate::signals::Signals;
 use crate::supervisor::Supervisor;
@@ -36,17 +41,56 @@ use crate::supervisor::Supervisor;
 /// The grace time of a command in an appliance that has no services to take it from.
 const COMMAND_GRACE_MS: u64 = 10_000;
 
+/// Milliseconds for the host to take the last words of a machine that does not come up.
+const LAST_WORDS_MS: u64 = 2_000;
+
 fn main() -> ExitCode {
-    match prepare() {
-        Ok(guest) => ExitCode::from(guest.run()),
-        Err(problem) => {
-            eprintln!("appliance: failed to {problem}");
-            ExitCode::from(STATUS_GUEST_FAILED)
-        }
+    if boot::is_wanted() {
+        let Err(boot::Failure { reason, machine }) = boot::run();
+        eprintln!("appliance: failed to {reason}");
+        say_last_words(machine, &reason);
+        machine::end(machine.end);
+    }
+    let machine = machine_of_environment();
+    let status = prepare(machine).map(Guest::run).unwrap_or_else(|problem| {
+        eprintln!("appliance: failed to {problem}");
+        machine.into_iter().for_each(|machine| say_last_words(machine, &problem));
+        STATUS_GUEST_FAILED
+    });
+    match machine {
+        Some(machine) => machine::end(machine.end),
+        None => ExitCode::from(status),
     }
 }
 
-fn prepare() -> Result<Guest, String> {
+/// The machine that this process is the first of; `None` in a container.
+fn machine_of_environment() -> Option<Machine> {
+    let text = std::env::var(MACHINE_ENV).ok().filter(|_| Pid::this().as_raw() == 1)?;
+    Some(Machine::parse(&text).unwrap_or_default())
+}
+
+/// Tells the host why nothing comes up, if it is there.
+fn say_last_words(machine: Machine, reason: &str) {
+    let Some(mut link) = Link::new(machine.channel) else { return };
+    let started = Instant::now();
+    let elapsed_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut channel = None;
+    while elapsed_ms() < LAST_WORDS_MS && !channel.as_ref().is_some_and(Channel::is_flushed) {
+        if channel.is_none() {
+            channel = link.try_now(elapsed_ms());
+            if let Some(channel) = &mut channel {
+                channel.tell(&Event::Failed { reason: reason.to_owned() });
+                channel.tell(&Event::Exited { status: STATUS_GUEST_FAILED });
+            }
+        }
+        if let Some(channel) = &mut channel {
+            let _ = channel.flush();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
     let engine_env = environment::own();
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     spawn::close_inherited(channel.as_ref().map(Channel::transport));
@@ -59,6 +103,9 @@ fn prepare() -> Result<Guest, String> {
     let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
     let mut logs = Logs::default();
     become_init(&settings.hostname, &mut logs);
+    if let Some(problem) = machine.and_then(|_| machine::raise_loopback().err()) {
+        logs.say(&format!("failed to {problem}"));
+    }
     let single_id = engine_env.get(SINGLE_ID_ENV).is_some_and(|value| value == "1");
     let is_command = !arguments.command.is_empty();
     let (services, main) = what_to_run(&arguments, &settings)?;
@@ -67,6 +114,8 @@ fn prepare() -> Result<Guest, String> {
         supervisor: Supervisor::new(services, main.as_deref()),
         signals,
         channel,
+        link: machine.and_then(|machine| Link::new(machine.channel)),
+        is_called: false,
         capabilities: bundle::capability::set_of(&settings.capabilities),
         image_env: settings.env,
         stops_with_channel: engine_env.get(CHANNEL_END_ENV).is_some_and(|value| value == "stop"),

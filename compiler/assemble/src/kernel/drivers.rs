@@ -1,0 +1,162 @@
+//! Which drivers each platform needs: one table.
+
+/// A platform that an appliance boots on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Platform {
+    /// QEMU's `microvm` machine: devices on virtio-mmio.
+    QemuMicrovm,
+    /// QEMU's `q35` and `virt` machines: devices on PCI.
+    Qemu,
+    /// Firecracker.
+    Firecracker,
+    /// Cloud Hypervisor.
+    CloudHypervisor,
+    /// Hyper-V, generation 2.
+    HyperV,
+    /// VMware's hypervisors.
+    Vmware,
+    /// VirtualBox.
+    VirtualBox,
+}
+
+/// The file system of a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootType {
+    /// ext4
+    Ext4,
+    /// EROFS
+    Erofs,
+    /// squashfs
+    Squashfs,
+}
+
+/// What a driver is for, and the modules that make it: any one of several sets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Driver {
+    pub purpose: &'static str,
+    pub any_of: &'static [&'static [&'static str]],
+    /// Whether the platform cannot do without.
+    pub is_needed: bool,
+}
+
+const fn needed(purpose: &'static str, any_of: &'static [&'static [&'static str]]) -> Driver {
+    Driver { purpose, any_of, is_needed: true }
+}
+
+const fn useful(purpose: &'static str, any_of: &'static [&'static [&'static str]]) -> Driver {
+    Driver { purpose, any_of, is_needed: false }
+}
+
+const VIRTIO_MMIO: Driver = needed("virtio devices", &[&["virtio_mmio"]]);
+const VIRTIO_PCI: Driver = needed("virtio devices on PCI", &[&["virtio_pci"]]);
+const VIRTIO_DISK: Driver = needed("virtio disks", &[&["virtio_blk"]]);
+const VIRTIO_NETWORK: Driver = needed("virtio network cards", &[&["virtio_net"]]);
+const VIRTIO_CONSOLE: Driver = needed("virtio consoles", &[&["virtio_console"]]);
+const VIRTIO_SOCKET: Driver = needed("vsock", &[&["vmw_vsock_virtio_transport"]]);
+const VIRTIO_BALLOON: Driver = useful("virtio memory balloons", &[&["virtio_balloon"]]);
+const VIRTIO_RANDOM: Driver = useful("virtio random numbers", &[&["virtio_rng"]]);
+const VIRTIO_SCSI: Driver = useful("virtio SCSI disks", &[&["virtio_scsi", "sd_mod"]]);
+const NVME: Driver = useful("NVMe disks", &[&["nvme"]]);
+const AHCI: Driver = useful("SATA disks", &[&["ahci", "sd_mod"]]);
+const MAY_SOCKET: Driver = Driver { is_needed: false, ..VIRTIO_SOCKET };
+
+const QEMU_MICROVM: &[Driver] =
+    &[VIRTIO_MMIO, VIRTIO_DISK, VIRTIO_CONSOLE, VIRTIO_NETWORK, MAY_SOCKET, VIRTIO_BALLOON, VIRTIO_RANDOM];
+
+const QEMU: &[Driver] = &[
+    VIRTIO_PCI,
+    VIRTIO_DISK,
+    VIRTIO_CONSOLE,
+    VIRTIO_NETWORK,
+    VIRTIO_SCSI,
+    NVME,
+    AHCI,
+    MAY_SOCKET,
+    VIRTIO_BALLOON,
+    VIRTIO_RANDOM,
+];
+
+const FIRECRACKER: &[Driver] =
+    &[VIRTIO_MMIO, VIRTIO_DISK, VIRTIO_SOCKET, VIRTIO_NETWORK, VIRTIO_BALLOON, VIRTIO_RANDOM];
+
+const CLOUD_HYPERVISOR: &[Driver] =
+    &[VIRTIO_PCI, VIRTIO_DISK, VIRTIO_SOCKET, VIRTIO_NETWORK, VIRTIO_BALLOON, VIRTIO_RANDOM];
+
+const HYPER_V: &[Driver] = &[
+    needed("Hyper-V's bus", &[&["hv_vmbus"]]),
+    needed("Hyper-V's disks", &[&["hv_storvsc", "sd_mod"]]),
+    needed("Hyper-V's network cards", &[&["hv_netvsc"]]),
+    useful("Hyper-V's sockets", &[&["hv_sock"]]),
+    useful("Hyper-V's memory balloons", &[&["hv_balloon"]]),
+    useful("Hyper-V's shutdown and clock", &[&["hv_utils"]]),
+];
+
+const VMWARE: &[Driver] = &[
+    needed("VMware's disks", &[&["vmw_pvscsi", "sd_mod"], &["nvme"], &["mptspi", "sd_mod"]]),
+    needed("VMware's network cards", &[&["vmxnet3"], &["e1000"]]),
+    useful("VMware's sockets", &[&["vmw_vsock_vmci_transport"]]),
+    useful("VMware's memory balloons", &[&["vmw_balloon"]]),
+];
+
+const VIRTUAL_BOX: &[Driver] = &[
+    needed("VirtualBox's disks", &[&["virtio_pci", "virtio_scsi", "sd_mod"], &["ahci", "sd_mod"], &["nvme"]]),
+    needed("VirtualBox's network cards", &[&["virtio_pci", "virtio_net"], &["e1000"]]),
+    AHCI,
+];
+
+/// What every platform needs to make the root.
+const EVERYWHERE: &[Driver] = &[
+    needed("memory laid over the root", &[&["overlay"]]),
+    needed("a root that proves itself", &[&["dm_verity"]]),
+    useful("SHA-256", &[&["sha256_generic"], &["sha256"]]),
+];
+
+impl Platform {
+    /// Every platform.
+    pub const ALL: [Self; 7] = [
+        Self::QemuMicrovm,
+        Self::Qemu,
+        Self::Firecracker,
+        Self::CloudHypervisor,
+        Self::HyperV,
+        Self::Vmware,
+        Self::VirtualBox,
+    ];
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuMicrovm => "QEMU's microvm",
+            Self::Qemu => "QEMU",
+            Self::Firecracker => "Firecracker",
+            Self::CloudHypervisor => "Cloud Hypervisor",
+            Self::HyperV => "Hyper-V",
+            Self::Vmware => "VMware",
+            Self::VirtualBox => "VirtualBox",
+        }
+    }
+
+    /// The drivers in the order in which they should come up: the bus, the disk, all else.
+    pub(super) fn drivers(self, root: RootType) -> impl Iterator<Item = Driver> {
+        let own = match self {
+            Self::QemuMicrovm => QEMU_MICROVM,
+            Self::Qemu => QEMU,
+            Self::Firecracker => FIRECRACKER,
+            Self::CloudHypervisor => CLOUD_HYPERVISOR,
+            Self::HyperV => HYPER_V,
+            Self::Vmware => VMWARE,
+            Self::VirtualBox => VIRTUAL_BOX,
+        };
+        own.iter().copied().chain([root.driver()]).chain(EVERYWHERE.iter().copied())
+    }
+}
+
+impl RootType {
+    fn driver(self) -> Driver {
+        match self {
+            Self::Ext4 => needed("ext4", &[&["ext4"]]),
+            Self::Erofs => needed("EROFS", &[&["erofs"]]),
+            Self::Squashfs => needed("squashfs", &[&["squashfs"]]),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Why a kernel package is of no use. Each text reads after "failed to".
+
+use std::io;
+
+use formats::kmod::KmodError;
+use tree::TreePath;
+
+/// Why a kernel package is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelProblem {
+    /// The packages hold no kernel.
+    #[error("find the kernel: none of the kernel's packages brings a vmlinuz in /boot or beside its modules")]
+    NoImage,
+    /// The packages hold more than one.
+    #[error("find the kernel: its packages bring {0} and {1}; name a package of one kernel")]
+    TwoKernels(String, String),
+    /// The kernel's own name for its release is not that of its modules.
+    #[error("use the kernel: it calls itself {image}, but its package brings modules for {modules}")]
+    Release {
+        /// What the image says.
+        image: String,
+        /// What the folder of modules says.
+        modules: String,
+    },
+    /// A driver that a platform cannot do without.
+    #[error(
+        "boot on {platform}: the kernel {release} has no driver for {driver} ({modules}); name another kernel, such \
+        as Debian's linux-image-amd64, or leave the platform out"
+    )]
+    NoDriver {
+        /// The platform.
+        platform: &'static str,
+        /// What the driver is for.
+        driver: &'static str,
+        /// The kernel.
+        release: String,
+        /// The modules that would do.
+        modules: String,
+    },
+    /// A module that another one needs is neither in the package nor built in.
+    #[error("boot on {platform}: the kernel module {module} needs {needs}, which the kernel's package does not bring")]
+    NoDependency {
+        /// The platform.
+        platform: &'static str,
+        /// The module.
+        module: String,
+        /// What it needs.
+        needs: String,
+    },
+    /// Modules that need one another.
+    #[error("order the kernel modules: {0} needs itself through others")]
+    Circle(String),
+    /// A module that was built for another kernel.
+    #[error("load the kernel module {path}: it was built for the kernel {built_for:?}, and this is {release}")]
+    OtherKernel {
+        /// The module.
+        path: TreePath,
+        /// What it says.
+        built_for: String,
+        /// The kernel.
+        release: String,
+    },
+    /// A module that cannot be read.
+    #[error("read the kernel module {path}")]
+    Module {
+        /// The module.
+        path: TreePath,
+        /// Why.
+        #[source]
+        source: KmodError,
+    },
+    /// A content cannot be read.
+    #[error("read {path} of the kernel's package")]
+    Content {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel image cannot be read.
+    #[error("use the kernel {path}")]
+    Image {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        #[source]
+        source: formats::kernel::KernelError,
+    },
+}

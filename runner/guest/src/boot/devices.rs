@@ -1,0 +1,77 @@
+//! Finds a block device by what names it for good: a partition's id, a disk's serial number.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bundle::boot::Selector;
+
+use super::gpt;
+
+/// How long drivers may take to find their disks; slow ones are SCSI buses and controllers of virtual machines that
+/// have little of a processor.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+
+const BLOCK_FOLDER: &str = "/sys/class/block";
+
+/// The path of the device, as soon as it is there.
+pub fn wait_for(selector: &Selector) -> Result<PathBuf, String> {
+    let start = Instant::now();
+    loop {
+        if let Some(name) = find(selector) {
+            return Ok(Path::new("/dev").join(name));
+        }
+        if start.elapsed() > PATIENCE {
+            let found = names().join(", ");
+            let found = if found.is_empty() { "no block device at all".to_owned() } else { format!("only {found}") };
+            return Err(format!("find the block device {selector}: the kernel found {found}"));
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn find(selector: &Selector) -> Option<String> {
+    match selector {
+        Selector::Device(name) => names().into_iter().find(|found| found == name),
+        Selector::Serial(serial) => names().into_iter().find(|name| serial_of(name).as_deref() == Some(serial)),
+        Selector::PartUuid(uuid) => names().into_iter().find_map(|disk| {
+            let number = gpt::partition_number(&disk, uuid)?;
+            partitions(&disk).into_iter().find(|name| number_of(name) == Some(number))
+        }),
+    }
+}
+
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(BLOCK_FOLDER).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn partitions(disk: &str) -> Vec<String> {
+    let is_part = |name: &String| Path::new(BLOCK_FOLDER).join(disk).join(name).join("partition").exists();
+    names().into_iter().filter(is_part).collect()
+}
+
+fn number_of(partition: &str) -> Option<u32> {
+    attribute(partition, "partition")?.parse().ok()
+}
+
+/// The serial number as virtio and as NVMe and SCSI disks show it.
+fn serial_of(name: &str) -> Option<String> {
+    attribute(name, "serial").or_else(|| attribute(name, "device/serial")).filter(|serial| !serial.is_empty())
+}
+
+/// The size of the sectors that a disk counts in.
+pub fn sector_bytes(disk: &str) -> u64 {
+    attribute(disk, "queue/logical_block_size").and_then(|size| size.parse().ok()).unwrap_or(512)
+}
+
+fn attribute(name: &str, attribute: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new(BLOCK_FOLDER).join(name).join(attribute)).ok()?;
+    Some(text.trim().to_owned())
+}

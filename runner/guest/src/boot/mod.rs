@@ -1,0 +1,77 @@
+//! From the kernel's first process to the root of the appliance: the guest as `/init` of the initial file system.
+//!
+//! Input is [`Boot`], which the compiler put beside this program, and the kernel's command line. It ends by becoming the
+//! program in the root that takes over; everything here happens once, in one order, and nothing is tried twice.
+
+mod devices;
+mod gpt;
+mod mapper;
+mod modules;
+mod root;
+mod verity;
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs;
+use std::path::Path;
+
+use bundle::boot::{BOOT_PATH, Boot, CommandLine, MACHINE_ENV, Machine, SCHEMA};
+use nix::unistd::{Pid, execve};
+
+use crate::machine;
+
+/// Whether this process is the first of a machine and stands in the initial file system.
+pub fn is_wanted() -> bool {
+    Pid::this().as_raw() == 1 && Path::new(BOOT_PATH).exists()
+}
+
+/// Why a machine does not come up, and how it wants to end then.
+pub struct Failure {
+    /// A fragment after "failed to".
+    pub reason: String,
+    /// As far as it is known.
+    pub machine: Machine,
+}
+
+/// Brings the root up and becomes its init.
+pub fn run() -> Result<Infallible, Failure> {
+    let mut machine = Machine::default();
+    let result = go(&mut machine);
+    result.map_err(|reason| Failure { reason, machine })
+}
+
+fn go(machine: &mut Machine) -> Result<Infallible, String> {
+    machine::mount_kernel_file_systems();
+    let boot = read_boot()?;
+    modules::load(&boot.modules);
+    let line =
+        fs::read_to_string("/proc/cmdline").map_err(|error| format!("read the kernel's command line: {error}"))?;
+    let line = CommandLine::parse(&line).map_err(|error| error.to_string())?;
+    *machine = line.machine;
+
+    let mut device = devices::wait_for(&line.root)?;
+    if let Some(proof) = &line.verity {
+        let hashes = devices::wait_for(&proof.device)?;
+        device = verity::open(&device, &hashes, &proof.root_hash)?;
+    }
+    root::mount(&device, &boot.root)?;
+    root::switch()?;
+    become_init(&line)
+}
+
+fn read_boot() -> Result<Boot, String> {
+    let problem = |error: &dyn std::fmt::Display| format!("read {BOOT_PATH}: {error}");
+    let text = fs::read(BOOT_PATH).map_err(|error| problem(&error))?;
+    let boot: Boot = serde_json::from_slice(&text).map_err(|error| problem(&error))?;
+    match boot.schema {
+        0..=SCHEMA => Ok(boot),
+        schema => Err(problem(&format!("it has schema {schema}, this guest knows {SCHEMA}"))),
+    }
+}
+
+fn become_init(line: &CommandLine) -> Result<Infallible, String> {
+    let text = |text: String| CString::new(text).map_err(|_| "start the init: its path holds a zero byte".to_owned());
+    let program = text(line.init.clone())?;
+    let env = [text(format!("{MACHINE_ENV}={}", line.machine))?, text("TERM=linux".to_owned())?];
+    execve(&program, &[&program], &env).map_err(|errno| format!("start {} of the root: {}", line.init, errno.desc()))
+}
