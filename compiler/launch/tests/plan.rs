@@ -42,7 +42,7 @@ fn isolation_is_carried_over() {
                 capabilities \"net_bind_service\"\nseccomp \"strict\"\n}\nresources {\nscratch \"/work\" size=\"1MiB\"\n}";
     let expected = r#"{"at_least":"vm","capabilities":["net_bind_service"],"seccomp":"strict"}"#;
     check(body, |plan| plan.isolation, expected);
-    let expected = r#"{"read_only":true,"writable":["/var/lib/x"],"scratch":[{"path":"/work","size_bytes":1048576}]}"#;
+    let expected = r#"{"read_only":true,"writable":["/run","/tmp","/var/lib/x"],"scratch":[{"path":"/work","size_bytes":1048576}]}"#;
     check(body, |plan| plan.root, expected);
 }
 

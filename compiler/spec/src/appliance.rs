@@ -299,7 +299,7 @@ pub struct Isolation {
     pub at_least: Level,
     /// Whether the root is read-only.
     pub read_only_root: bool,
-    /// Absolute paths that are writable all the same.
+    /// Absolute paths that are writable all the same, sorted; `/run` and `/tmp` are among them unless the root is sealed.
     pub writable: Vec<String>,
     /// Capabilities kept, lower case without `cap_`, sorted.
     pub capabilities: Vec<String>,

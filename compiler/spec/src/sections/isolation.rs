@@ -5,6 +5,7 @@ use crate::appliance::{Appliance, Isolation, Level, Seccomp};
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
 use crate::report::Report;
+use crate::rules::is_at_or_below;
 use crate::suggest::nearest;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs};
 
@@ -30,20 +31,20 @@ pub(crate) const ISOLATION: NodeRule = NodeRule {
         },
         NodeRule {
             name: "root",
-            doc: "Whether the root file system can be written. What is written is gone at stop, except in volumes.",
+            doc: "Whether the root file system can be written: `\"read-only\"`, but for `/run` and `/tmp`, which every program expects to write to; `\"sealed\"`, without even those; `\"writable\"`. What is written is kept in memory, at most `disk` of `resources`, and is gone at stop, except in volumes.",
             args: &[ArgRule {
                 default: Some("read-only"),
-                ..ArgRule::one("the kind", Kind::Word(&["read-only", "writable"]))
+                ..ArgRule::one("the kind", Kind::Word(&["read-only", "sealed", "writable"]))
             }],
             example: "root \"read-only\"",
             ..NodeRule::EMPTY
         },
         NodeRule {
             name: "writable",
-            doc: "Paths that can be written although the root is read-only.",
+            doc: "Further paths that can be written although the root is read-only or sealed.",
             args: &[ArgRule::some("paths", Kind::Path)],
             occurs: Occurs::Many,
-            example: "writable \"/var/lib/luna\" \"/tmp\"",
+            example: "writable \"/var/lib/luna\" \"/var/cache/luna\"",
             ..NodeRule::EMPTY
         },
         NodeRule {
@@ -62,7 +63,7 @@ pub(crate) const ISOLATION: NodeRule = NodeRule {
             ..NodeRule::EMPTY
         },
     ],
-    example: "isolation \"auto\" {\n    root \"read-only\"\n    writable \"/var/lib/luna\" \"/tmp\"\n    capabilities \"none\"\n}",
+    example: "isolation \"auto\" {\n    root \"read-only\"\n    writable \"/var/lib/luna\"\n    capabilities \"none\"\n}",
     ..NodeRule::EMPTY
 };
 
@@ -111,6 +112,9 @@ const CAPABILITIES: &[&str] = &[
     "wake_alarm",
 ];
 
+/// What can be written in a read-only root without being named: programs keep sockets, locks and drafts there.
+const TEMPORARY: [&str; 2] = ["/run", "/tmp"];
+
 /// Decodes `isolation`.
 pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Isolation {
     let item = body.one("isolation");
@@ -129,6 +133,9 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Isolation {
         .flat_map(|child| child.texts_from(0))
         .map(|(path, _)| path.to_owned())
         .collect();
+    if !matches!(word("root"), Some("sealed" | "writable")) {
+        writable.extend(TEMPORARY.into_iter().filter(|path| !is_mounted_over(path, body)).map(str::to_owned));
+    }
     writable.sort_unstable();
     writable.dedup();
     Isolation {
@@ -150,7 +157,7 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
     let isolation = &appliance.isolation;
     page.node("isolation", "isolation", BUILT_IN).arg(isolation.level.map_or("auto", level_text)).open();
     page.node("at-least", "at-least", BUILT_IN).arg(level_text(isolation.at_least)).end();
-    page.node("root", "root", BUILT_IN).arg(if isolation.read_only_root { "read-only" } else { "writable" }).end();
+    page.node("root", "root", BUILT_IN).arg(root_text(appliance)).end();
     for path in &isolation.writable {
         page.node("writable", &format!("writable {path}"), BUILT_IN).arg(path).end();
     }
@@ -167,6 +174,28 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
     };
     page.node("seccomp", "seccomp", BUILT_IN).arg(seccomp).end();
     page.close();
+}
+
+/// A read-only root in which one of the temporary folders is neither writable nor covered is sealed.
+fn root_text(appliance: &Appliance) -> &'static str {
+    let Isolation { read_only_root, writable, .. } = &appliance.isolation;
+    let volumes = appliance.volumes.iter().map(|volume| volume.at.as_str());
+    let mounts: Vec<&str> = volumes.chain(appliance.resources.scratch.iter().map(|(path, _)| path.as_str())).collect();
+    let open = |path: &&str| {
+        writable.iter().any(|known| known == path) || mounts.iter().any(|mount| is_at_or_below(path, mount))
+    };
+    match read_only_root {
+        false => "writable",
+        true if TEMPORARY.iter().all(open) => "read-only",
+        true => "sealed",
+    }
+}
+
+/// Volumes and scratch folders can be written anyway.
+fn is_mounted_over(path: &str, body: Body<'_>) -> bool {
+    let volumes = body.all("volume").filter_map(|item| item.text("at"));
+    let scratch = body.all("resources").flat_map(|item| item.all("scratch")).filter_map(|item| item.arg(0));
+    volumes.chain(scratch).any(|mount| is_at_or_below(path, mount))
 }
 
 fn warn_of_level(child: &Item, at_least: Level, level: Option<Level>, report: &mut Report<'_>) {

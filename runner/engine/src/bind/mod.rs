@@ -122,7 +122,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         roots_folder: options.cache_folder.join(ids.roots_name()),
         layers: bundle.layers.clone(),
         state_folder: options.state_folder.clone(),
-        upper_bytes: plan.resources.disk_bytes.unwrap_or(facts.memory_total_bytes / 2),
+        upper_bytes: upper_bytes(plan, facts),
         writable: plan.root.writable.clone(),
         ports: ports(plan, options),
         grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
@@ -131,6 +131,11 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         steps,
         guest,
     })
+}
+
+/// Most that can be written to the root, in bytes: without a word about it half of the memory, as `tmpfs` has it.
+fn upper_bytes(plan: &Plan, facts: &Facts) -> u64 {
+    plan.resources.disk_bytes.unwrap_or(facts.memory_total_bytes / 2)
 }
 
 impl Ids {

@@ -3,8 +3,8 @@
 use bundle::plan::{GpuNeed, Level, Plan, Seccomp};
 use serde::{Deserialize, Serialize};
 
-use super::Ids;
 use super::limits::Limits;
+use super::{Ids, upper_bytes};
 use crate::facts::{Controller, Facts};
 
 /// What becomes of one ask.
@@ -32,7 +32,7 @@ pub enum Held {
 
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: bool) -> Vec<Verdict> {
-    let mut all = vec![isolation(plan), root(plan), users(ids, facts)];
+    let mut all = vec![isolation(plan), root(plan, facts), users(ids, facts)];
     all.push(enforced("network \"none\"", "a network namespace with loopback alone"));
     all.push(capabilities(plan, guest));
     all.push(enforced(
@@ -88,10 +88,15 @@ fn isolation(plan: &Plan) -> Verdict {
     }
 }
 
-fn root(plan: &Plan) -> Verdict {
-    match plan.root.read_only {
-        true => enforced("root \"read-only\"", "a read-only mount; the writable paths are layers in memory"),
-        false => enforced("root \"writable\"", "writes go to memory and are gone at the end"),
+fn root(plan: &Plan, facts: &Facts) -> Verdict {
+    let limit = format!("at most {} MiB", upper_bytes(plan, facts) >> 20);
+    match (plan.root.read_only, plan.root.writable.as_slice()) {
+        (false, _) => enforced("root \"writable\"", &format!("writes go to memory, {limit}, and are gone at the end")),
+        (true, []) => enforced("root \"sealed\"", "a read-only mount"),
+        (true, paths) => enforced(
+            "root \"read-only\"",
+            &format!("a read-only mount; what is written to {} is in memory, {limit} together", paths.join(", ")),
+        ),
     }
 }
 
