@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Compile one spec into images and launch plans, the same bytes on every machine, and run them.
 #[derive(Debug, Parser)]
@@ -49,11 +50,11 @@ pub enum Color {
 pub enum Verb {
     /// Start a new spec from a template
     New(New),
-    /// Check a spec and show every mistake in it
+    /// Check a spec and show every mistake in it; `-` is standard input
     Check(SpecArgs),
-    /// Show a spec fully expanded, with where each value comes from
+    /// Show a spec fully expanded, with where each value comes from; `-` is standard input
     Explain(SpecArgs),
-    /// Format a spec
+    /// Format a spec; `-` goes from standard input to standard output
     Fmt(Fmt),
     /// Choose exact packages and write the lock
     Lock(Lock),
@@ -65,6 +66,8 @@ pub enum Verb {
     Plan(Plan),
     /// Show, check and clean the cache
     Store(Store),
+    /// Show and remove volumes, which outlive the appliances that use them
+    Volume(Volume),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -76,7 +79,7 @@ pub enum Verb {
 #[derive(Debug, Clone, Args)]
 pub struct SpecArgs {
     /// The spec, or a folder that holds an appliance.kdl
-    #[arg(default_value = "appliance.kdl", value_name = "SPEC")]
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC", value_hint = ValueHint::AnyPath)]
     pub spec: PathBuf,
     /// Let `from=` name files outside the spec's folder
     #[arg(long)]
@@ -89,7 +92,7 @@ pub struct New {
     /// The appliance's name; also the folder that is made
     pub name: String,
     /// The template to start from
-    #[arg(long, short, default_value = "minimal", value_name = "NAME")]
+    #[arg(long, short, default_value = "minimal", value_name = "NAME", value_parser = template_names())]
     pub template: String,
 }
 
@@ -97,7 +100,7 @@ pub struct New {
 #[derive(Debug, Args)]
 pub struct Fmt {
     /// The specs
-    #[arg(default_value = "appliance.kdl", value_name = "SPEC")]
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC", value_hint = ValueHint::AnyPath)]
     pub specs: Vec<PathBuf>,
     /// Change nothing; fail if something would change
     #[arg(long)]
@@ -108,7 +111,7 @@ pub struct Fmt {
 #[derive(Debug, Clone, Args)]
 pub struct Sources {
     /// A mirror to use before all others: a URL, or ARCHIVE=URL for one archive (debian, debian-security)
-    #[arg(long, value_name = "URL", env = "APPLIANCE_MIRROR", value_delimiter = ' ')]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, env = "APPLIANCE_MIRROR", value_delimiter = ' ')]
     pub mirror: Vec<String>,
     /// Use only what the cache holds
     #[arg(long)]
@@ -136,7 +139,7 @@ pub struct Build {
     #[command(flatten)]
     pub spec: SpecArgs,
     /// The bundle folder [default: out/ beside the spec]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output: Option<PathBuf>,
     /// Fail instead of changing the lock
     #[arg(long)]
@@ -167,12 +170,12 @@ pub enum Scripts {
 #[derive(Debug, Args)]
 pub struct Run {
     /// A spec, or a bundle folder
-    #[arg(default_value = "appliance.kdl", value_name = "SPEC|BUNDLE")]
+    #[arg(default_value = "appliance.kdl", value_name = "SPEC|BUNDLE", value_hint = ValueHint::AnyPath)]
     pub what: PathBuf,
     /// Run this instead of the services; its exit code becomes ours
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandName)]
     pub command: Vec<String>,
-    /// Reach a declared port at this port of the host: PORT=HOSTPORT, or PORT for the same number
+    /// Reach a declared port at this port of the host: PORT=HOSTPORT or HOSTPORT:PORT, or PORT for the same number
     #[arg(long, short, value_name = "PORT[=HOSTPORT]")]
     pub port: Vec<String>,
     /// Let `from=` name files outside the spec's folder
@@ -187,7 +190,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct Plan {
     /// A bundle folder
-    #[arg(default_value = "out", value_name = "BUNDLE")]
+    #[arg(default_value = "out", value_name = "BUNDLE", value_hint = ValueHint::DirPath)]
     pub bundle: PathBuf,
     /// Print the OCI runtime configuration instead
     #[arg(long)]
@@ -217,4 +220,34 @@ pub enum StoreVerb {
     Verify,
     /// Print where the cache is
     Path,
+}
+
+/// `volume`.
+#[derive(Debug, Args)]
+pub struct Volume {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: VolumeVerb,
+}
+
+/// The verbs of `volume`.
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// List volumes: name, size, folder, and what uses them
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Remove volumes with all that is in them; refused while their appliance is running
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// APPLIANCE/VOLUME, as `volume ls` has it; one that is not there is no error
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Remove all volumes of appliances: each NAME is an appliance
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+fn template_names() -> PossibleValuesParser {
+    spec::templates().iter().map(|template| template.name).collect::<Vec<_>>().into()
 }

@@ -6,7 +6,9 @@ mod bundle_folder;
 mod catalogs;
 mod cli;
 mod clock;
+mod command_line;
 mod exit;
+mod failed_service;
 mod failure;
 mod interrupt;
 mod layer_cache;
@@ -19,6 +21,7 @@ mod replace_file;
 mod roots;
 mod settings;
 mod spec_file;
+mod tail;
 mod ui;
 mod unchanged;
 mod user_files;
@@ -27,9 +30,7 @@ mod workshop;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Verb};
+use cli::Verb;
 use exit::Exit;
 use failure::Failure;
 use ui::Ui;
@@ -45,7 +46,11 @@ fn main() -> ExitCode {
 }
 
 fn command() -> Exit {
-    let cli = Cli::parse();
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match command_line::parse(&args) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     let ui = Ui::new(&cli.common);
     act(&cli.verb, &ui).unwrap_or_else(|failure| {
         ui.failure(&failure);
@@ -64,6 +69,7 @@ fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Run(args) => verbs::run::run(args, ui),
         Verb::Plan(args) => verbs::plan::plan(args, ui),
         Verb::Store(args) => verbs::store::store(args, ui),
+        Verb::Volume(args) => verbs::volume::volume(&args.verb, ui),
         Verb::Completion { shell } => Ok(verbs::completion::completion(*shell, ui)),
     }
 }

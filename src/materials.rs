@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use spec::appliance::{Arch, EntryKind, Seccomp};
 use store::Store;
@@ -61,22 +62,36 @@ impl Materials {
 }
 
 fn guest(arch: Arch) -> Result<Content, Failure> {
-    let name = arch.name();
-    let missing = || {
-        Failure::new(
-            Exit::Build,
-            format!("find the guest for {name}: there is no appliance-guest-{name} beside this program"),
-        )
-        .help("build it with `make guest`, or name its folder in APPLIANCE_GUEST_DIR")
-    };
-    let path = places::guest(name).ok_or_else(missing)?;
+    let places = places::guest(arch.name());
+    let path = places.iter().find(|path| path.is_file()).ok_or_else(|| no_guest(arch, &places))?;
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        fs::File::open(&path)?.take(GUEST_LIMIT_BYTES).read_to_end(&mut bytes)?;
+        fs::File::open(path)?.take(GUEST_LIMIT_BYTES).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|error| Failure::doing(Exit::Build, format!("read {}", path.display()), error))?;
     Ok(Content::inline(bytes))
+}
+
+/// Every build needs one; how it is made depends on whether this host's compiler makes programs of that architecture.
+fn no_guest(arch: Arch, places: &[PathBuf]) -> Failure {
+    let name = arch.name();
+    let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+    let what = format!("find the guest for {name}, PID 1 of every appliance: there is no {}", looked.join(", no "));
+    let cpu = match arch {
+        Arch::Amd64 => "x86_64",
+        Arch::Arm64 => "aarch64",
+    };
+    let make = format!("make guest ARCH={cpu}");
+    let help = if std::env::consts::ARCH == cpu {
+        "in the folder of the sources, `make release` builds it beside target/release/appliance".to_owned()
+    } else {
+        format!(
+            "in the folder of the sources, `{make}` builds target/guest/appliance-guest-{name}, with the Rust target \
+             {cpu}-unknown-linux-gnu and a C compiler for it; put it into one of these folders"
+        )
+    };
+    Failure::new(Exit::Build, what).help(format!("{help}; APPLIANCE_GUEST_DIR names another folder"))
 }
 
 /// The user's files where they stand, and all else in the store.

@@ -36,17 +36,16 @@ pub fn base_images() -> PathBuf {
         .unwrap_or_else(|| below("XDG_CONFIG_HOME", ".config").join("appliance/base-images"))
 }
 
-/// The guest binary for an architecture: beside this program, or where a package puts it.
-pub fn guest(arch: &str) -> Option<PathBuf> {
+/// Where the guest binary for an architecture may be, the first place first: `$APPLIANCE_GUEST_DIR`, beside this program,
+/// or where a package puts it.
+pub fn guest(arch: &str) -> Vec<PathBuf> {
     let name = format!("appliance-guest-{arch}");
-    let program = env::current_exe().ok()?;
-    let folder = program.parent()?;
-    let beside = [folder.join(&name), folder.join("../lib/appliance").join(&name)];
-    from_env("APPLIANCE_GUEST_DIR")
-        .map(|folder| folder.join(&name))
-        .into_iter()
-        .chain(beside)
-        .find(|path| path.is_file())
+    let own = env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
+    let beside = own.into_iter().flat_map(|folder| {
+        let prefix = folder.parent().map(|prefix| prefix.join("lib/appliance"));
+        [Some(folder), prefix].into_iter().flatten()
+    });
+    from_env("APPLIANCE_GUEST_DIR").into_iter().chain(beside).map(|folder| folder.join(&name)).collect()
 }
 
 /// The path of the spec that the user means: the file itself, or `appliance.kdl` in the folder.

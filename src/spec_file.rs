@@ -38,9 +38,25 @@ impl SpecFile {
     pub fn read(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
         let path = places::spec(&args.spec);
         let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
+        Self::of(path, &bytes, args, ui)
+    }
+
+    /// The same, for verbs that make nothing beside the spec: `-` is standard input, whose paths are relative to the
+    /// working folder.
+    ///
+    /// # Errors
+    /// When it cannot be read, or everything that is wrong with it.
+    pub fn read_or_stdin(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
+        if args.spec != Path::new("-") {
+            return Self::read(args, ui);
+        }
+        Self::of(PathBuf::from(STDIN_NAME), &stdin_bytes()?, args, ui)
+    }
+
+    fn of(path: PathBuf, bytes: &[u8], args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
         let bases = base_images()?;
         let rejected = |found, sources| Failure::Spec { found, sources, exit: Exit::Spec };
-        let spec = spec::parse_bytes(&path.to_string_lossy(), &bytes, &Beside(folder_of(&path)))
+        let spec = spec::parse_bytes(&path.to_string_lossy(), bytes, &Beside(folder_of(&path)))
             .map_err(|rejected_text| rejected(rejected_text.diagnostics, rejected_text.sources))?;
         let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
         let sources = spec.sources().clone();
@@ -95,6 +111,22 @@ impl Fragments for Beside {
     }
 }
 
+/// What standard input is called in messages.
+pub const STDIN_NAME: &str = "<stdin>";
+
+/// The spec on standard input.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn stdin_bytes() -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .take(READ_LIMIT_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::doing(Exit::Spec, "read standard input", error))?;
+    Ok(bytes)
+}
+
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(READ_LIMIT_BYTES).read_to_end(&mut bytes)?;
@@ -108,7 +140,10 @@ fn unreadable(path: &Path, error: io::Error) -> Failure {
         return failure;
     }
     let near = specs_near(path);
-    let help = if near.is_empty() {
+    let help = if path == Path::new("-") {
+        "`check`, `explain` and `fmt` read standard input; this verb needs a file, for the lock and the bundle beside it"
+            .to_owned()
+    } else if near.is_empty() {
         "start one with: appliance new NAME".to_owned()
     } else {
         format!("there is {}", near.join(", "))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use spec::{Diagnostic, Severity, Sources};
 
 use crate::cli::{Color, Common};
+use crate::failed_service::FailedService;
 use crate::failure::Failure;
 
 /// How this command speaks.
@@ -124,6 +125,19 @@ impl Ui {
                 }
             }
         }
+    }
+
+    /// Prints which service ended a run, its last words, and what to do about it.
+    pub fn failed_service(&self, failed: &FailedService, help: &str) {
+        if self.json {
+            return;
+        }
+        eprintln!("{}: {}", self.paint("31;1", "error"), failed.what());
+        if !failed.lines.is_empty() {
+            eprintln!("  its last words:");
+            failed.lines.iter().for_each(|line| eprintln!("    {line}"));
+        }
+        eprintln!("  {}: {help}", self.paint("36", "help"));
     }
 
     /// Text in a colour, where colours are used. `code` is the number of an SGR sequence (ECMA-48, 8.3.117).

@@ -154,6 +154,25 @@ fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     found
 }
 
+/// Every variable that the code reads has its row in the table, and the table has no other.
+#[test]
+fn environment_variables_are_documented() {
+    let names = |text: &str| {
+        let parts = text.match_indices("APPLIANCE_").map(|(at, _)| &text[at..]);
+        let names = parts.map(|part| {
+            let end = part.find(|c: char| !(c.is_ascii_uppercase() || c == '_')).unwrap_or(part.len());
+            part[..end].to_owned()
+        });
+        names.filter(|name| name != "APPLIANCE_").collect::<BTreeSet<String>>()
+    };
+    let table = fs::read_to_string(root().join("docs/environment.md")).unwrap();
+    let rows: String = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let used: BTreeSet<String> =
+        files(".rs").iter().flat_map(|path| names(&fs::read_to_string(path).unwrap())).collect();
+    let differ = names(&rows).symmetric_difference(&used).cloned().collect();
+    none("a variable that only one of the code and docs/environment.md knows", differ);
+}
+
 #[test]
 fn links_in_documents_lead_somewhere() {
     let mut offenders = Vec::new();

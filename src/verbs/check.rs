@@ -11,7 +11,7 @@ use crate::ui::Ui;
 
 /// Checks a spec.
 pub fn check(args: &SpecArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let spec = SpecFile::read(args, ui)?;
+    let spec = SpecFile::read_or_stdin(args, ui)?;
     missing_sources(&spec)?;
     let warnings = &spec.checked.warnings;
     if ui.json {

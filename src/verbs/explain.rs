@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 /// Prints the expanded spec.
 pub fn explain(args: &SpecArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let spec = SpecFile::read(args, ui)?;
+    let spec = SpecFile::read_or_stdin(args, ui)?;
     let text = spec::explain(&spec.checked);
     if ui.json {
         ui.json(&json!({ "ok": true, "spec": text }));

@@ -1,7 +1,7 @@
 //! `appliance fmt`: specs in one format, comments kept.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use spec::{Source, Sources};
@@ -11,15 +11,19 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::places;
 use crate::replace_file::replace_file;
+use crate::spec_file::{STDIN_NAME, stdin_bytes};
 use crate::ui::Ui;
 
-/// Formats specs in place; with `--check` only says which would change.
+/// Formats specs in place; with `--check` only says which would change. `-` goes from standard input to standard output.
 pub fn fmt(args: &Fmt, ui: &Ui) -> Result<Exit, Failure> {
+    if args.specs.iter().any(|path| path == Path::new("-")) {
+        return fmt_stdin(args, ui);
+    }
     let mut changed = Vec::new();
     for path in args.specs.iter().map(|path| places::spec(path)) {
-        let text = fs::read_to_string(&path)
-            .map_err(|error| Failure::doing(Exit::Spec, format!("read {}", path.display()), error))?;
-        let formatted = formatted(&path, &text)?;
+        let bytes =
+            fs::read(&path).map_err(|error| Failure::doing(Exit::Spec, format!("read {}", path.display()), error))?;
+        let (text, formatted) = formatted(&path, bytes)?;
         if formatted == text {
             continue;
         }
@@ -37,10 +41,34 @@ pub fn fmt(args: &Fmt, ui: &Ui) -> Result<Exit, Failure> {
     Ok(if ok { Exit::Success } else { Exit::Failure })
 }
 
-fn formatted(path: &Path, text: &str) -> Result<String, Failure> {
-    spec::format(&path.to_string_lossy(), text).map_err(|found| Failure::Spec {
-        found,
-        sources: Sources::of(Source { name: path.display().to_string(), text: text.to_owned() }),
-        exit: Exit::Spec,
-    })
+fn fmt_stdin(args: &Fmt, ui: &Ui) -> Result<Exit, Failure> {
+    if args.specs.len() > 1 {
+        return Err(Failure::new(Exit::Usage, "format standard input and files at once")
+            .help("give `-` alone: it is written to standard output"));
+    }
+    let (text, formatted) = formatted(&PathBuf::from(STDIN_NAME), stdin_bytes()?)?;
+    let is_same = text == formatted;
+    let ok = !args.check || is_same;
+    if ui.json {
+        let changed: Vec<&str> = if is_same { Vec::new() } else { vec![STDIN_NAME] };
+        ui.json(&json!({ "ok": ok, "changed": changed, "text": formatted }));
+    } else if !args.check {
+        ui.result(&formatted);
+    } else if !ok {
+        ui.note(format!("would format {STDIN_NAME}"));
+    }
+    Ok(if ok { Exit::Success } else { Exit::Failure })
+}
+
+/// The text as it is, and as it should be.
+fn formatted(path: &Path, bytes: Vec<u8>) -> Result<(String, String), Failure> {
+    let text = String::from_utf8(bytes)
+        .map_err(|error| Failure::doing(Exit::Spec, format!("read {}", path.display()), error))?;
+    match spec::format(&path.to_string_lossy(), &text) {
+        Ok(formatted) => Ok((text, formatted)),
+        Err(found) => {
+            let sources = Sources::of(Source { name: path.display().to_string(), text });
+            Err(Failure::Spec { found, sources, exit: Exit::Spec })
+        }
+    }
 }

@@ -10,3 +10,4 @@ pub mod new;
 pub mod plan;
 pub mod run;
 pub mod store;
+pub mod volume;

@@ -4,13 +4,15 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use engine::{Bound, Held, Outcome, PortChoice, Report, RunOptions, reconcile, run as run_bound};
-use serde_json::json;
+use engine::{Bound, Held, Moved, Outcome, PortChoice, Report, RunOptions, reconcile, run as run_bound};
+use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::cli::{Build, Run, Scripts, SpecArgs};
 use crate::exit::Exit;
+use crate::failed_service::{FailedService, Services};
 use crate::failure::Failure;
+use crate::tail::Tail;
 use crate::ui::Ui;
 use crate::verbs::plan::{bind_here, open_bundle, options, verdict_line};
 
@@ -23,8 +25,15 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     leftovers.instances.iter().for_each(|instance| ui.note(format!("cleaned up after {instance}, which was killed")));
     let bound = bind_here(&bundle, &options, ui)?;
     warn_unenforced(&bound, ui);
-    let outcome = start(&bound, &options, ui)?;
-    finish(&outcome, ui)
+    let ended = start(&bound, &options, ui)?;
+    finish(&ended, &args.what.display().to_string(), ui)
+}
+
+/// How a run ended, and what was heard of it on the way.
+struct Ended {
+    outcome: Outcome,
+    failed: Option<FailedService>,
+    ports: Vec<Value>,
 }
 
 /// The folder of the bundle: the one that was named, or the one that the named spec builds.
@@ -52,17 +61,23 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
 }
 
 fn run_options(args: &Run) -> Result<RunOptions, Failure> {
-    let ports = args.port.iter().map(|text| port_choice(text)).collect::<Result<_, _>>()?;
+    let ports: Vec<PortChoice> = args.port.iter().map(|text| port_choice(text)).collect::<Result<_, _>>()?;
+    if let Some(twice) = ports.iter().find(|one| ports.iter().filter(|other| other.inside == one.inside).count() > 1) {
+        let what = format!("lead two ports of this host to port {}", twice.inside);
+        return Err(Failure::new(Exit::Usage, what).help("give --port once for each port inside"));
+    }
     let terminal = !args.command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
     Ok(RunOptions { command: args.command.clone(), terminal, ports, ..options() })
 }
 
 fn port_choice(text: &str) -> Result<PortChoice, Failure> {
-    let (inside, host) = text.split_once('=').unwrap_or((text, text));
+    // Docker and podman write the host's port first.
+    let turned = text.split_once(':').map(|(host, inside)| (inside, host));
+    let (inside, host) = turned.or_else(|| text.split_once('=')).unwrap_or((text, text));
     match (inside.parse(), host.parse()) {
-        (Ok(inside), Ok(host)) => Ok(PortChoice { host, inside }),
+        (Ok(inside @ 1..), Ok(host @ 1..)) => Ok(PortChoice { host, inside }),
         _ => Err(Failure::new(Exit::Usage, format!("understand the port {text:?}"))
-            .help("write PORT or PORT=HOSTPORT, such as 8080=18080")),
+            .help("write PORT, PORT=HOSTPORT or HOSTPORT:PORT, such as 8080=18080 or 18080:8080")),
     }
 }
 
@@ -76,22 +91,63 @@ fn warn_unenforced(bound: &Bound, ui: &Ui) {
     }
 }
 
-fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Outcome, Failure> {
+fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure> {
     let cannot = |error: io::Error| Failure::doing(Exit::CannotRun, "use the standard streams", error);
-    let own = |stream: &dyn AsFd| -> io::Result<OwnedFd> { stream.as_fd().try_clone_to_owned() };
-    let stdio =
-        [own(&io::stdin()).map_err(cannot)?, own(&io::stdout()).map_err(cannot)?, own(&io::stderr()).map_err(cannot)?];
-    // A command runs instead of the services, so nothing listens on the ports.
+    // A command runs instead of the services, so nothing listens on the ports, and its streams are its own.
     let with_services = options.command.is_empty();
-    run_bound(bound, &stdio, &options.helper, &mut |report| tell(report, with_services, ui))
-        .map_err(|error| Failure::new(Exit::CannotRun, error))
+    let (mut tail, mut services, mut ports) = (Tail::default(), Services::default(), Vec::new());
+    let stdio = [
+        io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?,
+        output(io::stdout(), with_services, &mut tail).map_err(cannot)?,
+        output(io::stderr(), with_services, &mut tail).map_err(cannot)?,
+    ];
+    let outcome = run_bound(bound, &stdio, &options.helper, &mut |report| {
+        if let Report::Guest(event) = report {
+            services.hear(event);
+        }
+        if with_services {
+            ports.extend(tell_port(report, ui));
+        }
+        tell(report, ui);
+    });
+    drop(stdio);
+    let printed = tail.finish();
+    let outcome = outcome.map_err(|error| Failure::new(Exit::CannotRun, error))?;
+    let failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
+    Ok(Ended { outcome, failed, ports })
 }
 
-fn tell(report: &Report, with_services: bool, ui: &Ui) {
+/// An output stream of what runs. On a terminal it is the terminal itself, since programs look whether it is one;
+/// elsewhere what services print is remembered on its way.
+fn output(
+    stream: impl AsFd + IsTerminal + io::Write + Send + 'static,
+    with_services: bool,
+    tail: &mut Tail,
+) -> io::Result<OwnedFd> {
+    if with_services && !stream.is_terminal() { tail.through(stream) } else { stream.as_fd().try_clone_to_owned() }
+}
+
+/// Says where a port is; with JSON at once too, for who waits for it. Gives it as data.
+fn tell_port(report: &Report, ui: &Ui) -> Option<Value> {
+    let Report::PortOpen { inside, address, moved } = report else { return None };
+    let mut value = json!({ "event": "port", "port": inside, "address": address });
+    if let Some(Moved { wanted, why }) = moved {
+        value["moved"] = json!({ "wanted": wanted, "why": why });
+        ui.note(format!(
+            "port {inside} is at http://{address}/ because port {wanted} of this host cannot be used: {why}; \
+             --port {inside}=HOSTPORT chooses one"
+        ));
+    } else {
+        ui.note(format!("port {inside} is at http://{address}/"));
+    }
+    if ui.json {
+        ui.json_aside(&value);
+    }
+    Some(value)
+}
+
+fn tell(report: &Report, ui: &Ui) {
     match report {
-        Report::PortOpen { inside, address } if with_services => {
-            ui.note(format!("port {inside} is at http://{address}/"))
-        }
         Report::Guest(bundle::channel::Event::Ready) => ui.detail("ready"),
         // It also ends when the appliance does, so it is no reason to alarm anyone.
         Report::ChannelLost(why) => ui.detail(format!("ports no longer lead inside: {why}")),
@@ -99,7 +155,11 @@ fn tell(report: &Report, with_services: bool, ui: &Ui) {
     }
 }
 
-fn finish(outcome: &Outcome, ui: &Ui) -> Result<Exit, Failure> {
+fn finish(ended: &Ended, what: &str, ui: &Ui) -> Result<Exit, Failure> {
+    let Ended { outcome, failed, ports } = ended;
+    if let Some(failed) = failed {
+        ui.failed_service(failed, &failed.help(what));
+    }
     if !outcome.left.is_empty() {
         ui.warn(format!("left behind: {}", outcome.left.join(", ")));
     } else {
@@ -111,6 +171,9 @@ fn finish(outcome: &Outcome, ui: &Ui) -> Result<Exit, Failure> {
             "ok": outcome.exit_status == 0,
             "status": outcome.exit_status,
             "signal": outcome.signal,
+            "failed": failed,
+            "help": failed.as_ref().map(|failed| failed.help(what)),
+            "ports": ports,
             "verdicts": outcome.verdicts,
             "removed": outcome.removed,
             "left": outcome.left,

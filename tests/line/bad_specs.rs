@@ -1,8 +1,9 @@
 //! Specs that are too large, too deep, no text, or ask for what is not there: told at once, before anything is made.
 
 use std::fs;
+use std::process::Command;
 
-use crate::world::World;
+use crate::world::{Done, World};
 
 /// A spec that every verb refuses with these words; nothing is fetched or made.
 fn check(text: impl AsRef<[u8]>, code: i32, words: &[&str]) {
@@ -112,6 +113,38 @@ fn users_and_programs_that_are_not_in_the_image_are_told() {
 }
 
 #[test]
+fn a_wrong_command_line_is_data_where_that_is_asked_for() {
+    let world = World::new();
+    for (args, word) in [
+        (&["--json", "bild"][..], "bild"),
+        (&["build", "--lockd", "--json"], "--lockd"),
+        (&["run", "--json", "--port", "eighty"], "eighty"),
+        (&["run", "--json", "--"], "missing behind"),
+        (&["--json"], "requires a subcommand"),
+    ] {
+        let done = world.run(args);
+        let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((done.code, value["exit"].as_i64(), done.stderr.as_str()), (Some(2), Some(2), ""), "{value:#}");
+        assert!(value["error"][0].as_str().unwrap().contains(word) && value["ok"] == false, "{value:#}");
+        assert!(value["help"].is_string(), "{value:#}");
+    }
+}
+
+#[test]
+fn a_guest_that_is_missing_is_told_with_where_it_was_looked_for() {
+    let world = World::new();
+    world.spec("output \"oci\"");
+    fs::remove_file(world.path("guest/appliance-guest-amd64")).unwrap();
+    // The real program may have a guest beside it.
+    let program = crate::golden::program_for_all(&world);
+    let done = Done::of(world.dressed(Command::new(&program), &["build"]).output().unwrap());
+    let make = if cfg!(target_arch = "x86_64") { "make release" } else { "make guest ARCH=x86_64" };
+    let beside = program.with_file_name("appliance-guest-amd64").display().to_string();
+    let named = world.path("guest/appliance-guest-amd64").display().to_string();
+    done.fails(6, &[&named, &beside, "lib/appliance/appliance-guest-amd64", make, "APPLIANCE_GUEST_DIR"]);
+}
+
+#[test]
 fn a_wrong_command_line_is_told() {
     let world = World::new();
     world.spec("");
@@ -119,6 +152,10 @@ fn a_wrong_command_line_is_told() {
     world.run(&["build", "--lockd"]).fails(2, &["--locked"]);
     world.run(&["build", "missing.kdl"]).fails(3, &["missing.kdl", "appliance.kdl"]);
     world.run(&["run", "--port", "eighty"]).fails(2, &["eighty"]);
+    world.run(&["run", "--port", "0:80"]).fails(2, &["0:80"]);
+    world.run(&["run", "-p", "80=8080", "-p", "80=8081"]).fails(2, &["port 80", "once"]);
+    world.run(&["run", "out", "--"]).fails(2, &["a command is missing behind `--`", "/bin/sh"]);
+    world.run(&["new", "x", "--template", "wbe"]).fails(2, &["web"]);
     world.run(&["plan"]).fails(125, &["out"]);
     assert_eq!(world.traces(), [""; 0]);
 }

@@ -38,6 +38,23 @@ fn fmt_changes_only_the_form() {
 }
 
 #[test]
+fn a_spec_may_come_from_standard_input() {
+    let world = World::new();
+    let text = "appliance   \"toy\"  version=\"1\" {\nbase \"toy\"\n}\n";
+    let formatted = world.run_with(text, &["fmt", "-"]).succeeds();
+    assert_eq!(formatted.stdout, "appliance \"toy\" version=\"1\" {\n    base \"toy\"\n}\n");
+    assert_eq!(world.run_with(&formatted.stdout, &["fmt", "--check", "-"]).succeeds().stdout, "");
+    world.run_with(text, &["fmt", "--check", "-"]).fails(1, &["would format <stdin>"]);
+    world.run_with("appliance {", &["fmt", "-"]).fails(3, &["<stdin>:1:"]);
+    world.run_with(text, &["fmt", "-", "appliance.kdl"]).fails(2, &["alone"]);
+    assert!(world.run_with(text, &["explain", "-"]).succeeds().stdout.contains("base \"toy\""));
+    world.run_with(text, &["check", "-"]).fails(0, &["<stdin> is a valid spec of toy 1"]);
+    world.run_with(&text.replace("base", "bse"), &["check", "-"]).fails(3, &["<stdin>:2:", "did you mean `base`?"]);
+    world.run_with(text, &["build", "-"]).fails(3, &["needs a file"]);
+    assert_eq!(world.traces(), [""; 0]);
+}
+
+#[test]
 fn a_change_of_a_file_is_noticed_and_nothing_else_is_done_again() {
     let world = World::new();
     world.spec("packages \"toy-conf\"\nfile \"/etc/motd\" from=\"motd\"\noutput \"oci\" \"ext4\"");

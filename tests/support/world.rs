@@ -130,6 +130,17 @@ impl World {
         Done::of(self.command(args).output().unwrap())
     }
 
+    /// Runs the command with this on its standard input.
+    pub fn run_with(&self, input: &str, args: &[&str]) -> Done {
+        use std::io::Write;
+        let mut command = self.command(args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // One that does not read is told so by its exit code.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Done::of(child.wait_with_output().unwrap())
+    }
+
     /// Builds the spec into `spec/out`, which must succeed; gives the artifacts.
     #[track_caller]
     pub fn build(&self) -> String {

@@ -25,6 +25,7 @@ pub fn helper_main(arguments: &[String]) -> i32 {
         Some(crate::facts::PROBE_ARG) => crate::facts::probe_main(),
         Some(RUN_ARG) => run_main(),
         Some(crate::unpacked::ROOTS_ARG) => crate::unpacked::roots_main(arguments.get(1..).unwrap_or_default()),
+        Some(crate::volumes::VOLUMES_ARG) => crate::volumes::volumes_main(arguments.get(1..).unwrap_or_default()),
         _ => 64,
     }
 }
@@ -72,8 +73,8 @@ impl Run<'_> {
     fn steps(&mut self, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
         let bound = self.bound;
         let ports = Ports::listen(&bound.ports)?;
-        for (inside, address) in ports.addresses() {
-            wire::report(self.socket, &Report::PortOpen { inside, address });
+        for (inside, address, moved) in ports.addresses() {
+            wire::report(self.socket, &Report::PortOpen { inside, address, moved });
         }
         let mut stdio = Some(stdio);
         self.journal = Some(Journal::create(&bound.state_folder, &bound.instance)?);

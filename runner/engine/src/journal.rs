@@ -81,6 +81,25 @@ pub fn orphans(state_folder: &Path) -> io::Result<Vec<Orphan>> {
     folders.into_iter().filter_map(|folder| Orphan::take(folder).transpose()).collect()
 }
 
+/// The names of the instances whose supervisors live, sorted. Nothing is made or changed.
+pub fn live(state_folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(state_folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // Without a journal nothing was made yet, or all is undone.
+        let Ok(journal) = File::open(entry.path().join("journal")) else { continue };
+        if !host::try_lock_exclusive(&journal)? {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// The journal of an instance whose supervisor is gone.
 #[derive(Debug)]
 pub struct Orphan {
@@ -124,7 +143,7 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Keeps the making of a journal and the search for orphans apart: a journal not yet locked is no orphan.
-fn guard(state_folder: &Path) -> io::Result<File> {
+pub fn guard(state_folder: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(state_folder)?;
     let file = File::options().create(true).append(true).open(state_folder.join("lock"))?;
     host::lock_exclusive(&file)?;

@@ -21,6 +21,7 @@ pub mod seccomp;
 mod steps;
 mod supervise;
 mod unpacked;
+mod volumes;
 mod wire;
 
 pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
@@ -33,7 +34,8 @@ pub use reconcile::{Reconciled, reconcile};
 pub use run::{Outcome, RunError, run};
 pub use steps::{FileValue, Step};
 pub use unpacked::{collect_roots, roots_usage};
-pub use wire::Report;
+pub use volumes::{HeldVolume, Removed, VolumeError, remove_volumes, volumes};
+pub use wire::{Moved, Report};
 
 /// The first argument by which a program must recognise that it is started as the helper process: it then
 /// calls [`helper_main`] with the arguments after it, before anything else, and exits with the result.

@@ -12,16 +12,24 @@ use bundle::channel::{Event, Happening, MAX_STREAMS, Request, Session, Side};
 use host::{Interest, Ready};
 
 use crate::bind::BoundPort;
+use crate::wire::Moved;
 
 /// Listening sockets, with the port inside that each leads to.
 #[derive(Debug)]
-pub struct Ports(Vec<(u16, TcpListener)>);
+pub struct Ports(Vec<Listening>);
+
+#[derive(Debug)]
+struct Listening {
+    inside: u16,
+    listener: TcpListener,
+    moved: Option<Moved>,
+}
 
 /// Why a port cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// The port is taken.
-    #[error("listen on 127.0.0.1:{port} for port {inside}: choose another one with `--port {inside}:NUMBER`")]
+    #[error("listen on 127.0.0.1:{port} for port {inside}: choose another one with `--port {inside}=HOSTPORT`")]
     Taken {
         /// The port on the host.
         port: u16,
@@ -36,37 +44,55 @@ pub enum PortError {
 /// How many ports after the wanted one are tried.
 const TRIES: u16 = 100;
 
+/// Added to a port when none near it can be had; after that any port will do.
+const HIGHER: u16 = 8000;
+
 /// Bytes taken from a connection at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Ports {
     /// Listens on all of them.
     pub fn listen(ports: &[BoundPort]) -> Result<Self, PortError> {
-        ports.iter().map(|port| Ok((port.inside, listen_one(*port)?))).collect::<Result<_, _>>().map(Self)
+        ports.iter().map(|port| listen_one(*port)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Each port inside with its address on the host.
-    pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr)> + '_ {
-        self.0.iter().filter_map(|(inside, listener)| Some((*inside, listener.local_addr().ok()?)))
+    /// Each port inside with its address on the host, and why it is not the wanted one.
+    pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr, Option<Moved>)> + '_ {
+        self.0.iter().filter_map(|one| Some((one.inside, one.listener.local_addr().ok()?, one.moved.clone())))
     }
 }
 
-fn listen_one(port: BoundPort) -> Result<TcpListener, PortError> {
+fn listen_one(port: BoundPort) -> Result<Listening, PortError> {
     let attempt = |number: u16| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
     let tries = if port.fixed { 0 } else { TRIES };
-    let candidates = (0..=tries).map_while(|more| port.host.checked_add(more));
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    // Only root may have the lowest ports: those next to one of them are no better, 8080 in place of 80 is.
+    let others = port.host.checked_add(HIGHER).into_iter().chain([0]).filter(|_| !port.fixed);
+    let candidates = (0..=tries).map_while(|more| port.host.checked_add(more)).chain(others);
+    // The first one that fails is the wanted one: its reason is what a user should hear.
+    let mut first = None;
     for number in candidates {
         match attempt(number) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+            Ok(listener) => {
+                let moved = first.map(|error| Moved { wanted: port.host, why: reason(&error) });
+                return Ok(Listening { inside: port.inside, listener, moved });
+            }
+            Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(PortError::Taken { port: port.host, inside: port.inside, source: last })
+    let source = first.unwrap_or_else(|| io::ErrorKind::AddrInUse.into());
+    Err(PortError::Taken { port: port.host, inside: port.inside, source })
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "something else listens there".to_owned(),
+        io::ErrorKind::PermissionDenied => "only root may listen there".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// The channel to the guest with all connections that travel over it.
@@ -102,8 +128,8 @@ impl Channel {
         let output = !self.session.output().is_empty();
         let mut all = vec![Interest { fd: self.transport.as_fd(), read: true, write: output }];
         let accepting = self.session.agreed().is_some() && self.connections.len() < MAX_STREAMS;
-        all.extend(self.listeners.0.iter().map(|(_, listener)| Interest {
-            fd: listener.as_fd(),
+        all.extend(self.listeners.0.iter().map(|one| Interest {
+            fd: one.listener.as_fd(),
             read: accepting,
             write: false,
         }));
@@ -180,7 +206,7 @@ impl Channel {
     }
 
     fn accept(&mut self, index: usize) {
-        let Some((inside, listener)) = self.listeners.0.get(index) else { return };
+        let Some(Listening { inside, listener, .. }) = self.listeners.0.get(index) else { return };
         let Ok((socket, _)) = listener.accept() else { return };
         let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
         if let (Ok(()), Ok(stream)) = (ready, self.session.open_port(*inside)) {
@@ -322,6 +348,10 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let host = taken.local_addr().unwrap().port();
         assert!(Ports::listen(&[BoundPort { inside: 80, host, fixed: true }]).is_err());
-        assert!(Ports::listen(&[BoundPort { inside: 80, host, fixed: false }]).is_ok());
+        let ports = Ports::listen(&[BoundPort { inside: 80, host, fixed: false }]).unwrap();
+        let (inside, address, moved) = ports.addresses().next().unwrap();
+        let moved = moved.unwrap();
+        assert_eq!((inside, moved.wanted, moved.why.as_str()), (80, host, "something else listens there"));
+        assert_ne!(address.port(), host);
     }
 }

@@ -27,6 +27,8 @@ pub enum Report {
         inside: u16,
         /// The address on the host.
         address: SocketAddr,
+        /// What stands in the way of the port that was wanted, if another one was taken.
+        moved: Option<Moved>,
     },
     /// The guest says something.
     Guest(GuestEvent),
@@ -50,6 +52,15 @@ pub enum Report {
         /// What could not be removed.
         left: Vec<String>,
     },
+}
+
+/// Why a port of the host is not the one that was wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The port that was wanted.
+    pub wanted: u16,
+    /// Why it cannot be used.
+    pub why: String,
 }
 
 /// Larger than any order: a plan with a profile file of the largest size and some.

@@ -1,0 +1,166 @@
+//! Which service ended a run, how, and what to do about it: from what the guest said on the way and what was printed.
+
+use std::collections::BTreeMap;
+
+use bundle::channel::{Event, ServiceState};
+use bundle::guest::{STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, STATUS_NOT_READY};
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+/// Lines of its output that are shown.
+const SHOWN_LINES: usize = 10;
+
+/// What the guest said about services, so far.
+#[derive(Debug, Default)]
+pub struct Services {
+    states: BTreeMap<String, ServiceState>,
+    /// Services that ended although nobody asked them to, with their statuses, first things first.
+    fallen: Vec<(String, u8)>,
+}
+
+/// The service that ended a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedService {
+    /// Its name.
+    pub service: String,
+    /// What it ended with.
+    pub status: u8,
+    /// The name of the signal that ended it.
+    pub signal: Option<&'static str>,
+    /// The last lines that it printed.
+    pub lines: Vec<String>,
+}
+
+impl Services {
+    /// Takes up what the guest says.
+    pub fn hear(&mut self, event: &Event) {
+        let Event::Service { name, state } = event else { return };
+        let before = self.states.insert(name.clone(), *state);
+        if let ServiceState::Exited(status @ 1..) = *state {
+            // One that is not ready in time is stopped too, and its status says so.
+            if before != Some(ServiceState::Stopping) || status == STATUS_NOT_READY {
+                self.fallen.push((name.clone(), status));
+            }
+        }
+    }
+
+    /// The service that a run ended with; none when it ended well or as it was asked to.
+    pub fn failed(&self, exit_status: i32, printed: &[String]) -> Option<FailedService> {
+        let (service, status) = self.fallen.iter().find(|(_, status)| i32::from(*status) == exit_status)?.clone();
+        let lines = self.lines_of(&service, printed);
+        Some(FailedService { signal: signal_name(status), service, status, lines })
+    }
+
+    /// With several services the guest puts the name before each line. Its own words are no service's.
+    fn lines_of(&self, service: &str, printed: &[String]) -> Vec<String> {
+        let prefix = if self.states.len() > 1 { format!("{service}: ") } else { String::new() };
+        let own = printed.iter().filter(|line| !line.starts_with("appliance: "));
+        let lines: Vec<&str> = own.filter_map(|line| line.strip_prefix(&prefix)).collect();
+        let first = lines.len().saturating_sub(SHOWN_LINES);
+        lines.into_iter().skip(first).map(str::to_owned).collect()
+    }
+}
+
+impl FailedService {
+    /// What happened, in words.
+    pub fn what(&self) -> String {
+        let Self { service, status, .. } = self;
+        match (self.signal, *status) {
+            (Some(signal), _) => format!("service \"{service}\" was ended by {signal} (status {status})"),
+            (None, STATUS_NOT_READY) => format!("service \"{service}\" was not ready in time (status {status})"),
+            (None, STATUS_NOT_EXECUTABLE) => {
+                format!("service \"{service}\" ended with status {status}: a program that cannot be executed")
+            }
+            (None, STATUS_NOT_FOUND) => {
+                format!("service \"{service}\" ended with status {status}: a program that is not there")
+            }
+            (None, _) => format!("service \"{service}\" ended with status {status}"),
+        }
+    }
+
+    /// What to do about it. `what` is what was run.
+    pub fn help(&self, what: &str) -> String {
+        let look = format!("look around inside with: appliance run {what} -- /bin/sh");
+        match (self.signal, self.status) {
+            (Some("SIGKILL"), _) => format!("perhaps it needed more than `memory` of `resources` gives; {look}"),
+            (Some("SIGSYS"), _) => {
+                format!("perhaps the filter of system calls, `seccomp`, forbids what it did; {look}")
+            }
+            (None, STATUS_NOT_READY) => {
+                format!("check that it does what `ready` waits for, or give it more time with `within=`; {look}")
+            }
+            (None, STATUS_NOT_FOUND | STATUS_NOT_EXECUTABLE) => {
+                format!("check the path in `run`, and what its scripts call; {look}")
+            }
+            _ => format!("{look}; `restart \"on-failure\"` starts a service again"),
+        }
+    }
+}
+
+/// The name of the signal behind a status, as shells number them: 128 and the signal.
+pub fn signal_name(status: u8) -> Option<&'static str> {
+    Signal::try_from(i32::from(status.checked_sub(128)?)).ok().map(Signal::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(events: &[(&str, ServiceState)]) -> Services {
+        let mut services = Services::default();
+        for (name, state) in events {
+            services.hear(&Event::Service { name: (*name).to_owned(), state: *state });
+        }
+        services
+    }
+
+    fn printed(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_crash_is_told_with_its_own_last_lines() {
+        let services = told(&[
+            ("db", ServiceState::Ready),
+            ("web", ServiceState::Ready),
+            ("web", ServiceState::Exited(139)),
+            ("db", ServiceState::Stopping),
+            ("db", ServiceState::Exited(143)),
+        ]);
+        let failed = services.failed(139, &printed(&["web: one", "db: other", "appliance: x", "web: two"])).unwrap();
+        assert_eq!((failed.signal, failed.lines.clone()), (Some("SIGSEGV"), printed(&["one", "two"])));
+        assert_eq!(failed.what(), "service \"web\" was ended by SIGSEGV (status 139)");
+        assert!(failed.help("out").contains("appliance run out -- /bin/sh"));
+    }
+
+    #[test]
+    fn one_that_is_not_ready_in_time_is_told_although_it_was_stopped() {
+        let services = told(&[
+            ("web", ServiceState::Starting),
+            ("web", ServiceState::Stopping),
+            ("web", ServiceState::Exited(124)),
+        ]);
+        let many: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+        let failed = services.failed(124, &many).unwrap();
+        assert_eq!((failed.lines.len(), failed.lines[0].as_str()), (SHOWN_LINES, "20"));
+        assert!(failed.what().contains("not ready in time"), "{}", failed.what());
+    }
+
+    #[test]
+    fn what_was_asked_to_stop_did_not_fail() {
+        let asked =
+            told(&[("web", ServiceState::Ready), ("web", ServiceState::Stopping), ("web", ServiceState::Exited(143))]);
+        assert_eq!(asked.failed(143, &[]), None);
+        let long_ago = told(&[("job", ServiceState::Exited(1)), ("web", ServiceState::Exited(0))]);
+        assert_eq!(long_ago.failed(0, &[]), None);
+        assert_eq!(long_ago.failed(143, &[]), None);
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(
+            (signal_name(137), signal_name(128), signal_name(7), signal_name(255)),
+            (Some("SIGKILL"), None, None, None)
+        );
+    }
+}
