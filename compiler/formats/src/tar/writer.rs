@@ -51,12 +51,26 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When either stream fails, the content has another size, or the format cannot hold the entry.
     pub fn entry(&mut self, path: &TreePath, node: &Node, content: &mut dyn Read) -> Result<(), WriteError> {
-        let record = Record::of(path, node)?;
-        self.header(record)?;
+        self.announce(path, node)?;
         match &node.kind {
             Kind::File(stated) => self.content(path, stated.size_bytes(), content),
             _ => Ok(()),
         }
+    }
+
+    /// Writes the header of an entry alone. Its content, and zeros up to a multiple of 512 bytes, are for the caller
+    /// to append to the stream.
+    ///
+    /// # Errors
+    /// When the stream fails or the format cannot hold the entry.
+    pub fn announce(&mut self, path: &TreePath, node: &Node) -> Result<(), WriteError> {
+        let record = Record::of(path, node)?;
+        self.header(record)
+    }
+
+    /// Gives the stream back without the end of an archive.
+    pub fn into_inner(self) -> W {
+        self.inner
     }
 
     /// Writes a hard link to `first`, an entry that was written before, with the metadata of their common node.
