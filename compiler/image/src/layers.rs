@@ -78,6 +78,8 @@ fn parts_by_node(tree: &Tree, part_of: &BTreeMap<TreePath, Part>) -> BTreeMap<No
 
 #[cfg(test)]
 mod tests {
+    use tree::Node;
+
     use super::*;
 
     fn path(text: &str) -> TreePath {
