@@ -124,6 +124,7 @@ impl Store {
             size_bytes: Some(package.size_bytes),
             limit_bytes: package.size_bytes,
             digest: Some(package.digest),
+            headers: Vec::new(),
             copy: None,
         }
     }

@@ -37,7 +37,8 @@ pub(crate) struct Folders {
 }
 
 /// Folders whose members are kept by key.
-pub(crate) const KINDS: [&str; 7] = ["archives", "indexes", "releases", "decoded", "blobs", "layers", "partial"];
+pub(crate) const KINDS: [&str; 8] =
+    ["archives", "indexes", "releases", "images", "decoded", "blobs", "layers", "partial"];
 
 impl Folders {
     /// Makes what is missing, sweeps up after dead processes, and moves in.

@@ -199,6 +199,7 @@ fn is_good(entry: &Entry) -> Result<bool, DiskError> {
             .iter()
             .filter(|path| !disk::name(path).contains('.'))
             .try_fold(true, |good, path| Ok(good && sha256_of(path)?.to_string() == entry.name)),
+        "images" => Ok(sha256_of(path)?.to_string() == entry.name),
         "decoded" => decoded::verify(path),
         "blobs" => Ok(hash_file(path)?.0.to_string() == entry.name),
         "layers" => match (entry.paths.iter().find(|path| !disk::name(path).contains('.')), has(".sum")) {

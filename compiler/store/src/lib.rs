@@ -13,6 +13,7 @@ mod family;
 mod fetch;
 mod folders;
 mod housekeeping;
+mod images;
 mod layers;
 pub mod mirrors;
 mod network;
@@ -27,6 +28,9 @@ pub use disk::DiskError;
 pub use family::ArchiveError;
 pub use fetch::{FetchPackagesError, Mirrors};
 pub use housekeeping::{Collected, Damage, Garbage, Usage, names_of};
+pub use images::{
+    AuthFile, Challenge, Image, ImageError, ImageLayer, ImageRequest, RegistryError, read_auth_file, read_challenge,
+};
 pub use layers::PutError;
 pub use network::{FetchError, Patience, TransferError};
 pub use progress::{Progress, Silent, Unit};

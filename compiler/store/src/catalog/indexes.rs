@@ -132,6 +132,7 @@ impl Store {
             size_bytes: Some(index.file.size_bytes),
             limit_bytes: index.file.size_bytes,
             digest: Some(ArchiveDigest::Sha256(index.file.sha256)),
+            headers: Vec::new(),
             copy: None,
         }
     }

@@ -88,6 +88,7 @@ impl Store {
             size_bytes: None,
             limit_bytes: MAX_RELEASE_BYTES,
             digest: None,
+            headers: Vec::new(),
             copy: at_hand.then(|| (slot.memory.url.clone(), slot.memory.validators.clone())),
         }
     }

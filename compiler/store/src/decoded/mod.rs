@@ -15,7 +15,7 @@ use formats::compression::Bounds;
 use packages::{ArchiveFacts, LockedPackage, Unpacked};
 use tree::Digest;
 
-use self::meta::Meta;
+pub(crate) use self::meta::Meta;
 pub use self::meta::{MetaError, read_meta};
 pub(crate) use self::pack::PackWriter;
 use crate::blobs::Pack;
@@ -177,13 +177,13 @@ impl Store {
 }
 
 /// A decoded package as loaded.
-struct Loaded {
-    unpacked: Unpacked,
-    pack: Arc<Pack>,
+pub(crate) struct Loaded {
+    pub(crate) unpacked: Unpacked,
+    pub(crate) pack: Arc<Pack>,
 }
 
 /// Loads a decoded package; `None` when there is none or it cannot be used.
-fn load(folder: &Path) -> Result<Option<Loaded>, DiskError> {
+pub(crate) fn load(folder: &Path) -> Result<Option<Loaded>, DiskError> {
     let path = folder.join("meta");
     let Some(mut file) = disk::open_existing(&path)? else { return Ok(None) };
     let mut bytes = Vec::new();

@@ -21,13 +21,13 @@ pub(crate) struct PackWriter {
 }
 
 impl PackWriter {
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         let out = BufWriter::with_capacity(512 * 1024, file);
         Self { out, end: 0, known: BTreeSet::new(), index: Vec::new(), buffer: Vec::new() }
     }
 
     /// Ends the pack: its file and the digests and sizes of what is in it, in order.
-    pub(super) fn finish(self) -> io::Result<(File, Vec<(Digest, u64)>)> {
+    pub(crate) fn finish(self) -> io::Result<(File, Vec<(Digest, u64)>)> {
         let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok((file, self.index))
     }

@@ -115,6 +115,9 @@ pub enum TransferError {
         #[source]
         source: Box<ArchiveError>,
     },
+    /// This machine cannot do network work.
+    #[error("set up the network")]
+    System(#[source] io::Error),
     /// The file cannot be kept.
     #[error("keep what was fetched")]
     Disk(#[from] DiskError),

@@ -3,6 +3,7 @@
 //! In go jobs (URLs in order, a file to fill, what is known of the bytes), out come their sizes and digests.
 //! The runtime and the HTTP client are made when first needed, so that a build without downloads pays nothing.
 
+mod answer;
 mod client;
 mod error;
 mod local;
@@ -19,6 +20,7 @@ use tree::Digest;
 
 use crate::Progress;
 
+pub(crate) use self::answer::{Answer, Question};
 use self::client::Client;
 pub use self::error::{FetchError, TransferError};
 
@@ -64,6 +66,8 @@ pub(crate) struct Job {
     pub(crate) limit_bytes: u64,
     /// What is known of its bytes.
     pub(crate) digest: Option<ArchiveDigest>,
+    /// Further headers of the request (`authorization`); one that names the asker goes to the first host only.
+    pub(crate) headers: Vec<(&'static str, String)>,
     /// A copy that is at hand: the URL it came from and what tells whether it is still the same there.
     pub(crate) copy: Option<(String, Validators)>,
 }
@@ -102,23 +106,25 @@ impl Network {
 
     /// Runs all jobs, [`PARALLEL`] at once; results in the order of the jobs.
     pub(crate) fn fetch(&self, jobs: &[Job], progress: &dyn Progress) -> Vec<Result<Fetched, FetchError>> {
-        let mut guard = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = match &*guard {
-            Some(runtime) => runtime,
-            None => match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-                Ok(runtime) => guard.insert(runtime),
-                Err(error) => {
-                    let failed = |job: &Job| Err(FetchError::runtime(job, &error));
-                    return jobs.iter().map(failed).collect();
-                }
-            },
-        };
         let queue = Queue { jobs, next: AtomicUsize::new(0), done: Mutex::default() };
         let work = || queue.work(self, progress);
-        runtime.block_on(async { tokio::join!(work(), work(), work(), work(), work(), work(), work(), work()) });
+        let all = async { tokio::join!(work(), work(), work(), work(), work(), work(), work(), work()) };
+        if let Err(error) = self.block_on(all) {
+            return jobs.iter().map(|job| Err(FetchError::runtime(job, &error))).collect();
+        }
         let mut done = queue.done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(index, _)| *index);
         done.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Runs network work to its end, on a runtime that is made when first needed.
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> std::io::Result<T> {
+        let mut guard = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = match &*guard {
+            Some(runtime) => runtime,
+            None => guard.insert(tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?),
+        };
+        Ok(runtime.block_on(work))
     }
 
     fn client(&self) -> &Client {

@@ -128,6 +128,9 @@ async fn once(network: &Network, job: &Job, url: &str, partial: &mut Partial<'_>
 async fn ask(client: &Client, job: &Job, url: &str, at: Url, partial: &Partial<'_>) -> Result<Response, TransferError> {
     let http = client.http.as_ref().ok_or_else(|| TransferError::NoAuthorities { host: host(url) })?;
     let mut request = http.get(at).header(header::ACCEPT_ENCODING, "identity");
+    for (name, value) in &job.headers {
+        request = request.header(*name, value);
+    }
     if partial.len() > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", partial.len()));
     }
@@ -213,12 +216,12 @@ fn broken(url: &str, expected: Option<u64>, partial: &Partial, source: reqwest::
     }
 }
 
-fn stalled(url: &str, stall: Duration) -> TransferError {
+pub(super) fn stalled(url: &str, stall: Duration) -> TransferError {
     TransferError::Stalled { host: host(url), secs: stall.as_secs() }
 }
 
 /// The host that the user configured, which is the one to do something about, whoever redirected where.
-fn host(url: &str) -> String {
+pub(super) fn host(url: &str) -> String {
     let host = Url::parse(url).ok().and_then(|url| {
         Some(match (url.host_str()?, url.port()) {
             (host, Some(port)) => format!("{host}:{port}"),

@@ -1,0 +1,226 @@
+//! What goes wrong with images, in words that name the reference and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use formats::oci::{DocumentError, LayerError};
+
+use crate::{DiskError, TransferError};
+
+/// Why an image is not at hand.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// It would have to be fetched, and that was ruled out.
+    #[error("find the image {reference} in the store: it is not there; build without `--offline` to pull it")]
+    Offline {
+        /// The reference.
+        reference: String,
+    },
+    /// No registry gave it.
+    #[error("pull the image {reference}{}", listed(tried))]
+    Pull {
+        /// The reference.
+        reference: String,
+        /// The places that were asked, with what each said.
+        tried: Vec<(String, RegistryError)>,
+    },
+    /// There is no image for an architecture.
+    #[error("find an image for linux/{arch} in {reference}: there is {}", platforms(found))]
+    NoPlatform {
+        /// The reference.
+        reference: String,
+        /// The architecture.
+        arch: &'static str,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// A document is not one.
+    #[error("use the image {reference}")]
+    Document {
+        /// The reference.
+        reference: String,
+        /// What is wrong with it.
+        #[source]
+        source: DocumentError,
+    },
+    /// Indexes name indexes without end.
+    #[error("use the image {reference}: its indexes nest too deep")]
+    TooDeep {
+        /// The reference.
+        reference: String,
+    },
+    /// What a local image holds is not what it says.
+    #[error("use the image {reference}: {what}")]
+    Wrong {
+        /// The reference or path.
+        reference: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A local image cannot be read.
+    #[error("read the image {}", path.display())]
+    Local {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A layer is what its digest says, and is refused all the same.
+    #[error("unpack the layer sha256:{layer}")]
+    Layer {
+        /// Its digest.
+        layer: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// A layer does not hold what the configuration says.
+    #[error(
+        "unpack the layer sha256:{layer}: as plain tar its SHA-256 is {found}, the image's configuration says {expected}"
+    )]
+    DiffId {
+        /// Its digest.
+        layer: String,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        expected: String,
+    },
+    /// A layer was never fetched, or was removed since.
+    #[error("unpack the layer sha256:{layer}: it is not in the store; build without `--offline` to pull it")]
+    NotFetched {
+        /// Its digest.
+        layer: String,
+    },
+    /// The store's disk.
+    #[error("keep an image")]
+    Disk(#[from] DiskError),
+}
+
+/// Why one place did not give an image.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The network.
+    #[error(transparent)]
+    Transfer(TransferError),
+    /// There is no such thing.
+    #[error("{host} has no {what}, or does not show it without logging in; check the name and the tag")]
+    Missing {
+        /// The host.
+        host: String,
+        /// What was asked for.
+        what: String,
+    },
+    /// Access is refused.
+    #[error("{host} refuses access{}: log in with `podman login {host}` or `docker login {host}`", if *with_credentials { " with the credentials it was given" } else { "" })]
+    Refused {
+        /// The host.
+        host: String,
+        /// Whether credentials were sent.
+        with_credentials: bool,
+    },
+    /// It asks for authentication of an unknown kind.
+    #[error("{host} asks for authentication of the kind `{kind}`; Basic and Bearer are known")]
+    Challenge {
+        /// The host.
+        host: String,
+        /// The kind, escaped and cut.
+        kind: String,
+    },
+    /// The place that gives tokens does not.
+    #[error("{host} wants a token from {realm}, which {what}")]
+    Token {
+        /// The registry.
+        host: String,
+        /// Where tokens come from.
+        realm: String,
+        /// What went wrong there.
+        what: String,
+    },
+    /// A status that is none of these.
+    #[error("{host} answered {status}")]
+    Status {
+        /// The host.
+        host: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// A page for people came.
+    #[error("{host} answered with a web page: it is no registry, or a login page or proxy stands before it")]
+    WebPage {
+        /// The host.
+        host: String,
+    },
+    /// Other bytes than the digest says.
+    #[error("{host} sent other bytes than the digest says ({found}, not {expected})")]
+    Digest {
+        /// The host.
+        host: String,
+        /// What came.
+        found: String,
+        /// What should have come.
+        expected: String,
+    },
+    /// A blob of another size than the manifest says.
+    #[error("{host} has a blob of {found} bytes where the manifest says {expected}")]
+    Size {
+        /// The host.
+        host: String,
+        /// Its size there.
+        found: u64,
+        /// Its size by the manifest.
+        expected: u64,
+    },
+    /// A file of credentials, or a helper that it names.
+    #[error("look up the credentials for {host}: {what}")]
+    Credentials {
+        /// The host.
+        host: String,
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl RegistryError {
+    /// The words for images where the network has words for packages.
+    pub(super) fn of(error: TransferError, what: &str) -> Self {
+        match error {
+            TransferError::Status { host, status: 404 | 410 } => Self::Missing { host, what: what.to_owned() },
+            TransferError::Status { host, status: 401 | 403 } => Self::Refused { host, with_credentials: false },
+            TransferError::Status { host, status } => Self::Status { host, status },
+            TransferError::WebPage { host } => Self::WebPage { host },
+            TransferError::Digest { host, found, expected } => Self::Digest { host, found, expected },
+            TransferError::Size { host, found, expected } => Self::Size { host, found, expected },
+            other => Self::Transfer(other),
+        }
+    }
+}
+
+impl From<TransferError> for RegistryError {
+    fn from(error: TransferError) -> Self {
+        Self::of(error, "such image")
+    }
+}
+
+fn platforms(found: &[String]) -> String {
+    match found {
+        [] => "none".to_owned(),
+        all => all.join(", "),
+    }
+}
+
+/// One line for each place with all its causes: there is no single chain of sources to follow.
+fn listed(tried: &[(String, RegistryError)]) -> String {
+    let line = |(place, error): &(String, RegistryError)| {
+        let mut text = format!("\n  {place}: {error}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(next) = cause {
+            text = format!("{text}: {next}");
+            cause = next.source();
+        }
+        text
+    };
+    tried.iter().map(line).collect()
+}
