@@ -153,6 +153,14 @@ impl Accounts {
         }
     }
 
+    /// Adds a group whose line says that its password is elsewhere, whether there is a `gshadow` or not.
+    pub fn add_shadowed_group(&mut self, name: &str, gid: u32) {
+        self.add_group(name, gid);
+        if let Some(secret) = self.group.last_mut().and_then(|row| row.get_mut(1)) {
+            secret.replace_range(.., "x");
+        }
+    }
+
     /// Makes a user a member of a group; says whether the group exists.
     pub fn add_member(&mut self, group: &str, user: &str) -> bool {
         let Some(row) = self.group.iter_mut().find(|row| named(row, group)) else { return false };

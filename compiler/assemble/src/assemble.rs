@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use spec::base::Family;
 use tree::Tree;
 
 use crate::error::AssembleError;
+use crate::family::{Installed, Order};
 use crate::files::Files;
 use crate::inputs::{Assembled, Inputs, Origin};
-use crate::{base_files, canonical, deb, entries, settings};
+use crate::{base_files, canonical, entries, family, settings};
 
 /// Makes the tree of an appliance.
 ///
@@ -18,14 +18,12 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
     let Inputs { appliance, arch, base, packages, ids, blobs, sources, guest, epoch_secs, scripts, runner } = inputs;
     let mut tree = Tree::default();
     let mut origins = BTreeMap::new();
-    let mut installed = deb::Installed::default();
+    let mut installed = Installed::default();
     let mut files = Files { root: &mut tree, blobs, epoch_secs };
 
     if let Some(base) = base {
-        let family = only_debian(base.family)?;
-        debug_assert_eq!(family, Family::Deb);
-        let order = deb::Order { appliance, arch, base, packages, ids, scripts };
-        installed = deb::install(&mut files, order, runner, &mut origins)?;
+        let order = Order { appliance, arch, base, packages, ids, sources, scripts };
+        installed = family::install(&mut files, order, runner, &mut origins)?;
     }
     base_files::make_folders(&mut files, appliance)?;
     base_files::write_names(&mut files, appliance)?;
@@ -38,12 +36,4 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
     origins.retain(|path, _| tree.get(path).is_some());
     canonical::canonicalise(&mut tree, &origins, epoch_secs);
     Ok(Assembled { tree, ledger: installed.ledger, ids: installed.ids, settings, origins })
-}
-
-fn only_debian(family: Family) -> Result<Family, AssembleError> {
-    match family {
-        Family::Deb => Ok(family),
-        Family::Apk => Err(AssembleError::Family { family: "Alpine".to_owned() }),
-        Family::Rpm => Err(AssembleError::Family { family: "RPM".to_owned() }),
-    }
 }

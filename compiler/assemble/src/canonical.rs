@@ -6,7 +6,7 @@ use crate::inputs::Origin;
 use std::collections::BTreeMap;
 
 /// Files that hold secrets, backups, locks or logs of the build; dropped wherever they come from.
-const DROPPED: [&str; 26] = [
+const DROPPED: [&str; 28] = [
     "etc/.pwd.lock",
     "etc/group-",
     "etc/gshadow-",
@@ -14,6 +14,7 @@ const DROPPED: [&str; 26] = [
     "etc/shadow-",
     "etc/subgid-",
     "etc/subuid-",
+    "lib/apk/db/lock",
     "var/cache/apt/pkgcache.bin",
     "var/cache/apt/srcpkgcache.bin",
     "var/cache/ldconfig/aux-cache",
@@ -30,14 +31,22 @@ const DROPPED: [&str; 26] = [
     "var/lib/systemd/credential.secret",
     "var/lib/systemd/random-seed",
     "var/log/alternatives.log",
+    "var/log/apk.log",
     "var/log/bootstrap.log",
     "var/log/dpkg.log",
     "var/log/faillog",
 ];
 
 /// Folders whose files are caches, lists or logs; the folders themselves stay.
-const EMPTIED: [&str; 6] =
-    ["var/cache/apt/archives", "var/cache/debconf", "var/cache/man", "var/lib/apt/lists", "var/log/apt", "run"];
+const EMPTIED: [&str; 7] = [
+    "var/cache/apk",
+    "var/cache/apt/archives",
+    "var/cache/debconf",
+    "var/cache/man",
+    "var/lib/apt/lists",
+    "var/log/apt",
+    "run",
+];
 
 /// Drops what is volatile unless a package or the spec ships it, and clamps every time to the epoch.
 pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>, epoch_secs: i64) {

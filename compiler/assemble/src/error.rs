@@ -20,7 +20,7 @@ pub enum AssembleError {
         what: String,
     },
     /// The base's package family has no assembler.
-    #[error("assemble a root of {family} packages: only Debian packages are assembled so far")]
+    #[error("assemble a root of {family} packages: only those of Debian and Alpine are assembled so far")]
     Family {
         /// The family.
         family: String,

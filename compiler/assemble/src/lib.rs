@@ -1,18 +1,21 @@
 //! From packages and a checked appliance to its file system: `Appliance` + unpacked packages → [`Assembled`].
 //!
 //! [`assemble()`] reads as the ordered steps. What belongs to one package family lives in its own folder
-//! ([`deb`]). Nothing here does input or output: contents are read through [`tree::Blobs`], and a maintainer
+//! (`deb`, `apk`). Nothing here does input or output: contents are read through [`tree::Blobs`], and a maintainer
 //! script that cannot be emulated goes to a [`ScriptRunner`] that the caller provides.
 
 mod accounts;
+mod apk;
 mod assemble;
 mod base_files;
 mod canonical;
 pub mod deb;
 mod entries;
 mod error;
+mod family;
 mod files;
 mod inputs;
+mod journaled;
 pub mod kernel;
 mod runner;
 mod settings;

@@ -19,9 +19,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use packages::deb::compare_versions;
-use packages::{AllocatedId, IdKind, LedgerLine, Unpacked};
-use spec::Appliance;
-use spec::appliance::{Arch, Relation};
+use packages::{AllocatedId, IdKind, Unpacked};
+use spec::appliance::Relation;
 use spec::base::BaseImage;
 use tree::TreePath;
 
@@ -34,26 +33,10 @@ use self::triggers::{Interests, Pending};
 use self::unpack::Shipped;
 use crate::accounts::Accounts;
 use crate::error::AssembleError;
+use crate::family::{Installed, Order};
 use crate::files::{Files, PathProblem};
-use crate::inputs::{Origin, ScriptPolicy};
+use crate::inputs::Origin;
 use crate::runner::ScriptRunner;
-
-/// What to install.
-pub(crate) struct Order<'a> {
-    pub appliance: &'a Appliance,
-    pub arch: Arch,
-    pub base: &'a BaseImage,
-    pub packages: Vec<Unpacked>,
-    pub ids: &'a [AllocatedId],
-    pub scripts: ScriptPolicy,
-}
-
-/// What was decided while installing.
-#[derive(Debug, Default)]
-pub(crate) struct Installed {
-    pub ledger: Vec<LedgerLine>,
-    pub ids: Vec<AllocatedId>,
-}
 
 /// Installs packages into an empty tree: unpacks all, then configures all, then answers triggers.
 pub(crate) fn install(

@@ -9,7 +9,7 @@ mod package_info;
 mod rules;
 mod version;
 
-pub use dependency::{Dependency, DependencyError, parse_dependencies, parse_dependency};
+pub use dependency::{Dependency, DependencyError, Rule, parse_dependencies, parse_dependency};
 pub use index::{arch_name, newest_build_secs, read_index};
 pub use order::{OrderError, install_order};
 pub use package_info::{PackageInfo, PackageInfoError};

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use spec::appliance::Arch;
-use tree::{Blobs, InsertError, Node, Tree, TreePath};
+use tree::Blobs;
 
 use super::super::control::Package;
 use super::super::scripts::environment;
 use super::super::system::System;
 use super::{COMMANDS, Call, Command, Unknown, debconf};
-use crate::files::{Files, Root};
+use crate::files::Files;
+use crate::journaled::Journaled;
 
 /// How the attempt ended.
 #[derive(Debug)]
@@ -203,48 +204,4 @@ fn add_python<'c>(commands: &mut shell::Commands<'c>, system: &'c RefCell<&'c mu
         [option, program] if option == "-e" && program.is_empty() => Ok(0),
         _ => Err(call.unknown("a Perl program is not understood")),
     });
-}
-
-/// The shell's file system as a root: every change goes into its journal.
-struct Journaled<'j, 'f>(&'j mut shell::Fs<'f>);
-
-impl Root for Journaled<'_, '_> {
-    fn tree(&self) -> &Tree {
-        self.0.tree()
-    }
-
-    fn insert(&mut self, path: TreePath, node: Node) -> Result<(), InsertError> {
-        if self.0.is_dir(&path) {
-            if node.is_dir() {
-                self.0.change(&path, |old| *old = node);
-                return Ok(());
-            }
-            if self.tree().children(&path).next().is_some() {
-                return Err(InsertError::DirInTheWay(path));
-            }
-            self.0.remove(&path);
-        }
-        self.0.insert(&path, node).map_err(|_| InsertError::NoParent(path))
-    }
-
-    fn remove(&mut self, path: &TreePath) -> bool {
-        let stood = self.0.node(path).is_some();
-        self.0.remove(path);
-        stood
-    }
-
-    fn change(&mut self, path: &TreePath, change: &mut dyn FnMut(&mut Node)) {
-        self.0.change(path, change);
-    }
-
-    fn hard_link(&mut self, existing: &TreePath, path: TreePath) -> Result<(), InsertError> {
-        if self.0.node(&path).is_some() {
-            self.0.remove(&path);
-        }
-        self.0.hard_link(existing, &path).map_err(|_| InsertError::BadLinkTarget(existing.clone()))
-    }
-
-    fn as_tree(&mut self) -> Option<&mut Tree> {
-        None
-    }
 }

@@ -1,0 +1,67 @@
+//! Alpine packages: unpacking, the database of `apk` version 2, scripts and triggers over a tree.
+
+mod commands;
+mod configuration;
+mod database;
+mod order;
+mod package;
+mod scripts;
+mod system;
+mod triggers;
+mod unpack;
+
+use std::collections::BTreeMap;
+
+use tree::TreePath;
+
+use self::package::Package;
+use self::scripts::Scripts;
+use self::system::System;
+use self::unpack::Shipped;
+use crate::error::AssembleError;
+use crate::family::{Installed, Order};
+use crate::files::{Files, PathProblem};
+use crate::inputs::Origin;
+use crate::runner::ScriptRunner;
+
+/// Installs packages into an empty tree: each is unpacked between its own scripts, then triggers are answered.
+pub(crate) fn install(
+    files: &mut Files<'_>,
+    mut order: Order<'_>,
+    runner: Option<&mut dyn ScriptRunner>,
+    origins: &mut BTreeMap<TreePath, Origin>,
+) -> Result<Installed, AssembleError> {
+    let packages = read_all(&mut order)?;
+    let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
+    let mut shipped = Shipped::default();
+    files.make_dir(database::FOLDER, 0o755).map_err(in_database)?;
+    for (at, package) in packages.iter().enumerate() {
+        scripts.run(files, package, "pre-install", &[&package.version])?;
+        unpack::unpack(files, &packages, at, &mut shipped)?;
+        scripts.run(files, package, "post-install", &[&package.version])?;
+    }
+    triggers::answer(files, &packages, &shipped, &mut scripts)?;
+    database::write(files, &packages, &shipped).map_err(in_database)?;
+    configuration::write(files, &order)?;
+
+    let in_every_root = order::in_every_root(&packages, order.base);
+    let origin = |at: usize| {
+        let name = packages[at].name.clone();
+        if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
+    };
+    origins.extend(shipped.places().map(|(place, at)| (place.clone(), origin(at))));
+    let ids = scripts.system.made_ids(files).map_err(in_database)?;
+    Ok(Installed { ledger: scripts.into_ledger(), ids })
+}
+
+/// The packages in the order in which they are installed, which depends on the set alone.
+fn read_all(order: &mut Order<'_>) -> Result<Vec<Package>, AssembleError> {
+    let unpacked = std::mem::take(&mut order.packages);
+    let packages: Result<Vec<Package>, _> =
+        unpacked.into_iter().enumerate().map(|(at, one)| Package::read(one, at)).collect();
+    order::install_order(packages?)
+}
+
+fn in_database(source: PathProblem) -> AssembleError {
+    AssembleError::Path { doing: "keep the package database in", path: format!("/{}", database::FOLDER), source }
+}
