@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::sections;
 use crate::shape;
 use crate::source::Sources;
-use crate::spec::Spec;
+use crate::spec::{Rejected, Spec};
 use crate::value::Reading;
 
 /// What a check is made against.
@@ -46,6 +46,17 @@ impl Checked {
     }
 }
 
+/// Everything wrong with a text that could not be read to its end: what was found on reading it, and what a check finds
+/// in the rest, sorted by place. That something is not there is not said: it may be in what could not be read.
+pub fn check_rest(rejected: &Rejected, world: &World<'_>) -> Vec<Diagnostic> {
+    let Some(spec) = &rejected.rest else { return rejected.diagnostics.clone() };
+    let mut report = Report::new(&spec.sources);
+    report.unread.parts = true;
+    let (head, body) = shaped(spec, world, &mut report);
+    sections::decode(&head, &body, world, &mut report);
+    settle(report.found.into_iter().chain(rejected.diagnostics.iter().cloned()).collect())
+}
+
 /// Checks a spec. On failure, all errors and warnings come back, sorted by place, each once.
 pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>> {
     let mut report = Report::new(&spec.sources);
@@ -62,7 +73,7 @@ pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>>
     }
 }
 
-fn shaped(spec: &Spec, world: &World<'_>, report: &mut Report<'_>) -> (Item, Vec<Item>) {
+pub(crate) fn shaped(spec: &Spec, world: &World<'_>, report: &mut Report<'_>) -> (Item, Vec<Item>) {
     let reading = Reading { allow_outside: world.allow_outside, folders: &spec.folders };
     let head = shape::item(&spec.head, &sections::APPLIANCE, reading, report);
     let body = shape::shape(&spec.body, sections::BODY, "an appliance", reading, report);
@@ -75,6 +86,6 @@ fn package_labels(body: &[Item], sources: &Sources) -> BTreeMap<String, Label> {
         let items = body.iter().filter(move |item| item.rule.name == node);
         items.flat_map(|item| item.texts_from(0)).map(move |(text, place)| (text, place, label))
     });
-    let name = |text: &str| text.split(['<', '=', '>']).next().unwrap_or_default().trim().to_owned();
+    let name = |text: &str| text.split(['<', '=', '>', '~']).next().unwrap_or_default().trim().to_owned();
     texts.map(|(text, place, label)| (name(text), sources.label(place, label))).collect()
 }

@@ -82,7 +82,7 @@ impl Diagnostic {
 }
 
 /// Sorts by place and drops what is there twice.
-pub(crate) fn settle(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub fn settle(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     problems.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     problems.dedup();
     problems
@@ -100,6 +100,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("conflict", "two places set the same thing differently"),
     ("duplicate-name", "two things have one name or one path"),
     ("excluded-package", "a package is asked for and excluded"),
+    ("file-missing", "a file beside the spec that the spec names is not there"),
     ("gpu-impossible", "no declared platform can give the required GPU"),
     ("key-missing", "a base image names a key file that is not there"),
     ("launch-without-output", "a platform has no output that it can take"),

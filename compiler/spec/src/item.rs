@@ -17,6 +17,8 @@ pub(crate) struct Item {
     pub props: Vec<Prop>,
     /// The nodes of its block.
     pub children: Vec<Item>,
+    /// Whether its block also holds nodes that are not known there.
+    pub has_unread: bool,
 }
 
 /// A property of an [`Item`].

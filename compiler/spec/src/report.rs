@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::source::{Place, Sources};
+use crate::unread::Unread;
 
 /// Most diagnostics kept: nobody reads more, and each costs a walk to its line.
 const MAX_FOUND: usize = 500;
@@ -13,12 +14,14 @@ pub(crate) struct Report<'a> {
     pub sources: &'a Sources,
     /// What was found so far, in no order.
     pub found: Vec<Diagnostic>,
+    /// What was written and not understood.
+    pub unread: Unread,
 }
 
 impl<'a> Report<'a> {
     /// An empty report.
     pub fn new(sources: &'a Sources) -> Self {
-        Self { sources, found: Vec::new() }
+        Self { sources, found: Vec::new(), unread: Unread::default() }
     }
 
     /// Adds an error with its main place; further labels and help may be added to what is returned.

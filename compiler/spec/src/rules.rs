@@ -13,7 +13,7 @@ use crate::table::either;
 
 /// Checks all of them.
 pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
-    owners(appliance, body, image, report);
+    owners(body, image, report);
     opened_ports(body, report);
     claimed_paths(body, report);
     gpu_platforms(appliance, body, report);
@@ -36,19 +36,22 @@ fn packages_need_a_source(appliance: &Appliance, body: Body<'_>, report: &mut Re
 }
 
 /// Users of services and owners of files are declared, or the base has them.
-fn owners(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
+fn owners(body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
+    let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
     let own: Vec<&str> = body.all("user").filter_map(|item| item.arg(0)).collect();
     let known = |list: fn(&BaseImage) -> &Vec<String>, name: &str| {
         let of_base = || match image {
             Some(image) => list(image).iter().any(|known| known == name),
-            // What an OCI image holds is known once it is there.
-            None => appliance.base != Base::Scratch,
+            // What an OCI image holds is known once it is there, and a base that is wrong may have been another one.
+            None => !is_scratch,
         };
         name == "root" || own.contains(&name) || of_base()
     };
     let owned = body.0.iter().filter(|item| files::NAMES.contains(&item.rule.name)).map(|item| (item, "owner"));
     for (item, prop) in owned.chain(body.all("service").map(|item| (item, "user"))) {
-        if let Some(name) = item.text(prop).filter(|name| !known(|image| &image.users, name)) {
+        if let Some(name) =
+            item.text(prop).filter(|name| !known(|image| &image.users, name) && !report.unread.may_hold(name))
+        {
             let near = nearest(name, own.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
             let error = report.error(
                 "unknown-user",
@@ -58,7 +61,9 @@ fn owners(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, repo
             );
             error.help(near.unwrap_or_else(|| format!("add the line: user \"{name}\"")));
         }
-        if let Some(name) = item.text("group").filter(|name| !known(|image| &image.groups, name)) {
+        if let Some(name) =
+            item.text("group").filter(|name| !known(|image| &image.groups, name) && !report.unread.may_hold(name))
+        {
             let error = report.error(
                 "unknown-group",
                 item.prop_place("group"),
@@ -76,7 +81,8 @@ fn opened_ports(body: Body<'_>, report: &mut Report<'_>) {
         body.all("network").flat_map(|item| item.all("port")).filter_map(|port| port.arg_number(0)).collect();
     for item in body.all("open") {
         for prop in &item.props {
-            let Some(port) = prop.value.number().filter(|port| !ports.contains(port)) else { continue };
+            let missing = |port: &u64| !ports.contains(port) && !report.unread.may_hold(&port.to_string());
+            let Some(port) = prop.value.number().filter(missing) else { continue };
             let error = report.error(
                 "undeclared-port",
                 prop.value.place,
@@ -147,6 +153,14 @@ fn gpu_platforms(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>)
     let fits = |platform: &&&Platform| {
         appliance.isolation.level.is_none_or(|level| level == platform.level) && is_strong_enough(appliance, platform)
     };
+    let sections_may_be = ["launch", "isolation"].iter().any(|section| report.unread.may_hold_section(section));
+    let mut slips = slips(body, "launch", PLATFORMS.iter().map(|platform| platform.name));
+    let would_do = |near: Option<&str>| {
+        near.is_none_or(|near| PLATFORMS.iter().any(|one| one.name == near && one.gives_gpu && fits(&&one)))
+    };
+    if sections_may_be || slips.any(would_do) {
+        return;
+    }
     if declared.is_empty() || declared.iter().filter(fits).any(|platform| platform.gives_gpu) {
         return;
     }
@@ -166,6 +180,17 @@ fn gpu_platforms(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>)
     error.help(format!("add to `launch` one of {}, or write gpu \"optional\"", either(&good)));
 }
 
+/// For each word of these nodes that is no name, the name that was meant, where one is near.
+fn slips<'a>(
+    body: Body<'a>,
+    node: &'static str,
+    names: impl Iterator<Item = &'static str> + Clone + 'a,
+) -> impl Iterator<Item = Option<&'static str>> + 'a {
+    let words = body.all(node).flat_map(|item| item.texts_from(0)).map(|(text, _)| text);
+    let wrong: Vec<&str> = words.filter(|text| names.clone().all(|name| name != *text)).collect();
+    wrong.into_iter().map(move |text| nearest(text, names.clone()))
+}
+
 fn declared(appliance: &Appliance) -> impl Iterator<Item = &'static Platform> {
     PLATFORMS.iter().filter(|platform| appliance.launches.iter().any(|name| name == platform.name))
 }
@@ -180,7 +205,8 @@ fn possible_outputs(appliance: &Appliance, body: Body<'_>, report: &mut Report<'
     for (text, place) in body.all("output").flat_map(|item| item.texts_from(0)) {
         let Some(output) = Output::ALL.into_iter().find(|output| output.name() == text) else { continue };
         let boots = !matches!(output, Output::Oci | Output::Ext4 | Output::Wsl);
-        if boots && appliance.base == Base::Scratch && appliance.kernel.is_none() {
+        let kernel_may_be = report.unread.may_hold_section("kernel") || report.unread.may_hold_section("base");
+        if boots && appliance.base == Base::Scratch && appliance.kernel.is_none() && !kernel_may_be {
             let error = report.error(
                 "output-impossible",
                 place,
@@ -204,9 +230,18 @@ fn possible_outputs(appliance: &Appliance, body: Body<'_>, report: &mut Report<'
 
 /// Each platform has an output that it can take, and gives the isolation that is asked for.
 fn possible_launches(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
+    let slips: Vec<Option<&str>> = slips(body, "output", Output::ALL.iter().map(|output| output.name())).collect();
+    let may_have = |platform: &Platform| {
+        let needs = |name: &str| platform.needs.iter().any(|output| output.name() == name);
+        slips.iter().any(|near| near.is_none_or(needs))
+    };
+    let outputs_are_known = !report.unread.may_hold_section("output");
     for (text, place) in body.all("launch").flat_map(|item| item.texts_from(0)) {
         let Some(platform) = PLATFORMS.iter().find(|platform| platform.name == text) else { continue };
-        if !platform.needs.iter().any(|output| appliance.outputs.contains(output)) {
+        if outputs_are_known
+            && !may_have(platform)
+            && !platform.needs.iter().any(|output| appliance.outputs.contains(output))
+        {
             let needs: Vec<&str> = platform.needs.iter().map(|output| output.name()).collect();
             let error = report.error(
                 "launch-without-output",

@@ -45,7 +45,8 @@ pub(crate) fn item(node: &Node, rule: &'static NodeRule, reading: Reading<'_>, r
     } else {
         shape(&node.children, rule.children, &format!("`{}`", rule.name), reading, report)
     };
-    Item { rule, place: node.place, args, props, children }
+    let has_unread = node.children.iter().any(|child| rule.children.iter().all(|known| known.name != child.name));
+    Item { rule, place: node.place, args, props, children, has_unread }
 }
 
 struct Shaper<'a, 'r> {
@@ -176,6 +177,7 @@ impl Shaper<'_, '_> {
 
 fn unknown_node(node: &Node, rules: &'static [NodeRule], owner: &str, report: &mut Report<'_>) {
     let name = &node.name;
+    report.unread.node(node, rules.iter().map(|rule| rule.name));
     let message = format!("{owner} has no section `{name}`");
     let known = || rules.iter().map(|rule| rule.name);
     let help = if let Some(near) = nearest(name.trim_end_matches(':'), known()) {

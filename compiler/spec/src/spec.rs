@@ -31,12 +31,14 @@ impl Spec {
 }
 
 /// Why there is no [`Spec`]: everything wrong, sorted by place, and the texts that the places point into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rejected {
     /// What is wrong.
     pub diagnostics: Vec<Diagnostic>,
     /// The texts read so far.
     pub sources: Sources,
+    /// What could be read all the same, if it is a spec; [`crate::check_rest`] says what is wrong with it.
+    pub rest: Option<Box<Spec>>,
 }
 
 /// Where the texts of fragments come from.
@@ -65,12 +67,14 @@ pub fn parse(source: &Source, fragments: &dyn Fragments) -> Result<Spec, Rejecte
     let number = loader.add(source.clone(), String::new());
     let appliance = loader.appliance(number);
     let body = appliance.as_ref().map(|node| loader.expand(&node.children, number)).unwrap_or_default();
-    match appliance {
-        Some(node) if loader.problems.is_empty() => {
-            let head = Node { children: Vec::new(), ..node };
-            Ok(Spec { sources: loader.sources, head, body, folders: loader.folders })
-        }
-        _ => Err(Rejected { diagnostics: settle(loader.problems), sources: loader.sources }),
+    let Loader { sources, folders, problems, .. } = loader;
+    let spec = appliance.map(|node| {
+        let head = Node { children: Vec::new(), ..node };
+        Spec { sources: sources.clone(), head, body, folders }
+    });
+    match spec {
+        Some(spec) if problems.is_empty() => Ok(spec),
+        rest => Err(Rejected { diagnostics: settle(problems), sources, rest: rest.map(Box::new) }),
     }
 }
 
@@ -84,7 +88,7 @@ pub fn parse_bytes(name: &str, bytes: &[u8], fragments: &dyn Fragments) -> Resul
     let mut sources = Sources::default();
     let number = sources.add(source);
     let diagnostics = vec![not_utf8(&sources, number, at)];
-    Err(Rejected { diagnostics, sources })
+    Err(Rejected { diagnostics, sources, rest: None })
 }
 
 struct Loader<'a> {

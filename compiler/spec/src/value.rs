@@ -73,6 +73,7 @@ impl Reading<'_> {
             error.help("the language knows what each value is; write the value alone");
         }
         let value = self.value(entry, kind).unwrap_or_else(|problem| {
+            report.unread.value(entry);
             report
                 .error(problem.code, place, format!("{owner} {}", problem.message), problem.label)
                 .maybe_help(problem.help);

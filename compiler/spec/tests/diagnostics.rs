@@ -77,8 +77,29 @@ fn bytes_and_limits() {
     );
 }
 
+/// What is beside the spec is asked for by its path from there, also from a fragment.
+#[test]
+fn missing_files() {
+    let text = "appliance \"a\" {\n    file \"/a\" from=\"there/\"\n    file \"/b\" from=\"not/\"\n    hostnme \"x\"\n    \
+                isolation \"auto\" { seccomp \"my.json\"; }\n    use \"sub/part.kdl\"\n}\n";
+    let part = "repository \"https://x.example\" suite=\"s\" key=\"k.asc\"\nfile \"/c\" from=\"../there/\"\n";
+    let fragments = BTreeMap::from([("sub/part.kdl".to_owned(), part.to_owned())]);
+    let source = Source { name: "a.kdl".to_owned(), text: text.to_owned() };
+    let spec = spec::parse(&source, &fragments).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+    let found = spec::missing_files(&spec, &world, &|path| path.trim_end_matches('/') == "there");
+    let told: Vec<_> = found.iter().map(|found| (found.code, found.message.as_str(), found.labels[0].line)).collect();
+    let message = |path: &str| format!("there is no \"{path}\" beside the spec");
+    let expected = [(message("not"), 3), (message("my.json"), 5), (message("sub/k.asc"), 1)];
+    let mut expected: Vec<_> = expected.iter().map(|(text, line)| ("file-missing", text.as_str(), *line)).collect();
+    let mut told = told;
+    expected.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, expected);
+}
+
 fn elsewhere() -> BTreeSet<&'static str> {
-    ["not-utf8", "too-large", "too-deep", "key-missing"].into_iter().collect()
+    ["not-utf8", "too-large", "too-deep", "key-missing", "file-missing"].into_iter().collect()
 }
 
 fn check(name: &str, text: &str, seen: &mut BTreeSet<&'static str>) -> String {
@@ -99,7 +120,7 @@ fn diagnose(source: &Source, fragments: &BTreeMap<String, String>) -> Vec<Diagno
     bases.extend(tiny.filter(|_| source.name.starts_with("arch-")));
     let world = World { bases: &bases, host_arch: Arch::Amd64, allow_outside: false };
     match spec::parse(source, fragments) {
-        Err(rejected) => rejected.diagnostics,
+        Err(rejected) => spec::check_rest(&rejected, &world),
         Ok(spec) => spec::check(&spec, &world).map_or_else(|found| found, |checked| checked.warnings),
     }
 }

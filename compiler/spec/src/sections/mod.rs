@@ -123,7 +123,8 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
         outputs: output::decode(body, report),
         launches: output::decode_launches(body, report),
     };
-    rules::check(&appliance, body, base.image, report);
+    let image = base.image.filter(|_| !report.unread.may_hold_section("base"));
+    rules::check(&appliance, body, image, report);
     (!appliance.name.is_empty()).then_some(appliance)
 }
 

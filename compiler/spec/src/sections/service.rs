@@ -172,6 +172,10 @@ fn service(item: &Item, report: &mut Report<'_>) -> Service {
 
 fn run(item: &Item, report: &mut Report<'_>) -> Vec<String> {
     let Some(run) = item.child("run") else {
+        // It may be what was not understood.
+        if item.has_unread {
+            return Vec::new();
+        }
         let error = report.error("missing-node", item.arg_place(0), "the service runs nothing", "has no `run`");
         error.help("write run \"/usr/bin/program\" \"argument\" into its block");
         return Vec::new();
@@ -272,7 +276,7 @@ fn refuse_unknown_after(items: &[&Item], report: &mut Report<'_>) {
     let names: Vec<&str> = items.iter().filter_map(|item| item.arg(0)).collect();
     for item in items {
         for (name, place) in item.all("after").flat_map(|after| after.texts_from(0)) {
-            if !names.contains(&name) {
+            if !names.contains(&name) && !report.unread.may_hold(name) {
                 let near = nearest(name, names.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
                 let help = near.unwrap_or_else(|| format!("add: service \"{name}\" {{ run … }}"));
                 report
