@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use formats::region::RegionSink;
-use image::{FileDigests, Outputs, WrittenLayer};
+use image::{BaseLayer, FileDigests, Outputs, WrittenLayer};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use store::Store;
@@ -45,6 +45,11 @@ impl<'a> BundleFolder<'a> {
     /// # Errors
     /// What the file system reports; also when something other than a bundle stands there.
     pub fn publish(self) -> io::Result<()> {
+        // A folder whose removal has begun must not get the final name.
+        interrupt::finish(|| self.take_final_name())
+    }
+
+    fn take_final_name(&self) -> io::Result<()> {
         let rename = |flags| renameat2(AT_FDCWD, &self.making, AT_FDCWD, &self.target, flags);
         match rename(RenameFlags::RENAME_NOREPLACE) {
             Err(Errno::EEXIST) => {}
@@ -66,11 +71,19 @@ impl<'a> BundleFolder<'a> {
     }
 
     fn create(&self, path: &str) -> io::Result<File> {
-        let path = self.making.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        File::create(self.place(path)?)
+    }
+
+    /// Where a file of the bundle is made, with the folders above it. The bundle's own folder is never made again:
+    /// when it is gone, an interruption removed it.
+    fn place(&self, path: &str) -> io::Result<PathBuf> {
+        let place = self.making.join(path);
+        let between: Vec<&Path> =
+            place.ancestors().skip(1).take_while(|folder| *folder != self.making.as_path()).collect();
+        for folder in between.iter().rev() {
+            fs::create_dir(folder).or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })?;
         }
-        File::create(path)
+        Ok(place)
     }
 }
 
@@ -101,10 +114,7 @@ impl Outputs for BundleFolder<'_> {
     }
 
     fn take_layer(&self, layer: &WrittenLayer, path: &str) -> io::Result<()> {
-        let to = self.making.join(path);
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
+        let to = self.place(path)?;
         let kept = self.target.join(path);
         // A layer that the replaced bundle has too is the same bytes by name: a second name costs nothing.
         if fs::metadata(&kept).is_ok_and(|found| found.len() == layer.size_bytes) && fs::hard_link(&kept, &to).is_ok() {
@@ -115,6 +125,23 @@ impl Outputs for BundleFolder<'_> {
             .cached(&layer.key)
             .ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
         fs::copy(cached, &to).map(drop)
+    }
+
+    fn take_base_layer(&self, layer: &BaseLayer, path: &str) -> io::Result<()> {
+        let to = self.making.join(path);
+        if to.exists() {
+            return Ok(());
+        }
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let kept = self.target.join(path);
+        if fs::metadata(&kept).is_ok_and(|found| found.len() == layer.size_bytes) && fs::hard_link(&kept, &to).is_ok() {
+            return Ok(());
+        }
+        let blob = layer.digest.parse().ok().and_then(|digest| self.store.image_blob(digest));
+        let blob = blob.ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
+        fs::copy(blob, &to).map(drop)
     }
 }
 

@@ -35,7 +35,9 @@ impl Interrupt {
         let signals = SignalPipe::catch(&SIGNALS)?;
         let watcher = std::thread::spawn(move || {
             if let Some(signal) = wait(&signals, &stopped) {
-                unfinished().drain(..).for_each(|unfinished| remove(&unfinished));
+                // Held until the end: what is being removed can no longer be finished.
+                let unfinished = unfinished();
+                unfinished.iter().for_each(|unfinished| remove(unfinished));
                 let _ = writeln!(io::stderr(), "\ninterrupted; nothing unfinished is left");
                 std::process::exit(Exit::Signal(signal).code().into());
             }
@@ -73,6 +75,15 @@ pub fn begin(folder: &Path) {
 /// Notes that a folder is finished or gone.
 pub fn end(folder: &Path) {
     unfinished().retain(|other| other != folder);
+}
+
+/// Takes the step that gives what is unfinished its final name; an interruption happens before it or after it.
+///
+/// # Errors
+/// What the step reports.
+pub fn finish<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let _held = unfinished();
+    step()
 }
 
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {

@@ -415,12 +415,23 @@ fn the_host_port_can_be_chosen_and_a_taken_one_is_told() {
     });
 }
 
+/// Takes a port of this host; another test may have it for a while.
+fn hold_port(port: u16) -> std::net::TcpListener {
+    let begun = Instant::now();
+    loop {
+        match std::net::TcpListener::bind(("127.0.0.1", port)) {
+            Ok(held) => return held,
+            Err(error) if begun.elapsed() > PATIENCE => panic!("port {port}: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
 #[test]
 fn a_port_that_is_moved_is_told_with_the_reason() {
     let job = r#"service "job" { run "/bin/true"; }"#;
     check("a_port_that_is_moved", job, |toy| {
-        // If something else has it already, that does as well.
-        let _taken = std::net::TcpListener::bind("127.0.0.1:8080");
+        let _taken = hold_port(8080);
         let done = Done::of(toy.run(&[]).output().unwrap());
         let text = done.fails(0, &["port 8080 is at http://127.0.0.1:"]).stderr;
         let line = text.lines().find(|line| line.starts_with("port 8080")).unwrap();
