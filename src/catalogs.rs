@@ -95,7 +95,7 @@ fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failur
         components: repository.components.clone(),
         keys: vec![(repository.key.clone(), bytes)],
         mirrors: vec![repository.url.trim_end_matches('/').to_owned()],
-        tag: None,
+        tag: repository.tag.clone(),
     })
 }
 

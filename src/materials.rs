@@ -43,6 +43,12 @@ impl Materials {
                 })?;
             }
         }
+        // What is built may come with the keys of the spec's own repositories, so that packages can be added inside.
+        for repository in &spec.appliance().repositories {
+            files.read(&folder, &repository.key).map_err(|error| {
+                Failure::doing(Exit::Build, format!("read the key of {}", repository.url), error)
+            })?;
+        }
         let guests =
             spec.appliance().arches.iter().map(|arch| Ok((*arch, guest(*arch)?))).collect::<Result<_, Failure>>()?;
         let seccomp_profile = match &spec.appliance().isolation.seccomp {

@@ -48,6 +48,8 @@ pub struct RequestedRepository {
     pub suite: String,
     /// Components.
     pub components: Vec<String>,
+    /// What a request must name for a package to be taken from it.
+    pub tag: Option<String>,
 }
 
 impl Requests {
@@ -105,6 +107,7 @@ fn repositories(appliance: &Appliance) -> Vec<RequestedRepository> {
         url: r.url.clone(),
         suite: r.suite.clone(),
         components: r.components.clone(),
+        tag: r.tag.clone(),
     };
     appliance.repositories.iter().map(requested).collect()
 }

@@ -143,12 +143,14 @@ pub enum Relation {
 pub struct Repository {
     /// Base URL as written.
     pub url: String,
-    /// Suite (Debian) or empty.
+    /// Suite (Debian) or branch (Alpine), which may be empty.
     pub suite: String,
-    /// Components (Debian).
+    /// Components; none where there is no suite.
     pub components: Vec<String>,
     /// Key file, relative to the spec's folder.
     pub key: String,
+    /// What a request must name for a package to be taken from here (Alpine).
+    pub tag: Option<String>,
 }
 
 /// A user to make.

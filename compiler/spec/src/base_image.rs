@@ -133,12 +133,8 @@ pub fn read_base(source: &Source, keys: &[KeyFile]) -> Result<Vec<BaseImage>, Ve
 pub fn builtin_bases() -> Vec<BaseImage> {
     let mut all = shipped("debian", include_str!("../../../base-images/debian/base.kdl"), DEBIAN_KEYS);
     all.extend(shipped("ubuntu", include_str!("../../../base-images/ubuntu/base.kdl"), UBUNTU_KEYS));
+    all.extend(shipped("alpine", include_str!("../../../base-images/alpine/base.kdl"), ALPINE_KEYS));
     all
-}
-
-/// Alpine's releases. They are not among [`builtin_bases`], since no root can be made of Alpine's packages yet.
-pub fn alpine_bases() -> Vec<BaseImage> {
-    shipped("alpine", include_str!("../../../base-images/alpine/base.kdl"), ALPINE_KEYS)
 }
 
 fn shipped(name: &str, text: &str, keys: &[(&str, &[u8])]) -> Vec<BaseImage> {

@@ -14,6 +14,7 @@ mod image_reference;
 mod item;
 mod lexer;
 mod merge;
+mod naming;
 mod origin;
 mod reference;
 mod report;
@@ -31,7 +32,7 @@ mod unread;
 mod value;
 
 pub use appliance::Appliance;
-pub use base_image::{KeyFile, alpine_bases, builtin_bases, read_base};
+pub use base_image::{KeyFile, builtin_bases, read_base};
 pub use check::{Checked, World, check, check_rest};
 pub use diagnostic::{CODES, Diagnostic, Label, Severity, Span, plain, settle};
 pub use explain::explain;

@@ -80,7 +80,8 @@ fn of_base(base: &BaseImage) -> Vec<String> {
 }
 
 fn of_spec(repository: &Repository) -> Vec<String> {
-    lines("", &repository.url, &repository.suite, &repository.components)
+    let tag = repository.tag.as_ref().map(|tag| format!("@{tag} ")).unwrap_or_default();
+    lines(&tag, &repository.url, &repository.suite, &repository.components)
 }
 
 fn lines(tag: &str, root: &str, suite: &str, components: &[String]) -> Vec<String> {

@@ -7,7 +7,7 @@ use tree::Digest;
 
 use crate::requests::init_word;
 use crate::rules::sign;
-use crate::{Lock, Requests};
+use crate::{Lock, RequestedRepository, Requests};
 
 impl Requests {
     /// The requests as lines of kind and text, sorted, each once.
@@ -25,9 +25,7 @@ impl Requests {
         self.packages.iter().for_each(|request| line("package", words(request)));
         self.base_packages.iter().for_each(|name| line("base-package", name.clone()));
         self.excluded.iter().for_each(|name| line("exclude", name.clone()));
-        self.repositories
-            .iter()
-            .for_each(|r| line("repository", format!("{} {} {}", r.url, r.suite, r.components.join(" "))));
+        self.repositories.iter().for_each(|r| line("repository", repository_words(r)));
         self.facts.iter().for_each(|(name, value)| line("fact", format!("{name} {value}")));
         lines.into_iter().collect()
     }
@@ -41,6 +39,13 @@ impl Requests {
         }
         Digest::from(hasher.finalize())
     }
+}
+
+fn repository_words(repository: &RequestedRepository) -> String {
+    let RequestedRepository { url, suite, components, tag } = repository;
+    let tag = tag.as_ref().map(|tag| format!("@{tag}"));
+    let parts = [url, suite].into_iter().chain(components).chain(&tag).filter(|part| !part.is_empty());
+    parts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn words(request: &PackageRequest) -> String {

@@ -94,7 +94,7 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
     let identity = identity::decode(head, body, report);
     let base = base::decode(body, world, report);
     let services = service::decode(body, report);
-    let packages = packages::decode(body, report);
+    let packages = packages::decode(body, base.image.map(|image| image.family), report);
     let appliance = Appliance {
         name: identity.name,
         version: identity.version,

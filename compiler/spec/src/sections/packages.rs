@@ -2,8 +2,10 @@
 
 use super::Body;
 use crate::appliance::{Appliance, PackageRequest, Relation, Repository, VersionRule};
+use crate::base::Family;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
+use crate::naming::{self, Naming};
 use crate::report::Report;
 use crate::source::Place;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, PropRule};
@@ -11,7 +13,7 @@ use crate::table::{ArgRule, Kind, NodeRule, Occurs, PropRule};
 /// `packages`
 pub(crate) const PACKAGES: NodeRule = NodeRule {
     name: "packages",
-    doc: "Packages to install, each a name or a name with a version rule: `<`, `<=`, `=`, `>=`, `>`. What they depend on comes by itself; what they only recommend does not.",
+    doc: "Packages to install, each a name or a name with a version rule: `<`, `<=`, `=`, `>=`, `>`; on Alpine also `~`, for versions that begin alike, and `name@tag`, for a repository with that tag. What they depend on comes by itself; what they only recommend does not.",
     args: &[ArgRule::some("packages", Kind::Line)],
     occurs: Occurs::Many,
     example: "packages \"python3\" \"nodejs>=18\"",
@@ -34,9 +36,10 @@ pub(crate) const REPOSITORY: NodeRule = NodeRule {
     doc: "A further signed repository. Nothing is taken from it that the named key did not sign.",
     args: &[ArgRule::one("the address", Kind::Line)],
     props: &[
-        PropRule::new("suite", Kind::Line, "the suite, as below `dists/`").required(),
-        PropRule::new("component", Kind::Line, "components to read").list().default("main"),
-        PropRule::new("key", Kind::Beside, "the OpenPGP key file, armoured or binary, beside the spec").required(),
+        PropRule::new("suite", Kind::Line, "the suite, as below `dists/`; on Alpine the branch, if there is one"),
+        PropRule::new("component", Kind::Line, "components to read, where there is a suite").list().default("main"),
+        PropRule::new("key", Kind::Beside, "the key file beside the spec: OpenPGP, armoured or binary; on Alpine RSA in PEM, named as signatures name it").required(),
+        PropRule::new("tag", Kind::Name, "on Alpine: packages are taken from it only as `name@tag`"),
     ],
     occurs: Occurs::Named,
     example: "repository \"https://repo.example.com/debian\" suite=\"stable\" component=\"main\" key=\"keys/example.asc\"",
@@ -54,20 +57,25 @@ pub(crate) struct Packages {
 }
 
 /// Decodes packages, exclusions and repositories.
-pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Packages {
+pub(crate) fn decode(body: Body<'_>, family: Option<Family>, report: &mut Report<'_>) -> Packages {
+    let naming = naming::of(family);
     let mut excluded: Vec<(String, Place)> = Vec::new();
     for (text, place) in body.all("exclude").flat_map(|item| item.texts_from(0)) {
-        if is_package_name(text) {
+        if (naming.is_name)(text) && !text.contains('@') {
             excluded.push((text.to_owned(), place));
         } else {
-            bad_name(text, place, report);
+            bad_name(text, naming, place, report);
         }
     }
-    let wanted = wanted(body, &excluded, report);
+    let wanted = wanted(body, &excluded, naming, report);
     let mut excluded: Vec<String> = excluded.into_iter().map(|(name, _)| name).collect();
     excluded.sort_unstable();
     excluded.dedup();
-    Packages { wanted, excluded, repositories: body.all("repository").map(|item| repository(item, report)).collect() }
+    Packages {
+        wanted,
+        excluded,
+        repositories: body.all("repository").map(|item| repository(item, naming, report)).collect(),
+    }
 }
 
 /// Prints packages, exclusions and repositories.
@@ -81,10 +89,9 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
     }
     for repository in &appliance.repositories {
         let line = page.node("repository", &format!("repository {}", repository.url), BUILT_IN).arg(&repository.url);
-        line.prop("suite", &repository.suite, BUILT_IN)
-            .list("component", &repository.components)
-            .prop("key", &repository.key, BUILT_IN)
-            .end();
+        let line = if repository.suite.is_empty() { line } else { line.prop("suite", &repository.suite, BUILT_IN) };
+        let line = line.list("component", &repository.components).prop("key", &repository.key, BUILT_IN);
+        repository.tag.iter().fold(line, |line, tag| line.prop("tag", tag, BUILT_IN)).end();
     }
 }
 
@@ -94,10 +101,15 @@ fn request_text(request: &PackageRequest) -> String {
     format!("{}{}", request.name, rule.unwrap_or_default())
 }
 
-fn wanted(body: Body<'_>, excluded: &[(String, Place)], report: &mut Report<'_>) -> Vec<PackageRequest> {
+fn wanted(
+    body: Body<'_>,
+    excluded: &[(String, Place)],
+    naming: Naming,
+    report: &mut Report<'_>,
+) -> Vec<PackageRequest> {
     let mut wanted: Vec<(PackageRequest, Place)> = Vec::new();
     for (text, place) in body.all("packages").flat_map(|item| item.texts_from(0)) {
-        let Some(request) = request(text, place, report) else { continue };
+        let Some(request) = request(text, naming, place, report) else { continue };
         if let Some((_, out)) = excluded.iter().find(|(name, _)| *name == request.name) {
             let message = format!("\"{}\" is both asked for and excluded", request.name);
             report
@@ -126,36 +138,41 @@ fn wanted(body: Body<'_>, excluded: &[(String, Place)], report: &mut Report<'_>)
     wanted
 }
 
-fn request(text: &str, place: Place, report: &mut Report<'_>) -> Option<PackageRequest> {
+fn request(text: &str, naming: Naming, place: Place, report: &mut Report<'_>) -> Option<PackageRequest> {
     let at = text.find(['<', '>', '=', '!', '~', '^', ' ', '(']).unwrap_or(text.len());
     let (name, rule) = text.split_at(at);
-    if !is_package_name(name) {
-        bad_name(name, place, report);
+    if !(naming.is_name)(name) {
+        bad_name(name, naming, place, report);
         return None;
     }
     let rule = rule.trim();
     if rule.is_empty() {
         return Some(PackageRequest { name: name.to_owned(), rule: None });
     }
-    let digits = rule.find(|c: char| !"<>=!~^( ".contains(c)).unwrap_or(rule.len());
-    let (sign, version) = rule.split_at(digits);
-    let version = version.trim();
-    let good = !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:_".contains(c));
-    match relation(sign.trim()).filter(|_| good) {
-        Some(relation) => Some(PackageRequest {
-            name: name.to_owned(),
-            rule: Some(VersionRule { relation, version: version.to_owned() }),
-        }),
-        None => {
-            let error =
-                report.error("bad-version-rule", place, format!("\"{text}\" is no version rule"), "cannot be read");
-            error.help(format!("write a name and one of < <= = >= > with a version: \"{name}>=1.2\""));
-            None
-        }
+    let rule = version_rule(rule, naming);
+    if rule.is_none() {
+        let error = report.error("bad-version-rule", place, format!("\"{text}\" is no version rule"), "cannot be read");
+        let signs = if naming.has_tags { "< <= = >= > ~" } else { "< <= = >= >" };
+        error.help(format!("write a name and one of {signs} with a version: \"{name}>=1.2\""));
     }
+    rule.map(|rule| PackageRequest { name: name.to_owned(), rule: Some(rule) })
 }
 
-fn repository(item: &Item, report: &mut Report<'_>) -> Repository {
+/// A sign and a version. What only has to begin like a version has a `~` before it.
+fn version_rule(text: &str, naming: Naming) -> Option<VersionRule> {
+    let digits = text.find(|c: char| !"<>=!~^( ".contains(c)).unwrap_or(text.len());
+    let (sign, version) = text.split_at(digits);
+    let (sign, version) = (sign.trim(), version.trim());
+    let good = !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:_".contains(c));
+    let (relation, mark) = match sign {
+        "~" | "=~" | "~=" if naming.has_tags => (Some(Relation::Equal), "~"),
+        sign => (relation(sign), ""),
+    };
+    let relation = relation.filter(|_| good)?;
+    Some(VersionRule { relation, version: format!("{mark}{version}") })
+}
+
+fn repository(item: &Item, naming: Naming, report: &mut Report<'_>) -> Repository {
     let url = item.arg(0).unwrap_or_default();
     let known =
         ["https://", "http://", "file://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
@@ -163,40 +180,43 @@ fn repository(item: &Item, report: &mut Report<'_>) -> Repository {
         let error = report.error("bad-value", item.arg_place(0), "the address of a repository is a URL", "not a URL");
         error.help("write \"https://repo.example.com/debian\"");
     }
+    let suite = item.text_or("suite", "");
+    if suite.is_empty() && naming.has_suites {
+        let message = format!("`repository` needs `suite=`: {}", Kind::Line.what());
+        let error = report.error("missing-property", item.place, message, "has no `suite=`");
+        error.help(format!("write {}", REPOSITORY.example));
+    }
+    if !naming.has_tags && item.prop("tag").is_some() {
+        let message = "`tag` of `repository` has no meaning for the packages of this base";
+        report.error("bad-value", item.prop_place("tag"), message, "no meaning here").help("remove `tag=`");
+    }
     let mut components: Vec<String> = item.list("component").map(|(text, _)| text.to_owned()).collect();
-    if components.is_empty() {
+    if components.is_empty() && !suite.is_empty() {
         components.push("main".to_owned());
     }
     Repository {
         url: url.trim_end_matches('/').to_owned(),
-        suite: item.text_or("suite", ""),
+        suite,
         components,
         key: item.text_or("key", ""),
+        tag: item.text("tag").map(str::to_owned),
     }
 }
 
-fn bad_name(name: &str, place: Place, report: &mut Report<'_>) {
+fn bad_name(name: &str, naming: Naming, place: Place, report: &mut Report<'_>) {
     let lower = name.trim().to_lowercase();
     let help = if name.contains(',') || name.trim().contains(' ') {
         "each package stands in quotes of its own: packages \"a\" \"b\"".to_owned()
-    } else if name.contains(':') {
+    } else if name.contains(':') && !naming.has_tags {
         "packages of a foreign architecture cannot be named; write the name without `:arch`".to_owned()
-    } else if is_package_name(&lower) {
+    } else if (naming.is_name)(&lower) {
         format!("write \"{lower}\"")
     } else {
-        "package names are lower-case letters, digits, `+`, `-` and `.`".to_owned()
+        naming.names.to_owned()
     };
     report
         .error("bad-name", place, format!("\"{name}\" cannot be the name of a package"), "not a package name")
         .help(help);
-}
-
-/// Whether a name fits Debian Policy, section 5.6.7, which is also what the other families allow in lower case.
-fn is_package_name(name: &str) -> bool {
-    name.len() >= 2
-        && name.len() <= 200
-        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
 }
 
 fn relation(sign: &str) -> Option<Relation> {
