@@ -41,7 +41,7 @@ pub struct Built {
 pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let mut clock = Clock::start();
     let _interrupt = Interrupt::watch().map_err(|error| Failure::doing(Exit::Failure, "watch for Ctrl-C", error))?;
-    let spec = SpecFile::read(&args.spec, ui)?;
+    let spec = SpecFile::read_with_files(&args.spec, ui)?;
     clock.stage("check");
 
     let shop = Workshop::open(&args.sources, ui)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spec::appliance::Arch;
 use spec::base::BaseImage;
-use spec::{Appliance, Checked, Fragments, Sources, World};
+use spec::{Appliance, Checked, Diagnostic, Fragments, Sources, Spec, World};
 
 use crate::base_images::base_images;
 use crate::cli::SpecArgs;
@@ -27,6 +27,15 @@ pub struct SpecFile {
     pub bases: Vec<BaseImage>,
 }
 
+/// When the files that a spec names beside it must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// Now: what is missing is a mistake like any other.
+    Now,
+    /// When they are needed.
+    Later,
+}
+
 /// No more of a spec is read than shows that it is too large; the parser says so.
 const READ_LIMIT_BYTES: u64 = 16 << 20;
 
@@ -38,7 +47,17 @@ impl SpecFile {
     pub fn read(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
         let path = places::spec(&args.spec);
         let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
-        Self::of(path, &bytes, args, ui)
+        Self::of(path, &bytes, args, ui, Files::Later)
+    }
+
+    /// The same, and what the spec names beside it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or everything that is wrong with it.
+    pub fn read_with_files(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
+        let path = places::spec(&args.spec);
+        let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
+        Self::of(path, &bytes, args, ui, Files::Now)
     }
 
     /// The same, for verbs that make nothing beside the spec: `-` is standard input, whose paths are relative to the
@@ -46,23 +65,41 @@ impl SpecFile {
     ///
     /// # Errors
     /// When it cannot be read, or everything that is wrong with it.
-    pub fn read_or_stdin(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
-        if args.spec != Path::new("-") {
-            return Self::read(args, ui);
+    pub fn read_or_stdin(args: &SpecArgs, files: Files, ui: &Ui) -> Result<Self, Failure> {
+        match (args.spec == Path::new("-"), files) {
+            (true, files) => Self::of(PathBuf::from(STDIN_NAME), &stdin_bytes()?, args, ui, files),
+            (false, Files::Now) => Self::read_with_files(args, ui),
+            (false, Files::Later) => Self::read(args, ui),
         }
-        Self::of(PathBuf::from(STDIN_NAME), &stdin_bytes()?, args, ui)
     }
 
-    fn of(path: PathBuf, bytes: &[u8], args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
+    fn of(path: PathBuf, bytes: &[u8], args: &SpecArgs, ui: &Ui, files: Files) -> Result<Self, Failure> {
         let bases = base_images()?;
-        let rejected = |found, sources| Failure::Spec { found, sources, exit: Exit::Spec };
-        let spec = spec::parse_bytes(&path.to_string_lossy(), bytes, &Beside(folder_of(&path)))
-            .map_err(|rejected_text| rejected(rejected_text.diagnostics, rejected_text.sources))?;
         let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
-        let sources = spec.sources().clone();
-        let checked = spec::check(&spec, &world).map_err(|found| rejected(found, sources.clone()))?;
-        ui.diagnostics(&checked.warnings, &sources);
-        Ok(Self { path, checked, sources, bases })
+        let folder = folder_of(&path);
+        let missing = |spec: &Spec| match files {
+            Files::Now => spec::missing_files(spec, &world, &|file| folder.join(file).exists()),
+            Files::Later => Vec::new(),
+        };
+        let rejected = |found: Vec<Diagnostic>, sources: &Sources| Failure::Spec {
+            found: spec::settle(found),
+            sources: sources.clone(),
+            exit: Exit::Spec,
+        };
+        let spec = spec::parse_bytes(&path.to_string_lossy(), bytes, &Beside(folder.clone())).map_err(|text| {
+            let beside = text.rest.as_deref().map(missing).unwrap_or_default();
+            rejected([spec::check_rest(&text, &world), beside].concat(), &text.sources)
+        })?;
+        let beside = missing(&spec);
+        match spec::check(&spec, &world) {
+            Ok(checked) if beside.is_empty() => {
+                let sources = spec.sources().clone();
+                ui.diagnostics(&checked.warnings, &sources);
+                Ok(Self { path, checked, sources, bases })
+            }
+            Ok(checked) => Err(rejected([checked.warnings, beside].concat(), spec.sources())),
+            Err(found) => Err(rejected([found, beside].concat(), spec.sources())),
+        }
     }
 
     /// What was meant.
@@ -133,7 +170,8 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn unreadable(path: &Path, error: io::Error) -> Failure {
+/// The failure of a spec that cannot be read, with what is near.
+pub fn unreadable(path: &Path, error: io::Error) -> Failure {
     let missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Failure::doing(Exit::Spec, format!("read {}", path.display()), error);
     if !missing {

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::places;
 use crate::replace_file::replace_file;
-use crate::spec_file::{STDIN_NAME, stdin_bytes};
+use crate::spec_file::{STDIN_NAME, stdin_bytes, unreadable};
 use crate::ui::Ui;
 
 /// Formats specs in place; with `--check` only says which would change. `-` goes from standard input to standard output.
@@ -21,8 +21,7 @@ pub fn fmt(args: &Fmt, ui: &Ui) -> Result<Exit, Failure> {
     }
     let mut changed = Vec::new();
     for path in args.specs.iter().map(|path| places::spec(path)) {
-        let bytes =
-            fs::read(&path).map_err(|error| Failure::doing(Exit::Spec, format!("read {}", path.display()), error))?;
+        let bytes = fs::read(&path).map_err(|error| unreadable(&path, error))?;
         let (text, formatted) = formatted(&path, bytes)?;
         if formatted == text {
             continue;

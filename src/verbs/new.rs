@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use spec::World;
+use spec::{Diagnostic, World};
 
 use crate::base_images::base_images;
 use crate::cli::New;
@@ -25,9 +25,10 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
             .help(format!("there is {}", names.join(", "))));
     };
     let text = template.fill(&name);
-    valid(&folder.join("appliance.kdl"), &text)?;
+    valid(&name, &text)?;
     let cannot = |error| Failure::doing(Exit::Failure, format!("make {}", folder.display()), error);
     fs::create_dir(folder).map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => cannot(error).help("make the folder around it first"),
         std::io::ErrorKind::AlreadyExists => {
             Failure::new(Exit::Failure, format!("make {}: something of this name is there", folder.display()))
                 .help("choose another name, or remove it")
@@ -44,11 +45,15 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// A name that the language does not take is told before anything is made.
-fn valid(path: &Path, text: &str) -> Result<(), Failure> {
-    let rejected = |found, sources| Failure::Spec { found, sources, exit: Exit::Usage };
+fn valid(name: &str, text: &str) -> Result<(), Failure> {
+    let rejected = |found: Vec<Diagnostic>| {
+        let why = found.into_iter().find(Diagnostic::is_error).map(|found| found.message).unwrap_or_default();
+        Failure::doing(Exit::Usage, format!("call an appliance {name:?}"), why)
+            .help("the last part of NAME is the appliance's name and its folder: appliance new my-app")
+    };
     let nothing: BTreeMap<String, String> = BTreeMap::new();
-    let spec = spec::parse_bytes(&path.to_string_lossy(), text.as_bytes(), &nothing)
-        .map_err(|problem| rejected(problem.diagnostics, problem.sources))?;
+    let spec =
+        spec::parse_bytes("appliance.kdl", text.as_bytes(), &nothing).map_err(|text| rejected(text.diagnostics))?;
     let world = World { bases: &base_images()?, host_arch: host_arch()?, allow_outside: false };
-    spec::check(&spec, &world).map(drop).map_err(|found| rejected(found, spec.sources().clone()))
+    spec::check(&spec, &world).map(drop).map_err(rejected)
 }

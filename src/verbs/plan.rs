@@ -32,7 +32,7 @@ pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
 /// When it is none, or damaged, or for another architecture.
 pub fn open_bundle(folder: &Path) -> Result<Bundle, Failure> {
     Bundle::open(folder, host_arch()?.name())
-        .map_err(|error| Failure::new(Exit::CannotRun, error).help("build it again with: appliance build SPEC"))
+        .map_err(|error| Failure::new(Exit::CannotRun, error).help("build it with: appliance build SPEC"))
 }
 
 /// The choices of every run on this host.

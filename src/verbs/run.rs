@@ -41,8 +41,9 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
     if args.what.join(bundle::manifest::FILE_NAME).is_file() {
         return Ok(args.what.clone());
     }
-    if !args.what.exists() {
-        let what = format!("run {}: there is neither a spec nor a bundle", args.what.display());
+    if !crate::places::spec(&args.what).exists() {
+        let within = if args.what.is_dir() { " in this folder" } else { "" };
+        let what = format!("run {}: there is neither a spec nor a bundle{within}", args.what.display());
         return Err(Failure::new(Exit::CannotRun, what).help("start a spec with: appliance new NAME"));
     }
     let build_args = Build {

@@ -1,8 +1,10 @@
 //! What a newcomer does first: a template, its check, its expansion, one format, a build, a change, the cache.
 
 use std::fs;
+use std::process::Command;
 
-use crate::world::World;
+use crate::support::{skip, tool};
+use crate::world::{Done, World};
 
 #[test]
 fn every_template_checks_expands_and_is_formatted() {
@@ -131,5 +133,24 @@ fn results_are_data_where_that_is_asked_for() {
     let plan = world.run(&["plan", "--oci"]).succeeds();
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
     assert_eq!((plan["root"]["readonly"].as_bool(), plan["ociVersion"].is_string()), (Some(true), true), "{plan:#}");
-    assert!(world.run(&["completion", "bash"]).succeeds().stdout.contains("appliance"));
+}
+
+#[test]
+fn completion_knows_templates_and_files() {
+    let world = World::new();
+    let script = |shell: &str| world.run(&["completion", shell]).succeeds().stdout;
+    assert!(script("zsh").contains("NAME:(agent inference minimal web)") && script("zsh").contains("::spec -- "));
+    assert!(script("fish").contains("-l template -d 'The template to start from' -r -f -a \"agent"));
+    let Some(bash) = tool("bash") else { return skip("completion_knows_templates_and_files", "there is no bash") };
+    fs::write(world.path("spec/script"), script("bash")).unwrap();
+    // Bash completes files itself where the function gives nothing.
+    let words = "source ./script\ntry() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=()\n\
+        _appliance_or_files appliance \"${COMP_WORDS[$COMP_CWORD]}\" \"${COMP_WORDS[$COMP_CWORD - 1]}\"; echo \"=${COMPREPLY[*]}\"; }\n\
+        try appliance chec\ntry appliance new x --template ''\ntry appliance check ''\ntry appliance run ap\n\
+        try appliance volume ''\ntry appliance build --lock\ncomplete -p appliance\n";
+    let done = Done::of(Command::new(bash).args(["-c", words]).current_dir(world.path("spec")).output().unwrap());
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    let files = "complete -o bashdefault -o default -F _appliance_or_files appliance";
+    let expected = ["=check", "=agent inference minimal web", "=", "=", "=ls list rm remove help", "=--locked", files];
+    assert_eq!(lines, expected, "{}", done.stderr);
 }
