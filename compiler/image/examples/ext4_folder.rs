@@ -5,17 +5,15 @@
 //! writing and digesting are timed: a build gets its tree decoded from the store.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement needs files and a clock")]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use formats::ext4::{self, Options};
-use tree::{Blobs, Content, Digest, Kind, Meta, Node, Tree, TreePath};
+
+mod folder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -51,9 +49,7 @@ fn generate(folder: &Path, entries: u64, bytes: u64, names: u64) -> io::Result<(
 }
 
 fn write(folder: &Path, image: &Path) -> Result<(), Box<dyn Error>> {
-    let mut files = Files::default();
-    let mut tree = Tree::default();
-    read(folder, &TreePath::root(), &mut tree, &mut files)?;
+    let (tree, files) = folder::read(folder)?;
 
     let start = Instant::now();
     let layout = ext4::plan(&tree, &Options::read_only([1; 16], [2; 16], 1_700_000_000))?;
@@ -64,65 +60,7 @@ fn write(folder: &Path, image: &Path) -> Result<(), Box<dyn Error>> {
     })?;
     let took = start.elapsed();
 
-    let peak = peak_kib().unwrap_or_default();
+    let peak = folder::peak_kib().unwrap_or_default();
     writeln!(io::stdout(), "{} {} {:.1} {peak}", tree.len(), files.bytes, took.as_secs_f64() * 1000.0)?;
     Ok(())
-}
-
-/// Contents where they stand in the folder.
-#[derive(Default)]
-struct Files {
-    paths: BTreeMap<Digest, PathBuf>,
-    bytes: u64,
-}
-
-impl Blobs for Files {
-    fn open(&self, digest: &Digest) -> io::Result<Box<dyn Read + Send + '_>> {
-        let path = self.paths.get(digest).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(File::open(path)?))
-    }
-}
-
-fn read(folder: &Path, at: &TreePath, tree: &mut Tree, files: &mut Files) -> Result<(), Box<dyn Error>> {
-    let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (source, meta) = (entry.path(), entry.metadata()?);
-        let path = TreePath::new([at.as_bytes(), entry.file_name().as_bytes()].join(&b'/'))?;
-        let kind = if meta.is_dir() {
-            Kind::Dir
-        } else if meta.is_symlink() {
-            Kind::Symlink(fs::read_link(&source)?.as_os_str().as_bytes().into())
-        } else if meta.is_file() {
-            Kind::File(files.add(&source, meta.size())?)
-        } else {
-            continue;
-        };
-        let (mode, mtime_secs) = (meta.mode() as u16 & 0o7777, meta.mtime());
-        let xattrs = BTreeMap::new();
-        tree.insert(
-            path.clone(),
-            Node { kind, meta: Meta { mode, uid: meta.uid(), gid: meta.gid(), mtime_secs, xattrs } },
-        )?;
-        if meta.is_dir() {
-            read(&source, &path, tree, files)?;
-        }
-    }
-    Ok(())
-}
-
-impl Files {
-    fn add(&mut self, path: &Path, size_bytes: u64) -> io::Result<Content> {
-        let mut hasher = blake3::Hasher::new();
-        io::copy(&mut File::open(path)?, &mut hasher)?;
-        let digest = Digest::from(hasher.finalize());
-        self.paths.insert(digest, path.to_owned());
-        self.bytes += size_bytes;
-        Ok(Content::Blob { digest, size_bytes })
-    }
-}
-
-fn peak_kib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
 }

@@ -8,6 +8,7 @@ mod compress;
 mod disk;
 mod ext4;
 mod layers;
+mod machine_disk;
 mod oci;
 mod outputs;
 mod plan;
@@ -17,6 +18,9 @@ pub use artifact::{FileDigests, HashingWriter};
 pub use compress::{ENCODER, FRAME_BYTES, compress_frames};
 pub use disk::write_disk;
 pub use layers::{Layer, LayerKey, Part};
+pub use machine_disk::{
+    Container, DiskError, DiskPlan, Ext4Source, FatSource, Format, Partition, PartitionKind, Storage, write_containers,
+};
 pub use outputs::{LayerCache, Outputs, WrittenLayer};
 pub use plan::{Identity, ImagePlan, PlanError, RootInput, plan};
 pub use write::{WriteError, write};

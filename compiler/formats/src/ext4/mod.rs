@@ -27,6 +27,7 @@ mod layout;
 mod options;
 mod placement;
 mod plan;
+mod ranges;
 mod records;
 mod resize;
 mod shape;
