@@ -46,6 +46,8 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
 
     let shop = Workshop::open(&args.sources, ui)?;
     let lock = lock_file::current(&spec, &shop, args.locked)?;
+    let images = shop.images(&spec, &lock)?;
+    let spec = shop.standing_on(spec, &images);
     clock.stage("resolve");
 
     let folder = args.output.clone().unwrap_or_else(|| spec.folder().join("out"));
@@ -58,9 +60,10 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     }
 
     let lock = shop.fetch(&spec, lock)?;
+    shop.fetch_layers(&spec, &images)?;
     clock.stage("fetch");
 
-    let roots = roots::assemble(&spec, &lock, &materials, &shop, args)?;
+    let roots = roots::assemble(&spec, &lock, &images, &materials, &shop, args)?;
     let lock = roots::record(lock, &roots);
     clock.stage("assemble");
 

@@ -17,8 +17,8 @@ use crate::workshop::Workshop;
 /// # Errors
 /// With `locked`, when it is missing or stale, saying what changed; otherwise when no packages fit.
 pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Lock, Failure> {
-    let requests = requests(spec)?;
     let old = read(spec)?;
+    let requests = requests(spec, shop, old.as_ref(), locked)?;
     let changes = match &old {
         None => vec!["there is no lock yet".to_owned()],
         Some(old) => staleness(old, &requests),
@@ -41,9 +41,11 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
 /// # Errors
 /// When no packages fit, the network fails or the lock cannot be written.
 pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
-    let requests = requests(spec)?;
+    let keep = old.filter(|_| *update != Update::Everything);
+    let requests = requests(spec, shop, keep, false)?;
     if spec.base().is_none() {
-        let lock = Lock::without_packages(&requests, image::encoders(), 0);
+        let epoch_secs = shop.epoch_of_images(spec, &requests.base_digest)?;
+        let lock = Lock::without_packages(&requests, image::encoders(), epoch_secs);
         write(spec, &lock)?;
         return Ok(lock);
     }
@@ -87,15 +89,23 @@ pub fn write(spec: &SpecFile, lock: &Lock) -> Result<(), Failure> {
         .map_err(|error| Failure::doing(Exit::Build, format!("write the lock {}", path.display()), error))
 }
 
-/// What the packages of a spec depend on.
+/// What the packages of a spec depend on. What `old` says of a tag stays; with `locked` nothing is asked of a network.
 ///
 /// # Errors
-/// When the spec stands on a distribution that does not exist here.
-pub fn requests(spec: &SpecFile) -> Result<Requests, Failure> {
+/// When the spec stands on a distribution that does not exist here, or an image cannot be found.
+fn requests(
+    spec: &SpecFile,
+    shop: &Workshop<'_>,
+    old: Option<&Lock>,
+    locked: bool,
+) -> Result<Requests, Failure> {
     let none = || Failure::new(Exit::Build, "find the base image of this spec");
     match &spec.appliance().base {
         Base::Distro { .. } => Ok(Requests::of(spec.appliance(), spec.base().ok_or_else(none)?)),
-        Base::Oci(_) => Err(none()),
+        Base::Oci(reference) => {
+            let digest = shop.base_digest(spec, reference, old, locked)?;
+            Ok(Requests::without_packages(spec.appliance(), "oci", &reference.to_string(), &digest))
+        }
         Base::Scratch => Ok(Requests::without_packages(spec.appliance(), "scratch", "", "")),
     }
 }

@@ -48,6 +48,18 @@ pub fn guest(arch: &str) -> Vec<PathBuf> {
     from_env("APPLIANCE_GUEST_DIR").into_iter().chain(beside).map(|folder| folder.join(&name)).collect()
 }
 
+/// Files with credentials for registries, as podman, skopeo and docker share them (containers-auth.json(5)).
+pub fn registry_auth_files() -> Vec<PathBuf> {
+    let docker = from_env("DOCKER_CONFIG").unwrap_or_else(|| below("HOME", "/").join(".docker"));
+    let files = [
+        from_env("REGISTRY_AUTH_FILE"),
+        from_env("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+        Some(below("XDG_CONFIG_HOME", ".config").join("containers/auth.json")),
+        Some(docker.join("config.json")),
+    ];
+    files.into_iter().flatten().collect()
+}
+
 /// The path of the spec that the user means: the file itself, or `appliance.kdl` in the folder.
 pub fn spec(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("appliance.kdl") } else { path.to_owned() }

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use assemble::{
     AssembleError, Assembled, Inputs, Origin, ScriptPolicy, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner,
 };
-use image::{Part, RootInput};
+use image::{BaseLayers, Part, RootInput};
 use nix::fcntl::{Flock, FlockArg};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
 use sandbox::Sandbox;
 use spec::appliance::Arch;
+use store::Image;
 use tree::{Blobs, TreePath};
 
 use crate::cli::{Build, Scripts};
@@ -26,6 +27,7 @@ use crate::workshop::Workshop;
 pub struct Root {
     arch: Arch,
     assembled: Assembled,
+    image: Option<BaseLayers>,
 }
 
 /// Assembles the root of every architecture of a spec.
@@ -35,12 +37,18 @@ pub struct Root {
 pub fn assemble(
     spec: &SpecFile,
     lock: &Lock,
+    images: &[Image],
     materials: &Materials,
     shop: &Workshop<'_>,
     args: &Build,
 ) -> Result<Vec<Root>, Failure> {
     let policy = policy(args);
-    lock.roots.iter().map(|locked| assemble_one(spec, lock, locked, materials, shop, policy)).collect()
+    let one = |locked: &LockedRoot| {
+        let image = images.iter().find(|image| image.arch == locked.arch);
+        let image = image.map(|image| shop.base_layers(image)).transpose()?;
+        assemble_one(spec, lock, locked, image, materials, shop, policy)
+    };
+    lock.roots.iter().map(one).collect()
 }
 
 /// The lock with what assembling decided: the ledger of scripts and the ids that were given out.
@@ -60,11 +68,13 @@ impl Root {
         let part = |origin| match origin {
             Origin::Base(_) => Part::Base,
             Origin::Package(_) => Part::Packages,
+            // What was changed of an image is state; the rest of it is in its own layers.
+            Origin::Image => Part::State,
             Origin::Appliance => Part::Appliance,
         };
         let part_of: BTreeMap<TreePath, Part> =
             self.assembled.origins.into_iter().map(|(path, origin)| (path, part(origin))).collect();
-        RootInput { arch: self.arch, tree: self.assembled.tree, part_of }
+        RootInput { arch: self.arch, tree: self.assembled.tree, part_of, image: self.image }
     }
 }
 
@@ -81,6 +91,7 @@ fn assemble_one(
     spec: &SpecFile,
     lock: &Lock,
     locked: &LockedRoot,
+    image: Option<BaseLayers>,
     materials: &Materials,
     shop: &Workshop<'_>,
     scripts: ScriptPolicy,
@@ -97,6 +108,7 @@ fn assemble_one(
         appliance: spec.appliance(),
         arch: locked.arch,
         base: spec.base(),
+        image: image.as_ref().map(|image| image.tree.clone()),
         packages: unpacked,
         ids: &locked.ids,
         blobs: &contents,
@@ -107,7 +119,7 @@ fn assemble_one(
         runner: Some(&mut runner),
     };
     let assembled = assemble::assemble(inputs).map_err(failed)?;
-    Ok(Root { arch: locked.arch, assembled })
+    Ok(Root { arch: locked.arch, assembled, image })
 }
 
 /// What a lock says of a package is what people read and scanners look up, so the package must say the same.

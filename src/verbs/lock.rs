@@ -66,6 +66,9 @@ fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
     if old.is_none() {
         return Vec::new();
     }
+    let digest = |lock: &Locked| lock.base.digest.get(..19).unwrap_or(&lock.base.digest).to_owned();
+    let was = old.filter(|old| old.base.name == "oci" && new.base.name == "oci" && old.base.digest != new.base.digest);
+    let base = was.map(|old| format!("  {} {} → {}", new.base.release, digest(old), digest(new)));
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let change = |key: &&(String, String)| match (before.get(*key), after.get(*key)) {
         (Some(was), Some(now)) if was != now => Some(format!("  {} {was} → {now}", key.0)),
@@ -73,5 +76,5 @@ fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
         (Some(was), None) => Some(format!("- {} {was}", key.0)),
         _ => None,
     };
-    keys.iter().filter_map(change).collect()
+    base.into_iter().chain(keys.iter().filter_map(change)).collect()
 }

@@ -15,9 +15,11 @@ use crate::{base_files, canonical, entries, family, settings};
 /// # Errors
 /// When packages conflict or are malformed, a script is refused or fails, or the spec names what is not in the image.
 pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
-    let Inputs { appliance, arch, base, packages, ids, blobs, sources, guest, epoch_secs, scripts, runner } = inputs;
-    let mut tree = Tree::default();
-    let mut origins = BTreeMap::new();
+    let Inputs { appliance, arch, base, image, packages, ids, blobs, sources, guest, epoch_secs, scripts, runner } =
+        inputs;
+    let of_image = image.iter().flat_map(Tree::iter).map(|(path, ..)| (path.clone(), Origin::Image));
+    let mut origins: BTreeMap<_, _> = of_image.collect();
+    let mut tree = image.unwrap_or_default();
     let mut installed = Installed::default();
     let mut files = Files { root: &mut tree, blobs, epoch_secs };
 

@@ -64,8 +64,12 @@ pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>
     let paths: Vec<TreePath> = tree.iter().map(|(path, _, _)| path.clone()).collect();
     for path in &paths {
         if let Some(node) = tree.get_mut(path) {
-            let shipped = origins.contains_key(path);
-            node.meta.mtime_secs = if shipped { node.meta.mtime_secs.min(epoch_secs) } else { epoch_secs };
+            match origins.get(path) {
+                // What a base image holds is left as it is, so that its layers stay its own.
+                Some(Origin::Image) => {}
+                Some(_) => node.meta.mtime_secs = node.meta.mtime_secs.min(epoch_secs),
+                None => node.meta.mtime_secs = epoch_secs,
+            }
         }
     }
 }

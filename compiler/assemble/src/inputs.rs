@@ -19,6 +19,8 @@ pub struct Inputs<'a> {
     pub arch: Arch,
     /// The operating system; `None` for a root without packages.
     pub base: Option<&'a BaseImage>,
+    /// What stands there before anything is installed: the file system of an image that is the base.
+    pub image: Option<Tree>,
     /// The packages of the locked root, in any order.
     pub packages: Vec<Unpacked>,
     /// Ids of users and groups that the lock has already given out.
@@ -68,7 +70,7 @@ pub struct Assembled {
     pub ids: Vec<AllocatedId>,
     /// What the guest is told; also in the tree.
     pub settings: Settings,
-    /// Which paths came from a package or from the spec; all others are what packages left behind together.
+    /// Which paths came from a package, an image or the spec; all others are what packages left behind together.
     pub origins: BTreeMap<TreePath, Origin>,
 }
 
@@ -79,6 +81,8 @@ pub enum Origin {
     Base(String),
     /// A package that the spec asks for, or that such a package needs, by its name.
     Package(String),
+    /// The image that is the base; what stays as it was there keeps its times too.
+    Image,
     /// The spec, or the guest.
     Appliance,
 }

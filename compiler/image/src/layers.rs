@@ -66,7 +66,7 @@ pub(crate) fn cut(tree: &Tree, part_of: &BTreeMap<TreePath, Part>, encoder: &str
         .collect()
 }
 
-fn parts_by_node(tree: &Tree, part_of: &BTreeMap<TreePath, Part>) -> BTreeMap<NodeId, Part> {
+pub(crate) fn parts_by_node(tree: &Tree, part_of: &BTreeMap<TreePath, Part>) -> BTreeMap<NodeId, Part> {
     let mut parts = BTreeMap::new();
     for (path, id, _) in tree.iter() {
         let part = part_of.get(path).copied().unwrap_or(Part::State);

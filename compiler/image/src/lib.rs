@@ -3,6 +3,7 @@
 //! [`plan`] is pure and decides everything: which entry goes into which layer, every offset of a
 //! file system, every id. [`write`] carries a plan out through [`Outputs`], hashing while it writes.
 
+mod above;
 mod artifact;
 mod compress;
 mod disk;
@@ -14,6 +15,7 @@ mod outputs;
 mod plan;
 mod write;
 
+pub use above::{BaseLayer, BaseLayers};
 pub use artifact::{FileDigests, HashingWriter};
 pub use compress::{ENCODER, FRAME_BYTES, compress_frames};
 pub use disk::write_disk;

@@ -9,7 +9,9 @@ use oci_spec::image::MediaType;
 use serde_json::{Value, json};
 use spec::appliance::{Appliance, Arch, Base};
 
-use crate::{FileDigests, Part, WrittenLayer};
+use crate::layers::Part;
+use crate::plan::RootPlan;
+use crate::{FileDigests, WrittenLayer};
 
 /// The content of the file `oci-layout`.
 pub(crate) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -48,6 +50,7 @@ pub(crate) fn config(
     arch: Arch,
     created: &str,
     process: &Process,
+    root: &RootPlan,
     layers: &[(Part, WrittenLayer)],
 ) -> Document {
     let ports: BTreeMap<String, Value> =
@@ -69,11 +72,12 @@ pub(crate) fn config(
     if !volumes.is_empty() {
         run["Volumes"] = json!(volumes);
     }
-    let history: Vec<Value> = layers
+    let own = layers
         .iter()
-        .map(|(part, _)| json!({ "created": created, "created_by": format!("appliance: {}", part.name()) }))
-        .collect();
-    let diff_ids: Vec<String> = layers.iter().map(|(_, layer)| format!("sha256:{}", layer.diff_id)).collect();
+        .map(|(part, _)| json!({ "created": created, "created_by": format!("appliance: {}", part.name()) }));
+    let history: Vec<Value> = root.history.iter().cloned().chain(own).collect();
+    let diff_ids = root.below.iter().map(|layer| &layer.diff_id).chain(layers.iter().map(|(_, layer)| &layer.diff_id));
+    let diff_ids: Vec<String> = diff_ids.map(|diff_id| format!("sha256:{diff_id}")).collect();
     Document::new(&json!({
         "architecture": arch.name(),
         "config": run,
@@ -95,12 +99,15 @@ pub(crate) fn manifest(
     appliance: &Appliance,
     created: &str,
     config: &Document,
+    root: &RootPlan,
     layers: &[(Part, WrittenLayer)],
 ) -> Document {
-    let layers: Vec<Value> = layers
+    let below = root
+        .below
         .iter()
-        .map(|(_, layer)| descriptor(MediaType::ImageLayerZstd, &layer.digest, layer.size_bytes))
-        .collect();
+        .map(|layer| descriptor(MediaType::from(layer.media_type.as_str()), &layer.digest, layer.size_bytes));
+    let own = layers.iter().map(|(_, layer)| descriptor(MediaType::ImageLayerZstd, &layer.digest, layer.size_bytes));
+    let layers: Vec<Value> = below.chain(own).collect();
     Document::new(&json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest.to_string(),

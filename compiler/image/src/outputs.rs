@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use formats::region::RegionSink;
 
-use crate::{FileDigests, LayerKey};
+use crate::{BaseLayer, FileDigests, LayerKey};
 
 /// The folder of a bundle that is being made. Paths are relative, with `/`.
 pub trait Outputs: Sync {
@@ -30,6 +30,12 @@ pub trait Outputs: Sync {
     /// # Errors
     /// What the file system reports.
     fn take_layer(&self, layer: &WrittenLayer, path: &str) -> io::Result<()>;
+
+    /// Puts a layer of a base image as the file `path`; the same may be asked twice.
+    ///
+    /// # Errors
+    /// What the file system reports; `NotFound` where there is no such layer.
+    fn take_base_layer(&self, layer: &BaseLayer, path: &str) -> io::Result<()>;
 }
 
 /// A finished layer: compressed bytes with what names them.

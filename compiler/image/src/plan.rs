@@ -6,6 +6,7 @@ use spec::appliance::{Appliance, Arch, Output};
 use thiserror::Error;
 use tree::{Tree, TreePath};
 
+use crate::above::{BaseLayer, BaseLayers, cut_above};
 use crate::layers::{Layer, Part, cut};
 use crate::oci::Process;
 
@@ -42,6 +43,8 @@ pub struct RootInput {
     pub tree: Tree,
     /// Which part each path belongs to.
     pub part_of: BTreeMap<TreePath, Part>,
+    /// The image that the root stands on.
+    pub image: Option<BaseLayers>,
 }
 
 /// Everything a build will write, decided.
@@ -58,6 +61,9 @@ pub(crate) struct RootPlan {
     pub tree: Tree,
     /// Empty without an OCI output.
     pub layers: Vec<Layer>,
+    /// Layers below these that are taken as they are, and how they came about.
+    pub below: Vec<BaseLayer>,
+    pub history: Vec<serde_json::Value>,
     pub ext4: Option<Ext4Plan>,
 }
 
@@ -87,6 +93,9 @@ impl ImagePlan {
         let mut out = String::new();
         for root in &self.roots {
             out.push_str(&format!("root {} entries={}\n", root.arch.name(), root.tree.len()));
+            for layer in &root.below {
+                out.push_str(&format!("  layer below sha256:{} size={}\n", layer.digest, layer.size_bytes));
+            }
             for layer in &root.layers {
                 out.push_str(&format!(
                     "  layer {:?} entries={} key={}\n",
@@ -119,12 +128,17 @@ pub fn plan(
     let roots = roots
         .into_iter()
         .map(|root| {
-            let layers = if oci { cut(&root.tree, &root.part_of, crate::ENCODER) } else { Vec::new() };
+            let layers = match &root.image {
+                _ if !oci => Vec::new(),
+                Some(image) => cut_above(&image.tree, &root.tree, &root.part_of, crate::ENCODER),
+                None => cut(&root.tree, &root.part_of, crate::ENCODER),
+            };
             let ext4 = match appliance.outputs.contains(&Output::Ext4) {
                 true => Some(crate::ext4::plan(appliance, &root, several, &identity)?),
                 false => None,
             };
-            Ok(RootPlan { arch: root.arch, tree: root.tree, layers, ext4 })
+            let (below, history) = root.image.map(|image| (image.layers, image.history)).unwrap_or_default();
+            Ok(RootPlan { arch: root.arch, tree: root.tree, layers, below, history, ext4 })
         })
         .collect::<Result<_, PlanError>>()?;
     Ok(ImagePlan { roots, oci, identity, process: Process { args, env } })

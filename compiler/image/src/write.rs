@@ -83,8 +83,9 @@ fn write_layout(
     let mut manifests = Vec::new();
     for root in &plan.roots {
         let layers = write_layers(root, blobs, cache, outputs, workers)?;
-        let config = oci::config(appliance, root.arch, &created, &plan.process, &layers);
-        let manifest = oci::manifest(appliance, &created, &config, &layers);
+        let config = oci::config(appliance, root.arch, &created, &plan.process, root, &layers);
+        let manifest = oci::manifest(appliance, &created, &config, root, &layers);
+        size_bytes += take_below(root, outputs)?;
         size_bytes += layers.iter().map(|(_, layer)| layer.size_bytes).sum::<u64>();
         for document in [&config, &manifest] {
             size_bytes += put(outputs, &document.blob_path(), &document.bytes)?;
@@ -95,6 +96,15 @@ fn write_layout(
     size_bytes += put(outputs, "oci/oci-layout", oci::LAYOUT_FILE)?;
     size_bytes += put(outputs, "oci/index.json", &index.bytes)?;
     Ok(artifact(ArtifactKind::OciLayout, None, "oci", FileDigests { size_bytes, ..index.digests }))
+}
+
+/// Takes the layers of a base image as they are; gives their size.
+fn take_below(root: &RootPlan, outputs: &dyn Outputs) -> Result<u64, WriteError> {
+    for layer in &root.below {
+        let taken = outputs.take_base_layer(layer, &blob_path(&layer.digest));
+        taken.map_err(|error| WriteError::Layer("of the base image", error))?;
+    }
+    Ok(root.below.iter().map(|layer| layer.size_bytes).sum())
 }
 
 fn write_layers(

@@ -38,6 +38,7 @@ fn once(packages: Vec<Unpacked>) -> Option<(String, usize)> {
         appliance: &APPLIANCE,
         arch: Arch::Amd64,
         base,
+        image: None,
         packages,
         ids: &[],
         blobs: &NoBlobs,

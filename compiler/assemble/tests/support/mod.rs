@@ -87,6 +87,7 @@ pub fn build(
         appliance: &appliance,
         arch: Arch::Amd64,
         base: Some(&bases[0]),
+        image: None,
         packages,
         ids: &[],
         blobs: &NoBlobs,

@@ -21,7 +21,13 @@ const AUTO: &str = "debian";
 pub(crate) const BASE: NodeRule = NodeRule {
     name: "base",
     doc: "The operating system underneath. `\"auto\"` takes Debian. A release is named by its codename or number. \
-          `\"scratch\"` is an empty root, for static programs. `\"oci\"` is followed by an image reference.",
+          `\"scratch\"` is an empty root, for static programs.\n\n\
+          `\"oci\"` takes any image: `\"docker.io/library/debian:12\"` from a registry, by tag or by \
+          `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout and `\"docker-archive:FILE\"` from a tar file, both \
+          beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
+          and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
+          image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
+          `service` says what runs.",
     args: &[
         ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
         ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Image) },
@@ -122,7 +128,7 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
     let Some(item) = item else {
         return releases.iter().find(|image| image.is_default).copied();
     };
-    if name == "scratch" {
+    if matches!(name, "oci" | "scratch") {
         refuse_release(item, name, report);
         return None;
     }
@@ -149,7 +155,7 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
 }
 
 fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'_>) {
-    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).chain(["scratch"]).collect();
+    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).chain(["oci", "scratch"]).collect();
     exist.sort_unstable();
     exist.dedup();
     let place = item.arg_place(0);
