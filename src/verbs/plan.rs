@@ -64,7 +64,7 @@ pub fn verdict_line(verdict: &Verdict, ui: &Ui) -> String {
         Held::Partial => ui.paint("33", "partly      "),
         Held::NotEnforced => ui.paint("31", "not enforced"),
     };
-    format!("  {held} {:16} {}", verdict.item, verdict.how)
+    format!("  {held} {:22} {}", verdict.item, verdict.how)
 }
 
 fn describe(bound: &Bound, ui: &Ui) -> String {

@@ -222,7 +222,20 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// What the guest said before its end: its last words and its end can arrive together.
+    fn drain_channel(&mut self) {
+        while let Some(channel) = &self.channel {
+            let Ok(ready) = host::poll(&channel.interests(), Some(0)) else { return };
+            if !ready.first().is_some_and(|transport| transport.read) {
+                return;
+            }
+            // It ends with the channel, which a guest that is gone has closed.
+            self.channel_ready(&ready);
+        }
+    }
+
     fn ended(mut self) -> io::Result<Ended> {
+        self.drain_channel();
         if let Some(terminal) = &mut self.terminal {
             terminal.drain();
         }
