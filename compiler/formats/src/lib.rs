@@ -17,5 +17,6 @@ pub mod qcow2;
 pub mod region;
 pub mod tar;
 mod unpack;
+pub mod verity;
 pub mod vhdx;
 pub mod vmdk;

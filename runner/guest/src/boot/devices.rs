@@ -11,7 +11,7 @@ use super::gpt;
 
 /// How long drivers may take to find their disks; slow ones are SCSI buses and controllers of virtual machines that
 /// have little of a processor.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(2);

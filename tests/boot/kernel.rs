@@ -1,0 +1,55 @@
+//! Debian's cloud kernel, fetched once for all tests of this program, and the initial file system for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use assemble::kernel::{Initramfs, KernelPackage, Platform, RootType, initramfs, plan_modules};
+use bundle::plan::Root;
+use formats::{cpio, deb};
+use tree::{Content, NoBlobs};
+
+/// The kernel's package taken apart, or why it cannot be had.
+pub fn debian() -> Result<&'static KernelPackage, String> {
+    static KERNEL: OnceLock<Result<KernelPackage, String>> = OnceLock::new();
+    KERNEL.get_or_init(fetch).as_ref().map_err(Clone::clone)
+}
+
+fn fetch() -> Result<KernelPackage, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-kernel");
+    fs::create_dir_all(&folder).unwrap();
+    let archive = match archive_in(&folder) {
+        Some(archive) => archive,
+        None => download(&folder)?,
+    };
+    let bytes = fs::read(archive).unwrap();
+    let deb = deb::decode(&bytes[..], deb::Limits::default(), &mut deb::Inline).unwrap();
+    Ok(KernelPackage::find(&[&deb.tree], &NoBlobs).unwrap())
+}
+
+fn download(folder: &Path) -> Result<PathBuf, String> {
+    let run = |program: &str, args: &[&str]| -> Result<String, String> {
+        let output = Command::new(program).args(args).current_dir(folder).output();
+        let output = output.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        let text = output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned());
+        text.ok_or_else(|| format!("{program} {}: {}", args.join(" "), output.status))
+    };
+    let depends = run("apt-cache", &["depends", "--important", "linux-image-cloud-amd64"])?;
+    let name = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    run("apt-get", &["download", "-qq", name.ok_or("apt knows no linux-image-cloud-amd64")?])?;
+    archive_in(folder).ok_or_else(|| "apt-get downloaded nothing".to_owned())
+}
+
+fn archive_in(folder: &Path) -> Option<PathBuf> {
+    let mut names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    names.find(|path| path.extension().is_some_and(|end| end == "deb"))
+}
+
+/// The initial file system for these platforms, as the kernel takes it.
+pub fn initrd(kernel: &KernelPackage, guest: &Path, platforms: &[Platform], root: Root) -> Vec<u8> {
+    let modules = plan_modules(kernel, platforms, RootType::Ext4, &NoBlobs).unwrap();
+    let guest = Content::inline(fs::read(guest).unwrap());
+    let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs: 1_700_000_000 });
+    cpio::write_tree(&tree, &NoBlobs, Vec::new()).unwrap()
+}

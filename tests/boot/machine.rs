@@ -1,0 +1,216 @@
+//! A machine under QEMU: its process, its console, and the host's end of its guest channel.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bundle::boot::PORT_NAME;
+use bundle::channel::{Event, Happening, Request, Response, Session, Side};
+
+/// What a hang costs a test; a boot takes a few seconds here, many times that on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a machine is started with.
+pub struct Parts<'a> {
+    pub kernel: &'a Path,
+    pub initrd: &'a Path,
+    pub command_line: &'a str,
+    /// Read-only disks with their serial numbers.
+    pub disks: &'a [(&'a str, &'a Path)],
+    /// Where console and socket go.
+    pub folder: &'a Path,
+}
+
+/// A machine that runs, or has ended.
+pub struct Machine {
+    process: Child,
+    transport: UnixStream,
+    session: Session,
+    console: PathBuf,
+    /// Everything that the guest said unasked.
+    pub events: Vec<Event>,
+    answers: Vec<(u32, Response)>,
+    data: Vec<(u32, Vec<u8>)>,
+}
+
+impl Machine {
+    /// Starts QEMU's `microvm` without any network, and joins its channel.
+    pub fn microvm(qemu: &Path, parts: &Parts<'_>) -> Self {
+        let socket = parts.folder.join("agent.sock");
+        let console = parts.folder.join("console.log");
+        let mut command = Command::new(qemu);
+        command
+            .args(["-M", "microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=on"])
+            .args(["-accel", "tcg", "-cpu", "max", "-m", "256", "-smp", "1"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
+            .args(["-serial", &format!("file:{}", console.display())])
+            .arg("-kernel")
+            .arg(parts.kernel)
+            .arg("-initrd")
+            .arg(parts.initrd)
+            .args([
+                "-append",
+                &format!("console=ttyS0 panic=-1 quiet tsc_early_khz={} {}", tsc_khz(), parts.command_line),
+            ])
+            .args(["-device", "virtio-serial-device"])
+            .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
+            .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")])
+            .args(["-device", "virtio-rng-device"]);
+        for (serial, disk) in parts.disks {
+            let drive = format!("id={serial},file={},format=raw,if=none,readonly=on", disk.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-device,drive={serial},serial={serial}")]);
+        }
+        Self::start(command, &socket, console)
+    }
+
+    fn start(mut command: Command, socket: &Path, console: PathBuf) -> Self {
+        let process = command.stdin(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        let transport = loop {
+            match UnixStream::connect(socket) {
+                Ok(transport) => break transport,
+                Err(error) => assert!(start.elapsed() < PATIENCE, "join the machine: {error}"),
+            }
+            sleep(Duration::from_millis(10));
+        };
+        transport.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let session = Session::new(Side::Host);
+        Self { process, transport, session, console, events: vec![], answers: vec![], data: vec![] }
+    }
+
+    /// Leaves the channel and joins it anew. A guest that has not noticed yet that the last host left goes on with its old
+    /// session, which the new host does not understand: it leaves and comes again a little later.
+    #[track_caller]
+    pub fn rejoin(&mut self, socket: &Path) {
+        let start = Instant::now();
+        self.events.clear();
+        loop {
+            self.transport.shutdown(std::net::Shutdown::Both).unwrap();
+            sleep(Duration::from_millis(300));
+            self.transport = UnixStream::connect(socket).unwrap();
+            self.transport.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            self.session = Session::new(Side::Host);
+            while self.events.is_empty() && self.turn() && start.elapsed() < PATIENCE {}
+            if !self.events.is_empty() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "the guest says nothing to a host that comes later");
+        }
+    }
+
+    /// Waits for an event that is so, and gives it.
+    #[track_caller]
+    pub fn wait_for(&mut self, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+        let start = Instant::now();
+        loop {
+            if let Some(event) = self.events.iter().find(|event| is_it(event)) {
+                return event.clone();
+            }
+            assert!(
+                start.elapsed() < PATIENCE && self.turn(),
+                "{what} did not come: {:?}\n{}",
+                self.events,
+                self.console()
+            );
+        }
+    }
+
+    /// Asks the guest something.
+    #[track_caller]
+    pub fn ask(&mut self, request: &Request) -> Response {
+        let asked = self.session.request(request).unwrap();
+        let start = Instant::now();
+        loop {
+            if let Some(at) = self.answers.iter().position(|(stream, _)| *stream == asked) {
+                return self.answers.remove(at).1;
+            }
+            assert!(start.elapsed() < PATIENCE && self.turn(), "no answer to {request:?}\n{}", self.console());
+        }
+    }
+
+    /// Sends a request to a port inside and gives all that comes back.
+    #[track_caller]
+    pub fn fetch(&mut self, port: u16, request: &str) -> String {
+        let stream = self.session.open_port(port).unwrap();
+        let (start, mut sent) = (Instant::now(), false);
+        loop {
+            if !sent && self.session.sendable(stream) >= request.len() {
+                sent = self.session.send(stream, request.as_bytes()).is_ok();
+            }
+            let came = self.data.iter().filter(|(from, _)| *from == stream).flat_map(|(_, bytes)| bytes.clone());
+            let text = String::from_utf8_lossy(&came.collect::<Vec<u8>>()).into_owned();
+            if text.contains("</h1>") {
+                return text;
+            }
+            assert!(start.elapsed() < PATIENCE && self.turn(), "port {port} said only {text:?}\n{}", self.console());
+        }
+    }
+
+    /// Waits until the machine is gone and says whether QEMU was content.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(start.elapsed() < PATIENCE, "the machine does not end\n{}", self.console());
+            self.turn();
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What the console showed.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
+    /// Writes what there is to write, reads what came. `false` once the channel is gone.
+    fn turn(&mut self) -> bool {
+        while !self.session.output().is_empty() {
+            match self.transport.write(self.session.output()) {
+                Ok(count) => self.session.wrote(count),
+                Err(_) => return false,
+            }
+        }
+        let mut buffer = [0; 64 * 1024];
+        let count = match self.transport.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return true,
+            Err(_) => return false,
+        };
+        let Ok(happenings) = self.session.receive(&buffer[..count]) else { return false };
+        for happening in happenings {
+            match happening {
+                Happening::Event(event) => self.events.push(event),
+                Happening::Response { stream, response, .. } => self.answers.push((stream, response)),
+                Happening::Data { stream, bytes } => {
+                    self.session.used(stream, bytes.len());
+                    self.data.push((stream, bytes));
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+}
+
+/// What the processor's clock counter counts in a millisecond: a machine without hardware help sees this host's own, and
+/// has nothing else to measure it with (`microvm` has no other clock that a kernel with ACPI looks at).
+fn tsc_khz() -> u64 {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split_once(':'));
+    line.and_then(|(_, mhz)| mhz.trim().parse::<f64>().ok()).map_or(2_000_000, |mhz| (mhz * 1000.0) as u64)
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,24 @@
+//! The same appliance boots: built by the command, started by QEMU without hardware help, and talked to.
+
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
+
+#[path = "../support/archive.rs"]
+mod archive;
+#[path = "../../compiler/formats/tests/debs/mod.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod debs;
+#[path = "../support/package.rs"]
+mod package;
+#[path = "../../compiler/packages/tests/support/signer.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod signer;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/toys.rs"]
+mod toys;
+#[path = "../support/world.rs"]
+mod world;
+
+mod kernel;
+mod machine;
+mod microvm;

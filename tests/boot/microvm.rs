@@ -1,0 +1,167 @@
+//! Direct boot in QEMU's `microvm`: kernel, initial file system and root.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assemble::kernel::Platform;
+use bundle::boot::{CommandLine, Selector, Verity};
+use bundle::channel::{Event, Request, Response, ServiceState};
+use bundle::plan::{Plan, Root};
+use formats::region::{RegionSink, SeekSink};
+use formats::verity::{Hasher, Options};
+
+use crate::kernel;
+use crate::machine::{Machine, Parts};
+use crate::support::{skip, static_busybox, tool};
+use crate::toys;
+use crate::world::World;
+
+/// A toy appliance built by the command, with what boots it.
+struct Toy {
+    world: World,
+    qemu: PathBuf,
+}
+
+const SERVICES: &str = r#"
+    packages "toy-shell"
+    user "web" uid=1000 home="/srv/www"
+    file "/srv/www/index.html" text="<h1>A toy page</h1>\n"
+    isolation "auto" { writable "/var/lib/toy"; }
+    service "web" user="web" {
+        run "/bin/httpd" "-f" "-p" "127.0.0.1:8080" "-h" "/srv/www"
+        ready http="http://127.0.0.1:8080/" within="120s"
+    }
+    service "look" {
+        run "/bin/sh" "-c" "touch /usr/x || echo root is sealed; touch /var/lib/toy/x && echo toy is writable; id; mount; exec sleep 1000"
+        ready file="/var/lib/toy/x" within="120s"
+    }
+    network "none" { port 8080 name="page"; }
+    output "ext4"
+"#;
+
+impl Toy {
+    fn new(test: &str, spec: &str) -> Option<Self> {
+        let no = |reason: &str| {
+            skip(test, reason);
+            None
+        };
+        let Some(qemu) = tool("qemu-system-x86_64") else {
+            return no("there is no qemu-system-x86_64 (package qemu-system-x86)");
+        };
+        let Some(busybox) = static_busybox().filter(|_| cfg!(target_arch = "x86_64")) else {
+            return no("there is no static busybox of amd64 (package busybox-static)");
+        };
+        if let Err(reason) = kernel::debian() {
+            return no(&format!("there is no Debian kernel: {reason}"));
+        }
+        let world = World::of(&[toys::base(), toys::shell(busybox)]).with_guest(test)?;
+        world.spec(spec);
+        world.build();
+        Some(Self { world, qemu })
+    }
+
+    fn root_plan(&self) -> Root {
+        let plan: Plan = serde_json::from_slice(&fs::read(self.world.path("spec/out/plan.json")).unwrap()).unwrap();
+        plan.root
+    }
+
+    /// Writes kernel and initial file system beside the bundle, and gives their paths.
+    fn boot_files(&self) -> (PathBuf, PathBuf) {
+        let (kernel, guest) = (kernel::debian().unwrap(), self.world.path("guest/appliance-guest-amd64"));
+        let (image, initrd) = (self.world.path("kernel"), self.world.path("initrd"));
+        fs::write(&image, &kernel.image).unwrap();
+        fs::write(&initrd, kernel::initrd(kernel, &guest, &[Platform::QemuMicrovm], self.root_plan())).unwrap();
+        (image, initrd)
+    }
+
+    fn start(&self, line: &CommandLine, disks: &[(&str, &Path)]) -> Machine {
+        let (kernel, initrd) = self.boot_files();
+        let (line, folder) = (line.to_string(), self.world.path(""));
+        let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, folder: &folder };
+        Machine::microvm(&self.qemu, &parts)
+    }
+}
+
+fn root_line() -> CommandLine {
+    CommandLine::new(Selector::Serial("root".to_owned()))
+}
+
+#[test]
+fn services_get_ready_answer_and_stop() {
+    let Some(toy) = Toy::new("services_get_ready_answer_and_stop", SERVICES) else { return };
+    let disk = toy.world.path("spec/out/root.ext4");
+    let before = fs::read(&disk).unwrap();
+    let mut machine = toy.start(&root_line(), &[("root", &disk)]);
+
+    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
+    let Response::Status(status) = machine.ask(&Request::Status) else { panic!("no status") };
+    assert!(status.ready);
+    let states: Vec<_> = status.services.iter().map(|service| (service.name.as_str(), service.state)).collect();
+    assert_eq!(states, [("web", ServiceState::Ready), ("look", ServiceState::Ready)]);
+    let page = machine.fetch(8080, "GET / HTTP/1.0\r\n\r\n");
+    assert!(page.contains("<h1>A toy page</h1>"), "{page}");
+
+    // Another host that comes later is told how things stand.
+    machine.rejoin(&toy.world.path("agent.sock"));
+    machine.wait_for("the state for a host that comes later", |event| *event == Event::Ready);
+
+    assert_eq!(machine.ask(&Request::Stop { within_ms: None }), Response::Done);
+    let exited = machine.wait_for("the end", |event| matches!(event, Event::Exited { .. }));
+    assert!(matches!(exited, Event::Exited { status: 0 | 143 }), "{exited:?}");
+    assert!(machine.wait_for_end(), "{}", machine.console());
+    let console = machine.console();
+    assert!(console.contains("look: root is sealed"), "{console}");
+    assert!(console.contains("look: toy is writable"), "{console}");
+    assert!(!console.contains("failed to"), "{console}");
+    assert!(fs::read(&disk).unwrap() == before, "the disk was written");
+}
+
+#[test]
+fn a_root_that_is_not_there_is_named_and_ends_the_machine() {
+    let test = "a_root_that_is_not_there_is_named_and_ends_the_machine";
+    let Some(toy) = Toy::new(test, SERVICES) else { return };
+    let disk = toy.world.path("spec/out/root.ext4");
+    let mut machine = toy.start(&CommandLine::new(Selector::Serial("other".to_owned())), &[("root", &disk)]);
+    let failed = machine.wait_for("the reason", |event| matches!(event, Event::Failed { .. }));
+    let reason = "find the block device serial:other: the kernel found only vda";
+    assert_eq!(failed, Event::Failed { reason: reason.to_owned() });
+    assert!(machine.wait_for_end());
+    assert!(machine.console().contains(&format!("appliance: failed to {reason}")), "{}", machine.console());
+}
+
+/// Writes the hash tree of a disk beside it and gives its path and the root hash.
+fn prove(toy: &Toy, disk: &Path) -> (PathBuf, String) {
+    let (bytes, path) = (fs::read(disk).unwrap(), toy.world.path("verity"));
+    let options = Options { uuid: [7; 16], salt: vec![3; 32] };
+    let mut hasher = Hasher::new(options, bytes.len() as u64).unwrap();
+    hasher.data(0, &bytes).unwrap();
+    let (tree, mut sink) = (hasher.finish(), SeekSink::new(fs::File::create(&path).unwrap()));
+    tree.write(&mut sink).unwrap();
+    sink.into_inner().set_len(tree.size_bytes()).unwrap();
+    (path, tree.root_hash_text())
+}
+
+#[test]
+fn a_proven_root_boots_and_a_changed_one_does_not() {
+    let Some(toy) = Toy::new("a_proven_root_boots_and_a_changed_one_does_not", SERVICES) else { return };
+    let disk = toy.world.path("spec/out/root.ext4");
+    let (hashes, root_hash) = prove(&toy, &disk);
+    let mut line = root_line();
+    line.verity = Some(Verity { device: Selector::Serial("hashes".to_owned()), root_hash });
+    let mut machine = toy.start(&line, &[("root", &disk), ("hashes", &hashes)]);
+    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
+    assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+    assert!(machine.wait_for_end(), "{}", machine.console());
+    drop(machine);
+
+    // One bit of what the guest reads first.
+    let mut bytes = fs::read(&disk).unwrap();
+    let at = bytes.windows(11).position(|window| window == b"\"services\":").unwrap();
+    bytes[at] ^= 1;
+    let changed = toy.world.path("changed");
+    fs::write(&changed, &bytes).unwrap();
+    let mut machine = toy.start(&line, &[("root", &changed), ("hashes", &hashes)]);
+    machine.wait_for_end();
+    assert!(!machine.events.contains(&Event::Ready), "{:?}", machine.events);
+    assert!(machine.console().contains("dm-verity device corrupted"), "{}", machine.console());
+}
