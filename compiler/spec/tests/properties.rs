@@ -13,7 +13,7 @@ fn world(bases: &[spec::base::BaseImage]) -> World<'_> {
 /// Parses and checks any bytes; whatever is found must render.
 fn read(bytes: &[u8], bases: &[spec::base::BaseImage]) -> Option<Checked> {
     let found = match spec::parse_bytes("a.kdl", bytes, &BTreeMap::new()) {
-        Err(rejected) => rejected.diagnostics,
+        Err(rejected) => spec::check_rest(&rejected, &world(bases)),
         Ok(spec) => match spec::check(&spec, &world(bases)) {
             Ok(checked) => return Some(checked),
             Err(found) => found,

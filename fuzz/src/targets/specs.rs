@@ -18,7 +18,7 @@ pub fn spec(data: &[u8]) -> bool {
     let parsed = spec::parse_bytes("fuzz.kdl", data, &fragments);
     let checked = match &parsed {
         Ok(spec) => spec::check(spec, &world).map_err(|found| (found, spec.sources())),
-        Err(rejected) => Err((rejected.diagnostics.clone(), &rejected.sources)),
+        Err(rejected) => Err((spec::check_rest(rejected, &world), &rejected.sources)),
     };
     match &checked {
         Ok(checked) => {
