@@ -30,6 +30,7 @@ mod conformance;
 mod faults;
 mod first_hour;
 mod golden;
+mod images;
 mod live;
 mod lock;
 mod run;

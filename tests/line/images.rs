@@ -1,0 +1,368 @@
+//! Images of others as bases, from a layout and from a real registry on the loopback address that skopeo fills.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::conformance::Ext4;
+use crate::package::Package;
+use crate::support::{is_root, skip, static_busybox, tool};
+use crate::toys;
+use crate::world::World;
+
+/// What a hang costs a test before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Builds a toy image with this text in it, as the layout `NAME` beside the spec of the same world.
+fn put_image(world: &World, name: &str, text: &str) {
+    world.spec(&format!(
+        "packages \"toy-x\"\nenv TOY=\"inherited\" LANG=\"C\"\nfile \"/etc/of-base\" text=\"{text}\"\nfile \"/etc/motd\" text=\"base\\n\"\noutput \"oci\""
+    ));
+    world.build();
+    let status =
+        Command::new("cp").arg("-r").arg(world.path("spec/out/oci")).arg(world.path("spec").join(name)).status();
+    assert!(status.unwrap().success());
+    fs::remove_file(world.path("spec/appliance.lock")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+}
+
+fn world_with_packages() -> World {
+    World::of(&[toys::base(), Package::new("toy-x", "1")])
+}
+
+/// A spec that stands on an image.
+fn standing_on(world: &World, reference: &str) {
+    world.spec_text(format!(
+        "appliance \"above\" version=\"1\" {{\n    base \"oci\" \"{reference}\"\n    arch \"amd64\"\n    env LANG=\"C.UTF-8\"\n    file \"/etc/motd\" text=\"above\\n\"\n    user \"luna\" uid=4321\n    dir \"/srv/luna\" owner=\"luna\"\n    output \"oci\" \"ext4\"\n}}\n"
+    ));
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A document of a layout that a descriptor names.
+fn blob(layout: &Path, descriptor: &serde_json::Value) -> serde_json::Value {
+    let digest = descriptor["digest"].as_str().unwrap();
+    json(&layout.join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap()))
+}
+
+fn manifest(layout: &Path) -> serde_json::Value {
+    blob(layout, &json(&layout.join("index.json"))["manifests"][0])
+}
+
+/// The digests of the layers of an image.
+fn layers(layout: &Path) -> Vec<String> {
+    let manifest = manifest(layout);
+    let digests =
+        manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap().to_owned());
+    digests.collect()
+}
+
+#[test]
+fn an_image_keeps_its_layers_under_an_appliance() {
+    let world = world_with_packages();
+    put_image(&world, "base", "one\\n");
+    standing_on(&world, "oci:base");
+    let first = world.build();
+    let (below, all) = (layers(&world.path("spec/base")), layers(&world.path("spec/out/oci")));
+    assert!(all.len() > below.len() && all.starts_with(&below), "{below:?} {all:?}");
+    let config = blob(&world.path("spec/out/oci"), &manifest(&world.path("spec/out/oci"))["config"]);
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), all.len());
+    assert_eq!(config["history"].as_array().unwrap().len(), all.len());
+    let env = config["config"]["Env"].to_string();
+    assert!(env.contains("TOY=inherited") && env.contains("LANG=C.UTF-8") && !env.contains("LANG=C\""), "{env}");
+    let lock = world.lock();
+    assert!(lock.contains("base \"oci\" release=\"oci:base\" digest=\"sha256:"), "{lock}");
+    if let Some(disk) = Ext4::of(&world.path("spec/out/root.ext4")) {
+        assert_eq!(disk.cat("/etc/of-base"), "one\n");
+        assert_eq!(disk.cat("/etc/motd"), "above\n");
+        assert!(disk.cat("/etc/passwd").contains("luna:!:4321:4321:"), "{}", disk.cat("/etc/passwd"));
+        assert!(disk.cat("/var/lib/dpkg/status").contains("Package: toy-x"));
+    }
+    world.run(&["build", "--locked", "--offline"]).succeeds();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    fs::remove_dir_all(world.path("cache")).unwrap();
+    assert_eq!(world.build(), first, "another cache gives the same bytes");
+    // Another image in its place is noticed.
+    fs::remove_dir_all(world.path("spec/base")).unwrap();
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    let lock = world.lock();
+    put_image(&world, "base", "two\\n");
+    world.spec_text(text);
+    fs::write(world.path("spec/appliance.lock"), lock).unwrap();
+    world.run(&["build", "--locked"]).fails(7, &["the base image is"]);
+    assert_ne!(world.build(), first);
+}
+
+#[test]
+fn podman_sees_what_the_disk_holds() {
+    let test = "podman_sees_what_the_disk_holds";
+    let (Some(podman), Some(_)) = (tool("podman"), tool("debugfs")) else { return skip(test, "no podman or debugfs") };
+    if !is_root() {
+        return skip(test, "podman mounts images for root only");
+    }
+    let world = world_with_packages();
+    put_image(&world, "base", "one\\n");
+    standing_on(&world, "oci:base");
+    world.build();
+    let podman = |args: &[&str]| {
+        let mut command = Command::new(&podman);
+        command.arg("--root").arg(world.path("pod")).arg("--runroot").arg(world.path("podrun"));
+        let output = command.args(["--storage-driver", "vfs", "--events-backend", "none"]).args(args).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(text).ok_or(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let from = format!("oci:{}", world.path("spec/out/oci").display());
+    let storage = format!("[vfs@{}+{}]", world.path("pod").display(), world.path("podrun").display());
+    if let Err(why) = copy(&[&from, &format!("containers-storage:{storage}toy:latest")]) {
+        return skip(test, &format!("skopeo cannot fill podman's storage: {why}"));
+    }
+    let mounted = podman(&["image", "mount", "toy:latest"]);
+    let mounted = match mounted {
+        Ok(mounted) => std::path::PathBuf::from(mounted),
+        Err(why) => return skip(test, &format!("podman cannot mount here: {why}")),
+    };
+    let disk = Ext4::of(&world.path("spec/out/root.ext4")).unwrap();
+    for file in ["etc/of-base", "etc/motd", "etc/passwd", "etc/hostname", "usr/lib/appliance/guest"] {
+        assert_eq!(fs::read_to_string(mounted.join(file)).unwrap(), disk.cat(&format!("/{file}")), "{file}");
+    }
+    podman(&["image", "unmount", "--all"]).unwrap();
+}
+
+#[test]
+fn an_appliance_on_an_image_runs() {
+    let test = "an_appliance_on_an_image_runs";
+    let Some(program) = static_busybox() else {
+        return skip(test, "there is no static busybox (package busybox-static)");
+    };
+    let Some(world) = World::of(&[toys::base(), toys::shell(program)]).with_guest(test) else { return };
+    world.spec("packages \"toy-shell\"\nenv TOY=\"inherited\"\nfile \"/etc/motd\" text=\"base\\n\"\noutput \"oci\"");
+    world.build();
+    fs::rename(world.path("spec/out/oci"), world.path("spec/base")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    fs::remove_file(world.path("spec/appliance.lock")).unwrap();
+    standing_on(&world, "oci:base");
+    world.build();
+    let done = world.run(&["run", "out", "--", "sh", "-c", "cat /etc/motd; echo $TOY; echo $LANG"]);
+    if done.code == Some(125) {
+        return skip(test, done.stderr.trim());
+    }
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "above\ninherited\nC.UTF-8\n"), "{}", done.text());
+}
+
+/// `skopeo copy` with these arguments; what it said, where it failed.
+fn copy(args: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(tool("skopeo").ok_or("there is no skopeo")?);
+    let output = command.args(["--insecure-policy", "copy", "--quiet"]).args(args).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+}
+
+/// The registry of the distribution project, from Debian's package.
+struct Registry {
+    address: String,
+    child: Child,
+}
+
+impl Registry {
+    /// Starts it; none, with the reason said, where it is not installed.
+    fn start(test: &str, world: &World, with_password: bool) -> Option<Self> {
+        let (Some(program), Some(_)) = (tool("docker-registry"), tool("skopeo")) else {
+            skip(test, "there is no docker-registry or no skopeo");
+            return None;
+        };
+        let (config, users) = (world.path("registry.yml"), world.path("htpasswd"));
+        // `me` with `secret`, hashed by bcrypt.
+        fs::write(&users, "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n").unwrap();
+        let auth = format!("auth: {{ htpasswd: {{ realm: toy, path: {} }} }}\n", users.display());
+        // Another process may take the port in between; then it is tried again.
+        for _ in 0..5 {
+            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+            let storage = world.path("registry").display().to_string();
+            let text = format!(
+                "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {storage} }} }}\nhttp: {{ addr: \"{address}\" }}\n{}",
+                if with_password { &auth } else { "" }
+            );
+            fs::write(&config, text).unwrap();
+            let mut command = Command::new(&program);
+            command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut registry = Self { address, child: command.spawn().unwrap() };
+            if registry.is_up() {
+                return Some(registry);
+            }
+        }
+        panic!("the registry does not start")
+    }
+
+    fn is_up(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if std::net::TcpStream::connect(&self.address).is_ok() {
+                return true;
+            }
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// Copies a layout of the spec's folder into the registry.
+    #[track_caller]
+    fn fill(&self, world: &World, layout: &str, name: &str, more: &[&str]) {
+        let from = format!("oci:{}", world.path("spec").join(layout).display());
+        let to = format!("docker://{}/{name}", self.address);
+        copy(&[&["--dest-tls-verify=false"], more, &[from.as_str(), to.as_str()]].concat()).unwrap();
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_tag_stays_what_it_was_until_the_lock_moves() {
+    let world = world_with_packages();
+    let Some(registry) = Registry::start("a_tag_stays_what_it_was_until_the_lock_moves", &world, false) else { return };
+    put_image(&world, "one", "one\\n");
+    put_image(&world, "two", "two\\n");
+    registry.fill(&world, "one", "team/app:v1", &[]);
+    standing_on(&world, &format!("{}/team/app:v1", registry.address));
+    world.run(&["build", "--locked"]).fails(7, &["there is no lock yet"]);
+    let first = world.build();
+    assert!(layers(&world.path("spec/out/oci")).starts_with(&layers(&world.path("spec/one"))));
+    // The tag moves; the lock does not, also where nothing is cached.
+    registry.fill(&world, "two", "team/app:v1", &[]);
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    fs::remove_dir_all(world.path("cache")).unwrap();
+    assert_eq!(world.build(), first);
+    let moved = world.run(&["lock", "--update"]).succeeds();
+    assert!(moved.text().contains("team/app:v1 sha256:"), "{}", moved.text());
+    assert_ne!(world.build(), first);
+    assert!(layers(&world.path("spec/out/oci")).starts_with(&layers(&world.path("spec/two"))));
+    // Without a network the cache is enough, and an empty one is told.
+    drop(registry);
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    world.run(&["build", "--offline", "--locked"]).succeeds();
+    fs::remove_dir_all(world.path("cache")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    world.run(&["build", "--offline"]).fails(5, &["find the image", "without `--offline`"]);
+    world.run(&["build"]).fails(5, &["pull the image", "talk to 127.0.0.1"]);
+    assert!(world.traces().is_empty(), "{:?}", world.traces());
+}
+
+#[test]
+fn what_skopeo_makes_of_an_image_is_the_same_base() {
+    let test = "what_skopeo_makes_of_an_image_is_the_same_base";
+    let world = world_with_packages();
+    let Some(registry) = Registry::start(test, &world, false) else { return };
+    put_image(&world, "one", "one\\n");
+    // Docker's own documents with gzip layers, and plain layers in a tar file; the layers are plain in between.
+    let plain = format!("dir:{}", world.path("plain").display());
+    let archive = format!("docker-archive:{}:team/app:1", world.path("spec/app.tar").display());
+    let hub = format!("docker://{}/team/app:gzip", registry.address);
+    copy(&["--dest-decompress", &format!("oci:{}", world.path("spec/one").display()), &plain]).unwrap();
+    copy(&["--format", "v2s2", "--dest-tls-verify=false", &plain, &hub]).unwrap();
+    copy(&[&plain, &archive]).unwrap();
+    for reference in [format!("{}/team/app:gzip", registry.address), "docker-archive:app.tar".to_owned()] {
+        standing_on(&world, &reference);
+        world.build();
+        let Some(disk) = Ext4::of(&world.path("spec/out/root.ext4")) else { return skip(test, "there is no debugfs") };
+        assert_eq!(disk.cat("/etc/of-base"), "one\n", "{reference}");
+        assert!(disk.cat("/var/lib/dpkg/status").contains("Package: toy-x"), "{reference}");
+        let to = format!("dir:{}", world.path("copied").display());
+        copy(&[&format!("oci:{}", world.path("spec/out/oci").display()), &to]).unwrap();
+        fs::remove_file(world.path("spec/appliance.lock")).unwrap();
+    }
+}
+
+#[test]
+fn a_registry_with_a_password_opens_to_who_is_logged_in() {
+    let world = world_with_packages();
+    let Some(registry) = Registry::start("a_registry_with_a_password_opens_to_who_is_logged_in", &world, true) else {
+        return;
+    };
+    put_image(&world, "one", "one\\n");
+    registry.fill(&world, "one", "team/app:v1", &["--dest-creds", "me:secret"]);
+    standing_on(&world, &format!("{}/team/app:v1", registry.address));
+    world.run(&["build"]).fails(5, &["refuses access", "podman login"]);
+    let folder = world.path("home/.docker");
+    fs::create_dir_all(&folder).unwrap();
+    let auths = |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, registry.address);
+    fs::write(folder.join("config.json"), auths("bWU6d3Jvbmc=")).unwrap();
+    world.run(&["build"]).fails(5, &["refuses access"]);
+    // A helper answers in place of the file.
+    let helper = world.path("docker-credential-toy");
+    let script =
+        "#!/bin/sh\nread server\necho '{\"ServerURL\":\"'$server'\",\"Username\":\"me\",\"Secret\":\"secret\"}'\n";
+    let text = world.path("helper.sh");
+    fs::write(&text, script).unwrap();
+    crate::support::copy_program(&text, &helper);
+    assert!(Command::new("chmod").arg("755").arg(&helper).status().unwrap().success());
+    let helpers = format!(r#"{{"credHelpers": {{"{}": "toy"}}}}"#, registry.address);
+    fs::write(folder.join("config.json"), helpers).unwrap();
+    let path = format!("{}:/usr/bin:/bin", helper.parent().unwrap().display());
+    let done = world.command(&["lock"]).env("PATH", path).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fs::write(folder.join("config.json"), auths("bWU6c2VjcmV0")).unwrap();
+    world.build();
+}
+
+#[test]
+fn a_wrong_architecture_and_a_wrong_tag_are_told() {
+    let world = world_with_packages();
+    let Some(registry) = Registry::start("a_wrong_architecture_and_a_wrong_tag_are_told", &world, false) else {
+        return;
+    };
+    put_image(&world, "one", "one\\n");
+    registry.fill(&world, "one", "team/app:v1", &[]);
+    standing_on(&world, &format!("{}/team/app:v2", registry.address));
+    world.run(&["build"]).fails(5, &["has no team/app:v2", "check the name and the tag"]);
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(text.replace("app:v2", "app:v1").replace("\"amd64\"", "\"arm64\""));
+    world.run(&["build"]).fails(5, &["linux/arm64", "there is linux/amd64"]);
+}
+
+#[test]
+fn the_example_stands_on_an_image_from_a_mirror() {
+    let test = "the_example_stands_on_an_image_from_a_mirror";
+    let Some(program) = static_busybox() else {
+        return skip(test, "there is no static busybox (package busybox-static)");
+    };
+    let mut world = World::new();
+    let Some(registry) = Registry::start(test, &world, false) else { return };
+    // What stands for Docker Hub's image here is made of the host's program.
+    fs::write(world.path("spec/busybox"), program).unwrap();
+    world.spec_text(
+        "appliance \"busybox\" { base \"scratch\"; file \"/bin/busybox\" from=\"busybox\" mode=\"0755\"; output \"oci\"; }\n",
+    );
+    let guest = World::new().with_guest(test);
+    guest.iter().for_each(|guest| copy_folder(&guest.path("guest"), &world.path("guest")));
+    world.build();
+    registry.fill(&world, "out/oci", "library/busybox:1.37", &[]);
+    fs::remove_dir_all(world.path("spec")).unwrap();
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/on-oci"), &world.path("spec"));
+    world.set_mirror(&format!("docker.io=http://{}", registry.address));
+    world.build();
+    let lock = world.lock();
+    assert!(lock.contains("release=\"docker.io/library/busybox:1.37\" digest=\"sha256:"), "{lock}");
+    if guest.is_none() {
+        return;
+    }
+    let done = world.run(&["run", "out", "--", "/bin/busybox", "cat", "/srv/www/index.html"]);
+    if done.code == Some(125) {
+        return skip(test, done.stderr.trim());
+    }
+    assert!(done.stdout.contains("came with the image"), "{}", done.text());
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+}
