@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
 
+#[path = "../support/apk_archive.rs"]
+mod apk_archive;
+#[path = "../../compiler/formats/tests/apks/mod.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod apks;
 #[path = "../support/archive.rs"]
 mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
@@ -21,6 +26,7 @@ mod toys;
 #[path = "../support/world.rs"]
 mod world;
 
+mod alpine;
 mod bad_archives;
 mod bad_disks;
 mod bad_packages;

@@ -34,7 +34,9 @@ pub(crate) fn install(
     let packages = read_all(&mut order)?;
     let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
     let mut shipped = Shipped::default();
-    files.make_dir(database::FOLDER, 0o755).map_err(in_database)?;
+    for folder in [database::FOLDER, "var/cache/apk"] {
+        files.make_dir(folder, 0o755).map_err(in_database)?;
+    }
     for (at, package) in packages.iter().enumerate() {
         scripts.run(files, package, "pre-install", &[&package.version])?;
         unpack::unpack(files, &packages, at, &mut shipped)?;
