@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use engine::{Bound, Held, Moved, Outcome, PortChoice, Report, RunOptions, reconcile, run as run_bound};
+use engine::{Bound, Held, Moved, Outcome, PortChoice, Report, RunError, RunOptions, reconcile, run as run_bound};
 use serde_json::{Value, json};
 
 use crate::build::build;
@@ -113,7 +113,13 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
     });
     drop(stdio);
     let printed = tail.finish();
-    let outcome = outcome.map_err(|error| Failure::new(Exit::CannotRun, error))?;
+    let outcome = outcome.map_err(|error| match &error {
+        RunError::Failed { remedy: Some(remedy), .. } => {
+            let remedy = remedy.clone();
+            Failure::new(Exit::CannotRun, error).help(remedy)
+        }
+        _ => Failure::new(Exit::CannotRun, error),
+    })?;
     let failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
     Ok(Ended { outcome, failed, ports })
 }

@@ -14,7 +14,7 @@ use crate::id_namespace::IdNamespace;
 use crate::inside::{self, Given};
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
-use crate::ports::Ports;
+use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Supervisor, Terminal};
 use crate::wire::{self, Report};
@@ -43,7 +43,8 @@ fn run_main() -> i32 {
     let (bound, stdio) = match wire::receive_order(&socket) {
         Ok(order) => order,
         Err(error) => {
-            wire::report(&socket, &Report::Failed { reason: format!("read the order: {error}"), left: Vec::new() });
+            let reason = format!("read the order: {error}");
+            wire::report(&socket, &Report::Failed { reason, remedy: None, left: Vec::new() });
             return 1;
         }
     };
@@ -53,7 +54,10 @@ fn run_main() -> i32 {
     let last = match result {
         Ok(host::Ended::Exit(status)) => Report::Ended { status: Some(status), signal: None, removed, left },
         Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
-        Err(failure) => Report::Failed { reason: causes(failure.as_ref()), left },
+        Err(failure) => {
+            let remedy = failure.downcast_ref::<PortError>().map(PortError::remedy);
+            Report::Failed { reason: causes(failure.as_ref()), remedy, left }
+        }
     };
     wire::report(&socket, &last);
     0

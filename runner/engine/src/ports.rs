@@ -29,7 +29,7 @@ struct Listening {
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// The port is taken.
-    #[error("listen on 127.0.0.1:{port} for port {inside}: choose another one with `--port {inside}=HOSTPORT`")]
+    #[error("listen on 127.0.0.1:{port} for port {inside}")]
     Taken {
         /// The port on the host.
         port: u16,
@@ -39,6 +39,15 @@ pub enum PortError {
         #[source]
         source: io::Error,
     },
+}
+
+impl PortError {
+    /// What can be done about it.
+    pub fn remedy(&self) -> String {
+        let Self::Taken { port, inside, source } = self;
+        let why = reason(source);
+        format!("port {port} was asked for, and {why}: choose another one with --port {inside}=HOSTPORT, or none")
+    }
 }
 
 /// How many ports after the wanted one are tried.

@@ -37,8 +37,13 @@ pub enum RunError {
     #[error("start the helper process")]
     Helper(#[source] io::Error),
     /// A step failed; everything was undone.
-    #[error("start the appliance: {0}")]
-    Failed(String),
+    #[error("start the appliance: {reason}")]
+    Failed {
+        /// Why, with its causes.
+        reason: String,
+        /// What to do about it, where that is known.
+        remedy: Option<String>,
+    },
     /// The helper process was killed from outside; what it left was removed.
     #[error("keep the appliance running: its helper process was killed{}", if left.is_empty() { "; nothing is left of it" } else { "" })]
     Lost {
@@ -135,9 +140,12 @@ fn finish(bound: &Bound, last: Option<Report>, init: Option<(i32, u64)>) -> Resu
             removed,
             left: all_left(bound, init, left),
         }),
-        Some(Report::Failed { reason, left }) => match all_left(bound, init, left) {
-            left if left.is_empty() => Err(RunError::Failed(reason)),
-            left => Err(RunError::Failed(format!("{reason}; left behind: {}", left.join(", ")))),
+        Some(Report::Failed { reason, remedy, left }) => match all_left(bound, init, left) {
+            left if left.is_empty() => Err(RunError::Failed { reason, remedy }),
+            left => {
+                let reason = format!("{reason}; left behind: {}", left.join(", "));
+                Err(RunError::Failed { reason, remedy })
+            }
         },
         _ => Err(RunError::Lost { left: all_left(bound, init, reconcile(&bound.state_folder).left) }),
     }

@@ -49,6 +49,8 @@ pub enum Report {
     Failed {
         /// Why, with its causes, for people.
         reason: String,
+        /// What to do about it, where that is known.
+        remedy: Option<String>,
         /// What could not be removed.
         left: Vec<String>,
     },
