@@ -67,6 +67,27 @@ impl Machine {
         Self::start(command, &socket, console)
     }
 
+    /// Starts QEMU's `q35` with UEFI, whose only boot disk is this folder, and joins its channel.
+    pub fn uefi(qemu: &Path, firmware: &Path, esp: &Path, disks: &[(&str, &Path)], folder: &Path) -> Self {
+        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
+        let mut command = Command::new(qemu);
+        command
+            .args(["-M", "q35,vmport=off", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
+            .args(["-serial", &format!("file:{}", console.display())])
+            .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
+            .args(["-drive", &format!("id=esp,file=fat:{},format=raw,if=none,readonly=on", esp.display())])
+            .args(["-device", "virtio-blk-pci,drive=esp,bootindex=0"])
+            .args(["-device", "virtio-serial-pci"])
+            .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
+            .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")]);
+        for (serial, disk) in disks {
+            let drive = format!("id={serial},file={},format=raw,if=none,readonly=on", disk.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive={serial},serial={serial}")]);
+        }
+        Self::start(command, &socket, console)
+    }
+
     fn start(mut command: Command, socket: &Path, console: PathBuf) -> Self {
         let process = command.stdin(Stdio::null()).spawn().unwrap();
         let start = Instant::now();

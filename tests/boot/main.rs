@@ -22,3 +22,4 @@ mod world;
 mod kernel;
 mod machine;
 mod microvm;
+mod uefi;

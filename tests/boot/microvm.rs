@@ -17,12 +17,12 @@ use crate::toys;
 use crate::world::World;
 
 /// A toy appliance built by the command, with what boots it.
-struct Toy {
-    world: World,
-    qemu: PathBuf,
+pub struct Toy {
+    pub world: World,
+    pub qemu: PathBuf,
 }
 
-const SERVICES: &str = r#"
+pub const SERVICES: &str = r#"
     packages "toy-shell"
     user "web" uid=1000 home="/srv/www"
     file "/srv/www/index.html" text="<h1>A toy page</h1>\n"
@@ -40,7 +40,7 @@ const SERVICES: &str = r#"
 "#;
 
 impl Toy {
-    fn new(test: &str, spec: &str) -> Option<Self> {
+    pub fn new(test: &str, spec: &str) -> Option<Self> {
         let no = |reason: &str| {
             skip(test, reason);
             None
@@ -66,11 +66,12 @@ impl Toy {
     }
 
     /// Writes kernel and initial file system beside the bundle, and gives their paths.
-    fn boot_files(&self) -> (PathBuf, PathBuf) {
+    pub fn boot_files(&self) -> (PathBuf, PathBuf) {
         let (kernel, guest) = (kernel::debian().unwrap(), self.world.path("guest/appliance-guest-amd64"));
         let (image, initrd) = (self.world.path("kernel"), self.world.path("initrd"));
         fs::write(&image, &kernel.image).unwrap();
-        fs::write(&initrd, kernel::initrd(kernel, &guest, &[Platform::QemuMicrovm], self.root_plan())).unwrap();
+        let platforms = [Platform::QemuMicrovm, Platform::Qemu];
+        fs::write(&initrd, kernel::initrd(kernel, &guest, &platforms, self.root_plan())).unwrap();
         (image, initrd)
     }
 
@@ -82,7 +83,7 @@ impl Toy {
     }
 }
 
-fn root_line() -> CommandLine {
+pub fn root_line() -> CommandLine {
     CommandLine::new(Selector::Serial("root".to_owned()))
 }
 

@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod kmod;
 pub mod oci;
 pub mod ovf;
+pub mod pe;
 pub mod qcow2;
 pub mod region;
 pub mod tar;

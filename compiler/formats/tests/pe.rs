@@ -1,0 +1,136 @@
+//! Unified kernel images: around a toy stub, and around systemd's own where it can be had.
+
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may compare with other tools")]
+
+use std::path::Path;
+use std::process::Command;
+
+use formats::pe::{Image, PeError, Unified, unified};
+
+/// A stub with two sections and room for as many more.
+fn stub(room: usize) -> Vec<u8> {
+    let mut stub = vec![0; 1024 + 2 * 512];
+    let mut put = |at: usize, bytes: &[u8]| stub[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &64_u32.to_le_bytes());
+    put(64, b"PE\0\0\x64\x86");
+    put(64 + 6, &2_u16.to_le_bytes());
+    put(64 + 12, &7_u32.to_le_bytes());
+    put(64 + 20, &240_u16.to_le_bytes());
+    let optional = 64 + 24;
+    put(optional, &0x20b_u16.to_le_bytes());
+    put(optional + 8, &1024_u32.to_le_bytes());
+    put(optional + 32, &4096_u32.to_le_bytes());
+    put(optional + 36, &512_u32.to_le_bytes());
+    put(optional + 60, &((optional + 240 + (2 + room) * 40) as u32).to_le_bytes());
+    put(optional + 108, &16_u32.to_le_bytes());
+    for (number, name) in [b".text".as_slice(), b".sbat"].into_iter().enumerate() {
+        let row = optional + 240 + number * 40;
+        put(row, name);
+        put(row + 8, &100_u32.to_le_bytes());
+        put(row + 12, &(4096 * (1 + number as u32)).to_le_bytes());
+        put(row + 16, &512_u32.to_le_bytes());
+        put(row + 20, &(1024 + 512 * number as u32).to_le_bytes());
+        put(1024 + 512 * number, &[b'a' + number as u8; 100]);
+    }
+    stub.extend(b"symbols and strings");
+    stub
+}
+
+fn parts(stub: &[u8]) -> Unified<'_> {
+    Unified {
+        stub,
+        os_release: b"ID=toy\n",
+        command_line: "quiet appliance.root=serial:root",
+        release: "6.1.0-9-toy",
+        initrd: b"070701",
+        kernel: b"MZ a kernel",
+    }
+}
+
+#[test]
+fn the_image_is_pinned_and_holds_all_parts() {
+    let stub = stub(5);
+    let bytes = unified(parts(&stub)).unwrap();
+    let image = Image::read(&bytes).unwrap();
+    let names: Vec<String> =
+        image.sections().iter().map(|section| String::from_utf8_lossy(section.name).into_owned()).collect();
+    assert_eq!(names, [".text", ".sbat", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"]);
+    let text = |name: &str| String::from_utf8_lossy(image.content(name).unwrap()).into_owned();
+    assert_eq!(text(".cmdline"), "quiet appliance.root=serial:root");
+    assert_eq!(text(".linux"), "MZ a kernel");
+    assert_eq!(text(".sbat"), "b".repeat(100));
+    let mut end = 0;
+    for section in image.sections() {
+        assert!(section.address >= end && section.address.is_multiple_of(4096), "{section:?}");
+        end = section.address + section.size_bytes;
+    }
+    assert!(!image.is_signed());
+    assert_eq!(bytes.len() % 512, 0);
+    assert_eq!(tree::Digest::of(&bytes).to_string(), "f1d230a8a4d6728b75670a76c1508b6c43f62115b003286d1fe20deedc705202");
+}
+
+#[test]
+fn what_is_no_stub_is_refused() {
+    let check = |stub: &[u8], expected: PeError| assert_eq!(unified(parts(stub)), Err(expected));
+    check(b"", PeError::NotPe);
+    check(b"MZ", PeError::NotPe);
+    check(&stub(4), PeError::Room { room: 4, wanted: 5 });
+    check(&unified(parts(&stub(10))).unwrap(), PeError::Double(".osrel"));
+    check(&stub(5)[..1200], PeError::Outside("section"));
+    let mut odd = stub(5);
+    odd[64 + 24 + 36] = 3;
+    check(&odd, PeError::Alignment(515));
+    let mut signed = stub(5);
+    signed[64 + 24 + 112 + 4 * 8 + 4] = 8;
+    check(&signed, PeError::Signed);
+}
+
+/// systemd's stub from its package, or why it cannot be had.
+fn systemd_stub(folder: &Path) -> Result<Vec<u8>, String> {
+    let run = |program: &str, args: &[&str]| -> Result<(), String> {
+        let status = Command::new(program).args(args).current_dir(folder).status();
+        let status = status.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        status.success().then_some(()).ok_or_else(|| format!("{program} {}: {status}", args.join(" ")))
+    };
+    run("apt-get", &["download", "-qq", "systemd-boot-efi"])?;
+    let mut entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
+    let archive = entries.next().ok_or("apt-get downloaded nothing")?.path();
+    run("dpkg-deb", &["-x", &archive.display().to_string(), "root"])?;
+    let stub = folder.join("root/usr/lib/systemd/boot/efi/linuxx64.efi.stub");
+    std::fs::read(stub).map_err(|error| error.to_string())
+}
+
+#[test]
+fn other_tools_read_it() {
+    let name = "other_tools_read_it";
+    let folder = tempfile::tempdir().unwrap();
+    let stub = match systemd_stub(folder.path()) {
+        Ok(stub) => stub,
+        Err(reason) => return eprintln!("SKIP {name}: {reason}"),
+    };
+    let kernel: Vec<u8> = (0..3_000_000_u32).map(|n| (n >> 3) as u8).collect();
+    let bytes = unified(Unified { kernel: &kernel, ..parts(&stub) }).unwrap();
+    let image = Image::read(&bytes).unwrap();
+    assert_eq!(image.content(".sbat"), Image::read(&stub).unwrap().content(".sbat"));
+    assert!(image.content(".sbat").unwrap().starts_with(b"sbat,1,"));
+    let path = folder.path().join("uki.efi");
+    std::fs::write(&path, &bytes).unwrap();
+    let output = Command::new("objdump").arg("-h").arg(&path).output();
+    let Ok(output) = output else { return eprintln!("SKIP {name}: there is no objdump (package binutils)") };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("pei-x86-64"), "{text}");
+    for section in image.sections() {
+        let row = text.lines().find(|line| line.split_whitespace().nth(1).map(str::as_bytes) == Some(section.name));
+        let words: Vec<&str> =
+            row.unwrap_or_else(|| panic!("{section:?} is not in {text}")).split_whitespace().collect();
+        assert_eq!(u32::from_str_radix(words[3], 16), Ok(section.address), "{text}");
+        assert_eq!(usize::from_str_radix(words[5], 16), Ok(section.file.start), "{text}");
+    }
+    let Ok(output) = Command::new("sbverify").arg("--list").arg(&path).output() else {
+        return eprintln!("SKIP {name}: there is no sbverify (package sbsigntool)");
+    };
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("No signature table present") && !text.contains("warning"), "{text}");
+}
