@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::{ALIGNMENT_BYTES, BLOCK_BYTES, CHUNK_BLOCKS, SECTOR_BYTES};
+use super::{ALIGNMENT_BYTES, BLOCK_BYTES, CHUNK_BLOCKS, SECTOR_BYTES, tables};
 use crate::gpt::{Guid, text};
 
 /// Where the table of blocks begins: behind headers, log and metadata of one MiB each.
@@ -72,8 +72,13 @@ impl Layout {
         self.first_block_offset() + blocks * BLOCK_BYTES
     }
 
-    /// Where the bytes of this block of the disk stand in the file.
-    pub(super) fn block_offset(&self, block: u64) -> Option<u64> {
+    /// Everything that stands before the first block, with its places; all between is zero.
+    pub fn tables(&self) -> [(u64, Vec<u8>); 3] {
+        [(0, tables::headers(self)), tables::metadata(self), tables::blocks(self)]
+    }
+
+    /// Where the bytes of this block of the disk stand in the file, for a block that may hold data.
+    pub fn block_offset(&self, block: u64) -> Option<u64> {
         let mut before = 0;
         for run in &self.runs {
             if run.contains(&block) {

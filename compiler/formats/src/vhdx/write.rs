@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::BLOCK_BYTES;
 use super::layout::Layout;
-use super::{BLOCK_BYTES, tables};
 use crate::region::RegionSink;
 
 /// Takes the regions of a disk and gives those of the file, which is [`Layout::file_bytes`] long.
@@ -18,10 +18,7 @@ impl<'s> BlockSink<'s> {
     /// # Errors
     /// What the file's sink reports.
     pub fn new(layout: &'s Layout, file: &'s mut dyn RegionSink) -> io::Result<Self> {
-        file.data(0, &tables::headers(layout))?;
-        for (offset, bytes) in [tables::metadata(layout), tables::blocks(layout)] {
-            file.data(offset, &bytes)?;
-        }
+        layout.tables().iter().try_for_each(|(offset, bytes)| file.data(*offset, bytes))?;
         Ok(Self { layout, file })
     }
 }

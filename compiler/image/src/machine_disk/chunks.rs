@@ -3,15 +3,19 @@
 //! A chunk holds whole clusters, grains and blocks of all formats. Chunks that were never mentioned are zero and are
 //! not handed out.
 
-use std::io;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::{io, iter};
 
 use formats::region::RegionSink;
 
 /// Bytes of a chunk: a block of the largest unit among the formats, and few enough that many chunks fit in memory.
 pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// Chunks whose buffers are kept: more than wait and are worked on at a time.
+const KEPT_CHUNKS: usize = 16;
 
 /// A part of a disk that is not zero.
 #[derive(Debug)]
@@ -25,14 +29,24 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Bytes that are all given; they may be fewer than those of other chunks.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let end = bytes.len();
+        Self { index: 0, bytes, given: iter::once(0..end).collect() }
+    }
+
     /// Where the chunk begins on the disk.
     pub fn offset_bytes(&self) -> u64 {
         self.index * CHUNK_BYTES as u64
     }
 
-    /// The parts that were given, with their places on the disk.
-    pub fn regions(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.given.iter().map(|range| (self.offset_bytes() + range.start as u64, &self.bytes[range.clone()]))
+    /// Clears what an earlier use of the buffer left between the parts that were given.
+    fn zero_the_rest(&mut self) {
+        let starts = self.given.iter().map(|range| range.start).chain([self.bytes.len()]);
+        let ends = [0].into_iter().chain(self.given.iter().map(|range| range.end));
+        for (end, start) in ends.zip(starts) {
+            self.bytes[end..start].fill(0);
+        }
     }
 }
 
@@ -47,12 +61,15 @@ pub struct Chunker {
     lanes: Vec<Lanes>,
     current: Chunk,
     end_bytes: u64,
+    /// Chunks that were handed out last. The first of them are done with, and their buffers are filled again.
+    handed_out: VecDeque<Arc<Chunk>>,
 }
 
 impl Chunker {
     /// Hands chunks to all of these.
     pub fn new(lanes: Vec<Lanes>) -> Self {
-        Self { lanes, current: empty(0), end_bytes: 0 }
+        let current = Chunk { index: 0, bytes: vec![0; CHUNK_BYTES], given: Vec::new() };
+        Self { lanes, current, end_bytes: 0, handed_out: VecDeque::new() }
     }
 
     /// Hands out the last chunk.
@@ -64,22 +81,31 @@ impl Chunker {
     }
 
     fn hand_out(&mut self, next_index: u64) -> io::Result<()> {
-        let chunk = std::mem::replace(&mut self.current, empty(next_index));
-        if chunk.given.is_empty() {
+        if self.current.given.is_empty() {
+            self.current.index = next_index;
             return Ok(());
         }
+        let next = Chunk { index: next_index, bytes: self.buffer(), given: Vec::new() };
+        let mut chunk = std::mem::replace(&mut self.current, next);
+        chunk.zero_the_rest();
         let chunk = Arc::new(chunk);
         for lanes in &mut self.lanes {
             let lane = lanes.next % lanes.senders.len();
             lanes.next += 1;
             lanes.senders[lane].send(chunk.clone()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         }
+        self.handed_out.push_back(chunk);
         Ok(())
+    }
+
+    /// A buffer with any bytes in it, one that was used before if it is free.
+    fn buffer(&mut self) -> Vec<u8> {
+        let oldest = if self.handed_out.len() < KEPT_CHUNKS { None } else { self.handed_out.pop_front() };
+        oldest.and_then(Arc::into_inner).map_or_else(|| vec![0; CHUNK_BYTES], |chunk| chunk.bytes)
     }
 
     fn give(&mut self, at: usize, bytes: &[u8]) {
         let Chunk { bytes: all, given, .. } = &mut self.current;
-        all.resize(CHUNK_BYTES, 0);
         let end = at + bytes.len();
         all[at..end].copy_from_slice(bytes);
         match given.last_mut() {
@@ -87,10 +113,6 @@ impl Chunker {
             _ => given.push(at..end),
         }
     }
-}
-
-fn empty(index: u64) -> Chunk {
-    Chunk { index, bytes: Vec::new(), given: Vec::new() }
 }
 
 impl RegionSink for Chunker {
@@ -131,7 +153,7 @@ mod tests {
         let chunks: Vec<_> = chunks.into_iter().collect();
         assert_eq!(chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>(), [0, 1, 9]);
         assert_eq!(chunks[0].given, [5..9, CHUNK_BYTES - 1..CHUNK_BYTES]);
-        assert_eq!(chunks[1].regions().collect::<Vec<_>>(), [(chunk, &b"f"[..])]);
+        assert_eq!((&chunks[1].given[..], chunks[1].offset_bytes()), (&[0..1][..], chunk));
         assert_eq!(&chunks[0].bytes[4..10], b"\0abcd\0");
     }
 }

@@ -1,16 +1,15 @@
 //! What a container file can be, and the two formats that take a disk's bytes as they are: raw and VHDX.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use formats::region::RegionSink;
-use formats::vhdx::{self, BlockSink};
-use formats::{ovf, qcow2, vmdk};
+use formats::{ovf, qcow2, vhdx, vmdk};
 
-use super::chunks::Chunk;
-use crate::{FileDigests, write_disk};
+use super::chunks::{CHUNK_BYTES, Chunk};
+use super::digest::digested;
+use crate::FileDigests;
 
 /// A file that is written and, where its digest needs it, read back. It must be fresh and empty.
 pub trait Storage: Read + Write + Seek + Send {}
@@ -65,35 +64,34 @@ pub fn vmdk_options(disk: &Disk, content_id: [u8; 16], file_name: &str) -> vmdk:
 
 /// Writes the disk as it is.
 pub fn raw(disk: &Disk, chunks: &Receiver<Arc<Chunk>>, output: &mut dyn Storage) -> io::Result<FileDigests> {
-    sparse(output, disk.size_bytes, &mut |file| all(chunks, file))
+    digested(output, disk.size_bytes, &mut |file| {
+        chunks.iter().try_for_each(|chunk| {
+            let place = chunk.offset_bytes();
+            file.put(place, chunk)
+        })
+    })
 }
 
-/// Writes a VHDX file.
+/// Writes a VHDX file, whose blocks are chunks.
 pub fn vhdx(
     disk: &Disk,
     ids: vhdx::Ids,
     chunks: &Receiver<Arc<Chunk>>,
     output: &mut dyn Storage,
 ) -> io::Result<FileDigests> {
+    const { assert!(CHUNK_BYTES as u64 == vhdx::BLOCK_BYTES) };
     let layout = vhdx::Layout::new(ids, disk.size_bytes, &disk.data_ranges).map_err(io::Error::other)?;
-    sparse(output, layout.file_bytes(), &mut |file| all(chunks, &mut BlockSink::new(&layout, file)?))
-}
-
-fn all(chunks: &Receiver<Arc<Chunk>>, sink: &mut dyn RegionSink) -> io::Result<()> {
-    chunks.iter().try_for_each(|chunk| chunk.regions().try_for_each(|(offset, bytes)| sink.data(offset, bytes)))
-}
-
-/// Writes a sparse file in ascending order, digests it on the way, and gives it its length.
-fn sparse(
-    output: &mut dyn Storage,
-    size_bytes: u64,
-    fill: &mut dyn FnMut(&mut dyn RegionSink) -> io::Result<()>,
-) -> io::Result<FileDigests> {
-    let digests = write_disk(&mut *output, size_bytes, fill)?;
-    if output.seek(SeekFrom::End(0))? < size_bytes {
-        output.seek(SeekFrom::Start(size_bytes - 1))?;
-        output.write_all(&[0])?;
-    }
-    output.flush()?;
-    Ok(digests)
+    digested(output, layout.file_bytes(), &mut |file| {
+        for (offset, bytes) in layout.tables() {
+            file.put(offset, Arc::new(Chunk::of(bytes)))?;
+        }
+        chunks.iter().try_for_each(|chunk| match layout.block_offset(chunk.index) {
+            Some(place) => file.put(place, chunk),
+            None if chunk.bytes.iter().all(|byte| *byte == 0) => Ok(()),
+            None => {
+                let what = format!("the disk has data at {}, where its plan has none", chunk.offset_bytes());
+                Err(io::Error::other(what))
+            }
+        })
+    })
 }
