@@ -87,6 +87,23 @@ impl<'a> BundleFolder<'a> {
     }
 }
 
+impl BundleFolder<'_> {
+    /// Puts a layer into the bundle, from the one that is replaced or from the cache. Two may be the same layer.
+    fn take(&self, path: &str, size_bytes: u64, cached: impl FnOnce() -> Option<PathBuf>) -> io::Result<()> {
+        let to = self.place(path)?;
+        if to.exists() {
+            return Ok(());
+        }
+        let kept = self.target.join(path);
+        // A layer that the replaced bundle has too is the same bytes by name: a second name costs nothing.
+        if fs::metadata(&kept).is_ok_and(|found| found.len() == size_bytes) && fs::hard_link(&kept, &to).is_ok() {
+            return Ok(());
+        }
+        let cached = cached().ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
+        fs::copy(cached, &to).map(drop)
+    }
+}
+
 impl Drop for BundleFolder<'_> {
     fn drop(&mut self) {
         // After an exchange this is the bundle that was replaced; after a failure the unfinished one.
@@ -114,34 +131,11 @@ impl Outputs for BundleFolder<'_> {
     }
 
     fn take_layer(&self, layer: &WrittenLayer, path: &str) -> io::Result<()> {
-        let to = self.place(path)?;
-        let kept = self.target.join(path);
-        // A layer that the replaced bundle has too is the same bytes by name: a second name costs nothing.
-        if fs::metadata(&kept).is_ok_and(|found| found.len() == layer.size_bytes) && fs::hard_link(&kept, &to).is_ok() {
-            return Ok(());
-        }
-        let cached = self
-            .store
-            .cached(&layer.key)
-            .ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
-        fs::copy(cached, &to).map(drop)
+        self.take(path, layer.size_bytes, || self.store.cached(&layer.key))
     }
 
     fn take_base_layer(&self, layer: &BaseLayer, path: &str) -> io::Result<()> {
-        let to = self.making.join(path);
-        if to.exists() {
-            return Ok(());
-        }
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let kept = self.target.join(path);
-        if fs::metadata(&kept).is_ok_and(|found| found.len() == layer.size_bytes) && fs::hard_link(&kept, &to).is_ok() {
-            return Ok(());
-        }
-        let blob = layer.digest.parse().ok().and_then(|digest| self.store.image_blob(digest));
-        let blob = blob.ok_or_else(|| io::Error::other("the cache lost a layer while it was used"))?;
-        fs::copy(blob, &to).map(drop)
+        self.take(path, layer.size_bytes, || layer.digest.parse().ok().and_then(|digest| self.store.image_blob(digest)))
     }
 }
 
