@@ -1,4 +1,4 @@
-//! JSON documents: the manifest, the plan, the guest's settings, the runtime configuration, and messages of the channel.
+//! JSON documents: manifest, plan, the guest's settings and instructions, runtime configuration, messages of the channel.
 
 use std::fmt::Debug;
 
@@ -10,11 +10,12 @@ pub fn documents(data: &[u8]) -> bool {
     let manifest = document::<bundle::manifest::Manifest>(data);
     let plan = document::<bundle::plan::Plan>(data);
     let settings = document::<bundle::guest::Settings>(data);
+    let boot = document::<bundle::boot::Boot>(data);
     let event = document::<bundle::channel::Event>(data);
     let request = document::<bundle::channel::Request>(data);
     let response = document::<bundle::channel::Response>(data);
     let config = document::<engine::oci::Config>(data);
-    manifest || plan || settings || event || request || response || config
+    manifest || plan || settings || boot || event || request || response || config
 }
 
 fn document<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8]) -> bool {

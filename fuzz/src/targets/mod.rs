@@ -4,6 +4,7 @@
 
 mod archives;
 mod assembling;
+mod boot;
 mod bundles;
 mod channel;
 mod debian;
@@ -38,6 +39,11 @@ pub const ALL: &[Target] = &[
     ("shell_run", scripts::run, 2000),
     ("assemble", assembling::assemble, 300),
     ("ext4", ext4::ext4, 200),
+    ("cpio", boot::cpio, 3000),
+    ("kernel", boot::kernel, 500),
+    ("kmod", boot::kmod, 2000),
+    ("pe", boot::pe, 1500),
+    ("command_line", boot::command_line, 3000),
     ("documents", documents::documents, 3000),
     ("bundle", bundles::bundle, 500),
     ("seccomp", bundles::seccomp, 150),
