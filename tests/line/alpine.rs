@@ -34,7 +34,7 @@ impl Alpine {
     }
 }
 
-fn base() -> Apk {
+pub fn base() -> Apk {
     Apk::new("alp-base", "1.0-r0")
         .info("provides", "/bin/sh")
         .dir("bin", 0o755)
@@ -63,7 +63,7 @@ fn web() -> Apk {
         .dir("srv", 0o755)
         .dir("srv/web", 0o755)
         .owned("srv/web/page", 0o640, "web", "hello\n")
-        .hard_link("srv/web/same", "srv/web/page")
+        .hard_link("srv/web/same", "srv/web/page", 0o640, "web")
         .dir("usr", 0o755)
         .dir("usr/share", 0o755)
         .dir("usr/share/toy", 0o755)
@@ -85,7 +85,7 @@ fn companion() -> Apk {
     Apk::new("alp-web-doc", "2.0-r1").info("install_if", "alp-web=2.0-r1 libtoy").file("doc", 0o644, "doc\n")
 }
 
-fn all() -> Vec<Apk> {
+pub fn all() -> Vec<Apk> {
     vec![base(), web(), library("1.0-r0"), companion()]
 }
 
@@ -131,7 +131,7 @@ fn packages_become_a_root_with_a_database() {
     let installed = disk.cat("/lib/apk/db/installed");
     let web = installed.split("\n\n").find(|paragraph| paragraph.contains("\nP:alp-web\n")).unwrap();
     let sum = format!("Q1{}", base_64(&sha1::Sha1::digest(b"hello\n")));
-    let of_page = format!("F:srv/web\nR:page\na:{uid}:{gid}:640\nZ:{sum}\nR:same\n");
+    let of_page = format!("F:srv/web\nR:page\na:{uid}:{gid}:640\nZ:{sum}\nR:same\na:{uid}:{gid}:640\nZ:{sum}\n");
     assert!(web.contains(&of_page), "{web}\ndoes not hold\n{of_page}");
     assert!(web.contains("A:x86_64\n") && web.contains("r:libtoy<2\n"), "{web}");
     let libtoy = installed.split("\n\n").find(|paragraph| paragraph.contains("\nP:libtoy\n")).unwrap();

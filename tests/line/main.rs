@@ -27,6 +27,7 @@ mod toys;
 mod world;
 
 mod alpine;
+mod alpine_real;
 mod bad_archives;
 mod bad_disks;
 mod bad_packages;

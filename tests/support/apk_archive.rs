@@ -75,8 +75,9 @@ impl Apk {
         self
     }
 
-    pub fn hard_link(mut self, path: &str, first: &str) -> Self {
-        self.entries.push(tar_entry(b'1', path, first, b"", (0o644, 0, "root")));
+    /// Another name of a file of this user's with this mode.
+    pub fn hard_link(mut self, path: &str, first: &str, mode: u16, owner: &str) -> Self {
+        self.entries.push(tar_entry(b'1', path, first, b"", (mode, 77, owner)));
         self
     }
 
@@ -89,11 +90,12 @@ impl Apk {
     /// The three members of the package.
     pub fn members(&self) -> [Vec<u8>; 3] {
         let data = gzip(&[self.entries.concat(), vec![0; 1024]].concat());
-        let hash: String = <sha2::Sha256 as sha2::Digest>::digest(&data).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            <sha2::Sha256 as sha2::Digest>::digest(&data).iter().map(|byte| format!("{byte:02x}")).collect();
         let line = |(name, value): &(String, String)| format!("{name} = {value}\n");
         let lines: String = self.info.iter().map(line).collect();
         let info = format!(
-            "pkgname = {}\npkgver = {}\narch = noarch\nsize = 4096\nbuilddate = 1700000000\n{lines}datahash = {hash}\n",
+            "pkgname = {}\npkgver = {}\narch = noarch\npkgdesc = toy\nsize = 4096\nbuilddate = 1700000000\n{lines}datahash = {hash}\n",
             self.name, self.version
         );
         let control = |(name, text): &(String, String)| tar_entry(b'0', name, "", text.as_bytes(), (0o755, 0, "root"));

@@ -64,7 +64,8 @@ fn paragraph(package: &Package, at: usize, shipped: &Shipped) -> Vec<u8> {
             ('S', archive) => value = archive.map_or(0, |archive| archive.size_bytes).to_string(),
             _ => {}
         }
-        if !value.is_empty() && !(letter == 'q' && value == "0") {
+        // Description, home page and licence are written also where there are none.
+        if "TUL".contains(letter) || !value.is_empty() && !(letter == 'q' && value == "0") {
             out.extend_from_slice(format!("{letter}:{value}\n").as_bytes());
         }
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use tree::TreePath;
 
+use self::order::Ordered;
 use self::package::Package;
 use self::scripts::Scripts;
 use self::system::System;
@@ -31,7 +32,7 @@ pub(crate) fn install(
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let packages = read_all(&mut order)?;
+    let Ordered { packages, in_every_root } = read_all(&mut order)?;
     let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
     let mut shipped = Shipped::default();
     for folder in [database::FOLDER, "var/cache/apk"] {
@@ -46,7 +47,6 @@ pub(crate) fn install(
     database::write(files, &packages, &shipped).map_err(in_database)?;
     configuration::write(files, &order)?;
 
-    let in_every_root = order::in_every_root(&packages, order.base);
     let origin = |at: usize| {
         let name = packages[at].name.clone();
         if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
@@ -57,11 +57,11 @@ pub(crate) fn install(
 }
 
 /// The packages in the order in which they are installed, which depends on the set alone.
-fn read_all(order: &mut Order<'_>) -> Result<Vec<Package>, AssembleError> {
+fn read_all(order: &mut Order<'_>) -> Result<Ordered, AssembleError> {
     let unpacked = std::mem::take(&mut order.packages);
     let packages: Result<Vec<Package>, _> =
         unpacked.into_iter().enumerate().map(|(at, one)| Package::read(one, at)).collect();
-    order::install_order(packages?)
+    order::ordered(packages?, order.base)
 }
 
 fn in_database(source: PathProblem) -> AssembleError {

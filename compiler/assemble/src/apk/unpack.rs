@@ -79,10 +79,13 @@ pub(crate) fn unpack(
 /// the number that the package has.
 fn owners(files: &Files<'_>, package: &Package) -> Result<BTreeMap<TreePath, (u32, u32)>, PathProblem> {
     let names = &package.unpacked.owner_names;
+    // All names of a file have its owner.
+    let by_node: BTreeMap<NodeId, &[String; 2]> =
+        package.tree().iter().filter_map(|(path, id, _)| Some((id, names.get(path)?))).collect();
     let accounts = if names.is_empty() { Accounts::default() } else { Accounts::load(files)? };
-    let one = |(path, _, node): (&TreePath, NodeId, &Node)| {
+    let one = |(path, id, node): (&TreePath, NodeId, &Node)| {
         let (mut uid, mut gid) = (node.meta.uid, node.meta.gid);
-        if let Some([user, group]) = names.get(path) {
+        if let Some([user, group]) = by_node.get(&id) {
             uid = accounts.uid(user).unwrap_or(uid);
             gid = accounts.gid(group).unwrap_or(gid);
         }

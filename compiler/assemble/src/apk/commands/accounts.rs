@@ -81,7 +81,12 @@ pub(super) fn addgroup(call: &mut Call<'_, '_, '_, '_>) -> Result<i32, Unknown> 
     save(call, &accounts)
 }
 
-fn add_member(call: &mut Call<'_, '_, '_, '_>, mut accounts: Accounts, user: &str, group: &str) -> Result<i32, Unknown> {
+fn add_member(
+    call: &mut Call<'_, '_, '_, '_>,
+    mut accounts: Accounts,
+    user: &str,
+    group: &str,
+) -> Result<i32, Unknown> {
     if accounts.uid(user).is_none() {
         return call.fail(&format!("unknown user {user}"));
     }
@@ -157,7 +162,11 @@ pub(super) fn delgroup(call: &mut Call<'_, '_, '_, '_>) -> Result<i32, Unknown> 
     delete(call, Accounts::remove_group, "group")
 }
 
-fn delete(call: &mut Call<'_, '_, '_, '_>, remove: fn(&mut Accounts, &str) -> bool, what: &str) -> Result<i32, Unknown> {
+fn delete(
+    call: &mut Call<'_, '_, '_, '_>,
+    remove: fn(&mut Accounts, &str) -> bool,
+    what: &str,
+) -> Result<i32, Unknown> {
     let [name] = call.args.as_slice() else { return call.unknown("this use is not understood") };
     let name = name.clone();
     let mut accounts = call.with(|files| Accounts::load(files))?;
