@@ -45,10 +45,16 @@ pub const NAMES: [&str; 41] = [
     "checkpoint_restore",
 ];
 
+/// The number of the capability with this name: in any case, with or without `CAP_`.
+pub fn number(name: &str) -> Option<u8> {
+    let lower = name.to_ascii_lowercase();
+    let bare = lower.strip_prefix("cap_").unwrap_or(&lower);
+    NAMES.iter().position(|known| *known == bare).and_then(|number| u8::try_from(number).ok())
+}
+
 /// The set of these capabilities as the kernel's calls take it: bit N stands for number N. Unknown names add nothing.
 pub fn set_of<'a>(names: impl IntoIterator<Item = &'a String>) -> u64 {
-    let bit = |name: &String| NAMES.iter().position(|known| known == name).map_or(0, |number| 1 << number);
-    names.into_iter().map(bit).fold(0, |set, bit| set | bit)
+    names.into_iter().filter_map(|name| number(name)).fold(0, |set, number| set | 1 << number)
 }
 
 #[cfg(test)]
@@ -59,6 +65,7 @@ mod tests {
     fn names_become_bits() {
         let names = ["chown", "net_bind_service", "no_such"].map(str::to_owned);
         assert_eq!(set_of(&names), 1 | 1 << 10);
+        assert_eq!(number("CAP_Perfmon"), Some(38));
         assert_eq!(NAMES.len(), 41);
         assert_eq!(NAMES[38], "perfmon");
     }

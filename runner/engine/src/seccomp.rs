@@ -264,7 +264,7 @@ mod tests {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             let arity = match words[0] {
                 "allow" | "enosys" | "strict-deny" => words.len() >= 2,
-                "allow-with" => words.len() >= 3 && host::Capability::named(words[1]).is_some(),
+                "allow-with" => words.len() >= 3 && bundle::capability::number(words[1]).is_some(),
                 "allow-if" | "deny-if" => {
                     words.len() == 5 && masked(&words[2..]).iter().all(|arg| arg.value_two <= arg.value)
                 }

@@ -230,7 +230,7 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
     }
     for name in &plan.isolation.capabilities {
         need(
-            host::Capability::named(name).is_none(),
+            bundle::capability::number(name).is_none(),
             format!("the capability {name} is unknown"),
             "see capabilities(7)",
         );

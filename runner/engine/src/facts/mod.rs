@@ -67,7 +67,7 @@ pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
         uid,
         gid,
         privileged,
-        may_raise_limits: host::Capability::named("sys_resource").is_some_and(host::has_effective),
+        may_raise_limits: holds("sys_resource"),
         cgroups: cgroups::probe(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), privileged),
         user_namespaces: if privileged {
             Probe::NotTried
@@ -84,7 +84,11 @@ pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
 
 /// Whether this user is root with the right to mount.
 pub fn privileged() -> bool {
-    host::effective_uid() == 0 && host::Capability::named("sys_admin").is_some_and(host::has_effective)
+    host::effective_uid() == 0 && holds("sys_admin")
+}
+
+fn holds(capability: &str) -> bool {
+    bundle::capability::number(capability).is_some_and(host::has_effective)
 }
 
 /// Ids that this user may map into a user namespace, or why there are none.

@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use host::{Capability, CapabilitySets, Interest, LimitKind, RootDir};
+use bundle::capability::set_of;
+use host::{CapabilitySets, Interest, LimitKind, RootDir};
 
 use super::{Given, InsideError, at, hand_over};
 use crate::bind::CHANNEL_FD;
@@ -63,12 +64,11 @@ pub fn limits(process: &Process) -> Result<(), InsideError> {
 
 /// Drops capabilities and the way back to them. The order matters: each step needs rights that the next one takes.
 pub fn give_up_rights(process: &Process) -> Result<(), InsideError> {
-    let named = |names: &[String]| names.iter().filter_map(|name| Capability::named(name)).collect::<Vec<_>>();
     let held = &process.capabilities;
     let sets = CapabilitySets {
-        bounding: named(&held.bounding),
-        permitted: named(&held.permitted),
-        ambient: named(&held.ambient),
+        bounding: set_of(&held.bounding),
+        permitted: set_of(&held.permitted),
+        ambient: set_of(&held.ambient),
     };
     host::set_capabilities(&sets).map_err(at("drop capabilities"))?;
     if process.no_new_privileges {

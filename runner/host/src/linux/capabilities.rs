@@ -1,90 +1,26 @@
-//! Capabilities: their names and the five sets of a process (capabilities(7)).
+//! The five sets of capabilities of a process (capabilities(7)); in a set, bit N stands for the capability with number N.
 
 use std::io;
 
 use super::check;
 
-/// One capability, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Capability(u8);
-
 /// What a process shall be left with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CapabilitySets {
     /// All that it and what it starts can ever have.
-    pub bounding: Vec<Capability>,
+    pub bounding: u64,
     /// What it has now.
-    pub permitted: Vec<Capability>,
+    pub permitted: u64,
     /// What programs that it starts keep.
-    pub ambient: Vec<Capability>,
+    pub ambient: u64,
 }
 
-/// Names in the order of their numbers (`linux/capability.h`), without `CAP_`, lower case.
-const NAMES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
-
-impl Capability {
-    /// The capability with this name (`net_bind_service`, in any case, with or without `CAP_`).
-    pub fn named(name: &str) -> Option<Self> {
-        let lower = name.to_ascii_lowercase();
-        let bare = lower.strip_prefix("cap_").unwrap_or(&lower);
-        let number = NAMES.iter().position(|known| *known == bare)?;
-        u8::try_from(number).ok().map(Self)
-    }
-
-    /// Its name without `CAP_`, lower case.
-    pub fn name(self) -> &'static str {
-        NAMES.get(usize::from(self.0)).copied().unwrap_or("unknown")
-    }
-}
-
-/// Whether this process has the capability now.
-pub fn has_effective(capability: Capability) -> bool {
+/// Whether this process has the capability with this number now.
+pub fn has_effective(number: u8) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
-    bits & (1 << capability.0) != 0
+    1u64.checked_shl(number.into()).is_some_and(|bit| bits & bit != 0)
 }
 
 /// Leaves this process with exactly these capabilities.
@@ -92,20 +28,15 @@ pub fn has_effective(capability: Capability) -> bool {
 /// # Errors
 /// Fails when one is asked for that the process does not have.
 pub fn set_capabilities(sets: &CapabilitySets) -> io::Result<()> {
-    drop_bounding(mask(&sets.bounding))?;
-    capset(mask(&sets.permitted), mask(&sets.ambient))?;
+    drop_bounding(sets.bounding)?;
+    capset(sets.permitted, sets.ambient)?;
     // SAFETY: prctl with integers only.
     check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }.into())?;
-    for capability in &sets.ambient {
-        let number = libc::c_ulong::from(capability.0);
+    for number in (0..u64::BITS).map(libc::c_ulong::from).filter(|number| sets.ambient & (1 << number) != 0) {
         // SAFETY: prctl with integers only.
         check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number, 0, 0) }.into())?;
     }
     Ok(())
-}
-
-fn mask(capabilities: &[Capability]) -> u64 {
-    capabilities.iter().fold(0, |bits, capability| bits | 1 << capability.0)
 }
 
 /// Walks all 64 numbers, so that capabilities newer than this code are dropped too; the kernel refuses those it does not know.

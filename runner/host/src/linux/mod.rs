@@ -11,7 +11,7 @@ mod signals;
 mod terminal;
 mod user;
 
-pub use capabilities::{Capability, CapabilitySets, has_effective, set_capabilities};
+pub use capabilities::{CapabilitySets, has_effective, set_capabilities};
 pub use descriptors::{
     close_all_but, close_on_exec_from, duplicate_from, lock_exclusive, lock_shared, place_at, receive_with_fds,
     send_with_fds, sync_file_system, try_lock_exclusive,
