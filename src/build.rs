@@ -47,7 +47,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let shop = Workshop::open(&args.sources, ui)?;
     let lock = lock_file::current(&spec, &shop, args.locked)?;
     let images = shop.images(&spec, &lock)?;
-    let spec = shop.standing_on(spec, &images);
+    let spec = shop.standing_on(spec, &images)?;
     clock.stage("resolve");
 
     let folder = args.output.clone().unwrap_or_else(|| spec.folder().join("out"));

@@ -14,12 +14,16 @@ use crate::spec_file::SpecFile;
 use crate::workshop::{Workshop, now_secs};
 
 impl Workshop<'_> {
-    /// The catalogues of a spec's architectures and the releases they were read from.
+    /// The catalogues of a base at a spec's architectures and the releases they were read from.
     ///
     /// # Errors
     /// When a release or index cannot be had or is not what its signature says.
-    pub fn catalogs(&self, spec: &SpecFile, old: Option<&Lock>) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
-        let Some(base) = spec.base() else { return Ok((Vec::new(), Vec::new())) };
+    pub fn catalogs(
+        &self,
+        spec: &SpecFile,
+        base: &BaseImage,
+        old: Option<&Lock>,
+    ) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
         let (mut catalogs, mut indexes) = (Vec::new(), Vec::new());
         for arch in &spec.appliance().arches {
             let sources = self.sources(spec, base, *arch)?;

@@ -67,8 +67,14 @@ impl Workshop<'_> {
 
     /// A spec with what it has from the images it stands on: their environment, below its own. A variable that differs
     /// between architectures is left out, with a word about it.
-    pub fn standing_on(&self, mut spec: SpecFile, images: &[Image]) -> SpecFile {
-        let Some((first, rest)) = images.split_first() else { return spec };
+    ///
+    /// # Errors
+    /// When packages are asked for and there is no distribution in the images that they could come from.
+    pub fn standing_on(&self, mut spec: SpecFile, images: &[Image]) -> Result<SpecFile, Failure> {
+        let Some((first, rest)) = images.split_first() else { return Ok(spec) };
+        if !spec.appliance().packages.is_empty() {
+            spec.image_base = Some(self.distribution(&spec, images)?);
+        }
         for (name, value) in &first.config.env {
             let env = &mut spec.checked.appliance.env;
             if rest.iter().all(|image| image.config.env.get(name) == Some(value)) {
@@ -77,16 +83,7 @@ impl Workshop<'_> {
                 self.ui.note(format!("the base image has another {name} on each architecture; set it with `env`"));
             }
         }
-        spec
-    }
-
-    /// The newest time that the images of a digest carry, in seconds since 1970; 0 where there are none.
-    ///
-    /// # Errors
-    /// As [`Workshop::images`].
-    pub fn epoch_of_images(&self, spec: &SpecFile, digest: &str) -> Result<i64, Failure> {
-        let images = self.images_of(spec, digest)?;
-        Ok(images.iter().filter_map(|image| image.config.created_secs).fold(0, i64::max))
+        Ok(spec)
     }
 
     /// Brings the layers of images into the store.
@@ -119,7 +116,11 @@ impl Workshop<'_> {
         Ok(BaseLayers { tree, layers, history: image.config.history.clone() })
     }
 
-    fn images_of(&self, spec: &SpecFile, digest: &str) -> Result<Vec<Image>, Failure> {
+    /// The images below a digest, one for each architecture.
+    ///
+    /// # Errors
+    /// When one cannot be had.
+    pub fn images_of(&self, spec: &SpecFile, digest: &str) -> Result<Vec<Image>, Failure> {
         let Base::Oci(reference) = &spec.appliance().base else { return Ok(Vec::new()) };
         let root = digest.strip_prefix("sha256:").and_then(|digits| digits.parse::<Sha256>().ok());
         let root = root.ok_or_else(|| {
@@ -153,7 +154,8 @@ fn mirrors<'a>(texts: impl Iterator<Item = &'a String>) -> BTreeMap<String, Vec<
     found
 }
 
-fn failed(error: ImageError) -> Failure {
+/// What a user is told of an image that cannot be used.
+pub fn failed(error: ImageError) -> Failure {
     match error {
         ImageError::Layer { .. } | ImageError::DiffId { .. } => Failure::new(Exit::Build, error),
         ImageError::NoPlatform { .. } => Failure::new(Exit::Fetch, error)

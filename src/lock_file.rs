@@ -43,13 +43,12 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
 pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
     let keep = old.filter(|_| *update != Update::Everything);
     let requests = requests(spec, shop, keep, false)?;
-    if spec.base().is_none() {
-        let epoch_secs = shop.epoch_of_images(spec, &requests.base_digest)?;
-        let lock = Lock::without_packages(&requests, image::encoders(), epoch_secs);
+    let Some(base) = spec.base() else {
+        let lock = shop.resolve_on_images(spec, &requests, old, update)?;
         write(spec, &lock)?;
         return Ok(lock);
-    }
-    let (catalogs, indexes) = shop.catalogs(spec, old)?;
+    };
+    let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
     let previous = old.map(|lock| (lock, update));
     let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(), previous)
         .map_err(|problems| unsatisfiable(spec, &problems))?;
@@ -93,12 +92,7 @@ pub fn write(spec: &SpecFile, lock: &Lock) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the spec stands on a distribution that does not exist here, or an image cannot be found.
-fn requests(
-    spec: &SpecFile,
-    shop: &Workshop<'_>,
-    old: Option<&Lock>,
-    locked: bool,
-) -> Result<Requests, Failure> {
+fn requests(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, locked: bool) -> Result<Requests, Failure> {
     let none = || Failure::new(Exit::Build, "find the base image of this spec");
     match &spec.appliance().base {
         Base::Distro { .. } => Ok(Requests::of(spec.appliance(), spec.base().ok_or_else(none)?)),
@@ -126,7 +120,8 @@ fn stale(spec: &SpecFile, changes: &[String]) -> Failure {
     Failure::new(Exit::Stale, what).help(format!("make it current with: appliance lock {}", spec.path.display()))
 }
 
-fn unsatisfiable(spec: &SpecFile, problems: &[packages::ResolveError]) -> Failure {
+/// What a user is told where no packages fit.
+pub fn unsatisfiable(spec: &SpecFile, problems: &[packages::ResolveError]) -> Failure {
     let found = problems.iter().map(|problem| problem.diagnostic(|name| spec.checked.package_label(name))).collect();
     Failure::Spec { found, sources: spec.sources.clone(), exit: Exit::Unsatisfiable }
 }

@@ -10,6 +10,7 @@ mod command_line;
 mod exit;
 mod failed_service;
 mod failure;
+mod image_packages;
 mod images;
 mod interrupt;
 mod layer_cache;

@@ -25,6 +25,8 @@ pub struct SpecFile {
     pub sources: Sources,
     /// All base images that exist.
     pub bases: Vec<BaseImage>,
+    /// The distribution in the image that the spec stands on, once it is known and where packages come from it.
+    pub image_base: Option<BaseImage>,
 }
 
 /// When the files that a spec names beside it must be there.
@@ -95,7 +97,7 @@ impl SpecFile {
             Ok(checked) if beside.is_empty() => {
                 let sources = spec.sources().clone();
                 ui.diagnostics(&checked.warnings, &sources);
-                Ok(Self { path, checked, sources, bases })
+                Ok(Self { path, checked, sources, bases, image_base: None })
             }
             Ok(checked) => Err(rejected([checked.warnings, beside].concat(), spec.sources())),
             Err(found) => Err(rejected([found, beside].concat(), spec.sources())),
@@ -114,7 +116,9 @@ impl SpecFile {
 
     /// The base image that the spec stands on; `None` for a root without packages.
     pub fn base(&self) -> Option<&BaseImage> {
-        let spec::appliance::Base::Distro { name, release } = &self.appliance().base else { return None };
+        let spec::appliance::Base::Distro { name, release } = &self.appliance().base else {
+            return self.image_base.as_ref();
+        };
         self.bases.iter().find(|base| base.name == *name && base.release == *release)
     }
 

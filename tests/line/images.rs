@@ -1,5 +1,6 @@
 //! Images of others as bases, from a layout and from a real registry on the loopback address that skopeo fills.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -365,4 +366,99 @@ fn the_example_stands_on_an_image_from_a_mirror() {
 fn copy_folder(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+}
+
+/// The files of a disk with their contents; links with their targets.
+fn files(world: &World, name: &str) -> BTreeMap<String, String> {
+    let folder = world.path(name);
+    fs::create_dir(&folder).unwrap();
+    let request = format!("rdump / {}", folder.display());
+    let disk = world.path("spec/out/root.ext4");
+    let output = Command::new(tool("debugfs").unwrap()).args(["-R", &request]).arg(disk).output().unwrap();
+    assert!(output.status.success());
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.clone()];
+    while let Some(path) = open.pop() {
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        let name = path.strip_prefix(&folder).unwrap().display().to_string();
+        let what = if kind.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            "folder".to_owned()
+        } else if kind.is_symlink() {
+            format!("-> {}", fs::read_link(&path).unwrap().display())
+        } else {
+            String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
+        };
+        found.insert(name, what);
+    }
+    found
+}
+
+#[test]
+fn packages_on_an_image_give_what_they_give_without_one() {
+    let test = "packages_on_an_image_give_what_they_give_without_one";
+    if tool("debugfs").is_none() {
+        return skip(test, "there is no debugfs");
+    }
+    let world = World::new();
+    let says = "file \"/etc/os-release\" text=\"NAME=Toy\\nID=toy\\nVERSION_CODENAME=one\\n\"";
+    let (below, above) = (
+        "\"toy-tools\" \"toy-trigger\" \"toy-conf\"",
+        "\"toy-fonts\" \"toy-alt\" \"toy-user\" \"toy-divert\" \"toy-links\"",
+    );
+    world.spec(&format!("packages {below} {above}\n{says}\noutput \"ext4\""));
+    world.build();
+    let whole = files(&world, "whole");
+    world.spec(&format!("packages {below}\n{says}\noutput \"oci\""));
+    world.build();
+    fs::rename(world.path("spec/out/oci"), world.path("spec/base")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    let text = format!(
+        "appliance \"toy\" version=\"1.0.0\" {{\n base \"oci\" \"oci:base\"\n arch \"amd64\"\n packages \"toy-base\" {above}\n output \"oci\" \"ext4\"\n}}\n"
+    );
+    world.spec_text(&text);
+    world.build();
+    let lock = world.lock();
+    assert!(lock.contains("package \"toy-links\"") && !lock.contains("package \"toy-base\""), "{lock}");
+    assert!(lock.contains("script \"toy-trigger\" \"triggers:/usr/share/toy-fonts\""), "{lock}");
+    assert!(layers(&world.path("spec/out/oci")).starts_with(&layers(&world.path("spec/base"))));
+    let stacked = files(&world, "stacked");
+    assert_eq!(whole.get("var/lib/toy-trigger/seen").map(String::as_str), Some("/usr/share/toy-fonts\n"));
+    assert!(whole.len() > 60, "{whole:?}");
+    for (name, what) in &whole {
+        // The settings of the guest say which of the two specs it was; marks of apt are of no consequence here.
+        if name != "usr/lib/appliance/settings.json" {
+            assert_eq!(stacked.get(name), Some(what), "{name}");
+        }
+    }
+    assert_eq!(stacked.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+    world.run(&["build", "--locked", "--offline"]).succeeds();
+    // What is there stays at its version, and what is unknown is told.
+    world.spec_text(text.replace("\"toy-base\"", "\"toy-base>=2\""));
+    world.run(&["build"]).fails(4, &["toy-base"]);
+    world.spec_text(text.replace("\"toy-base\"", "\"toy-none\""));
+    world.run(&["build"]).fails(4, &["toy-none"]);
+}
+
+#[test]
+fn packages_need_a_distribution_that_is_known() {
+    let world = world_with_packages();
+    let above = |text: &str| {
+        world.spec(&format!("{text}\noutput \"oci\""));
+        world.build();
+        let _ = fs::remove_dir_all(world.path("spec/base"));
+        fs::rename(world.path("spec/out/oci"), world.path("spec/base")).unwrap();
+        fs::remove_dir_all(world.path("spec/out")).unwrap();
+        fs::remove_file(world.path("spec/appliance.lock")).unwrap();
+        standing_on(&world, "oci:base");
+        let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+        world.spec_text(text.replace("user \"luna\"", "packages \"toy-x\"\n    user \"luna\""));
+        world.run(&["build"])
+    };
+    let release = |id: &str| format!("file \"/etc/os-release\" text=\"ID={id}\\nVERSION_ID=1\\n\"");
+    above(&release("strange")).fails(6, &["says that it is `strange`"]);
+    above(&format!("{}\nfile \"/lib/apk/db/installed\" text=\"\"", release("toy")))
+        .fails(6, &["two package databases"]);
+    above("").fails(6, &["/etc/os-release"]);
+    above(&release("toy")).succeeds();
 }

@@ -24,13 +24,12 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
 
 /// Nothing can be installed where there is no package family.
 fn packages_need_a_source(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
-    let (base, why) = match body.one("base").and_then(|item| item.arg(0)) {
-        Some("scratch") if appliance.base == Base::Scratch => ("scratch", "which has no packages"),
-        Some("oci") => ("oci", "to which nothing can be installed yet"),
-        _ => return,
-    };
+    let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
+    if appliance.base != Base::Scratch || !is_scratch {
+        return;
+    }
     for item in ["packages", "exclude", "repository"].into_iter().flat_map(|name| body.all(name)) {
-        let message = format!("`{}` has no meaning on the base \"{base}\", {why}", item.rule.name);
+        let message = format!("`{}` has no meaning on the base \"scratch\", which has no packages", item.rule.name);
         report
             .error("no-packages", item.place, message, "nothing to take packages from")
             .help("put programs there with `file`, or take a distribution as base");

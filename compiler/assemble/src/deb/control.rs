@@ -18,6 +18,8 @@ pub(crate) struct Package {
     pub fields: Vec<(String, String)>,
     pub control_files: BTreeMap<String, Vec<u8>>,
     pub tree: Tree,
+    /// Its paragraph of dpkg's database, where it was there before anything was installed.
+    pub installed: Option<String>,
 }
 
 impl Package {
@@ -45,6 +47,7 @@ impl Package {
             fields,
             control_files,
             tree,
+            installed: None,
         })
     }
 
@@ -88,7 +91,7 @@ impl Package {
 }
 
 /// Whether a value can stand as one word in dpkg's files and in file names.
-fn is_word(value: &str) -> bool {
+pub(crate) fn is_word(value: &str) -> bool {
     !value.is_empty()
         && value.bytes().all(|c| c.is_ascii_alphanumeric() || b".+-~:_".contains(&c))
         && !value.starts_with('.')

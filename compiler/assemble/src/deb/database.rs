@@ -70,24 +70,41 @@ pub(crate) fn create(files: &mut Files<'_>, arch: &str) -> Result<(), PathProble
 pub(crate) fn write(files: &mut Files<'_>, packages: &[Package], shipped: &Shipped) -> Result<(), PathProblem> {
     let mut stanzas: BTreeMap<(&str, &str), String> = BTreeMap::new();
     for (package, list) in packages.iter().zip(&shipped.lists) {
-        let conffiles = conffiles(files, package)?;
-        stanzas.insert((&package.name, &package.arch), stanza(package, &conffiles));
-        write_info(files, package, list)?;
+        match &package.installed {
+            Some(paragraph) => {
+                stanzas.insert((&package.name, &package.arch), paragraph.clone());
+                write_list(files, package, list)?;
+            }
+            None => {
+                let conffiles = conffiles(files, package)?;
+                stanzas.insert((&package.name, &package.arch), stanza(package, &conffiles));
+                write_info(files, package, list)?;
+            }
+        }
     }
     let status: String = stanzas.into_values().collect();
     files.write("/var/lib/dpkg/status", 0o644, status)?;
     Interests::of(packages).save(files)
 }
 
-fn write_info(files: &mut Files<'_>, package: &Package, list: &[TreePath]) -> Result<(), PathProblem> {
-    let base = format!("/var/lib/dpkg/info/{}", package.info_name());
+/// Writes the path list of a package, unless it stands there already.
+fn write_list(files: &mut Files<'_>, package: &Package, list: &[TreePath]) -> Result<(), PathProblem> {
+    let path = format!("/var/lib/dpkg/info/{}.list", package.info_name());
     let mut text = Vec::with_capacity(list.len() * 48);
     for path in list {
         text.push(b'/');
         text.extend_from_slice(if path.is_root() { b"." } else { path.as_bytes() });
         text.push(b'\n');
     }
-    files.write(format!("{base}.list"), 0o644, text)?;
+    if list.is_empty() || files.exists(&path) && files.read(&path)? == text {
+        return Ok(());
+    }
+    files.write(path, 0o644, text)
+}
+
+fn write_info(files: &mut Files<'_>, package: &Package, list: &[TreePath]) -> Result<(), PathProblem> {
+    write_list(files, package, list)?;
+    let base = format!("/var/lib/dpkg/info/{}", package.info_name());
     for (name, bytes) in
         package.control_files.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && is_plain(name))
     {

@@ -5,6 +5,7 @@ mod commands;
 mod control;
 mod database;
 mod diversions;
+mod installed;
 mod order;
 mod overrides;
 mod scripts;
@@ -38,38 +39,47 @@ use crate::files::{Files, PathProblem};
 use crate::inputs::Origin;
 use crate::runner::ScriptRunner;
 
-/// Installs packages into an empty tree: unpacks all, then configures all, then answers triggers.
+/// Installs packages into a tree, beside those that its database has already: unpacks all, then configures all, then
+/// answers triggers. What is installed already stays at its version.
 pub(crate) fn install(
     files: &mut Files<'_>,
     order: Order<'_>,
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let Ordered { packages, in_every_root } = read_all(order.packages, order.base)?;
+    let mut shipped = Shipped::default();
+    let mut packages = installed::read(files, &mut shipped)?;
+    let first = packages.len();
+    let Ordered { packages: new, in_every_root } = read_all(order.packages, order.base)?;
+    packages.extend(new);
     let system = System::new(order.arch, &packages, order.ids);
     let mut scripts = Scripts::new(system, order.scripts, runner);
-    let mut shipped = Shipped::default();
 
-    skeleton::make(files, order.arch).map_err(in_database)?;
-    database::create(files, order.arch.name()).map_err(in_database)?;
-    for at in 0..packages.len() {
+    if first == 0 {
+        skeleton::make(files, order.arch).map_err(in_database)?;
+        database::create(files, order.arch.name()).map_err(in_database)?;
+    }
+    for at in first..packages.len() {
         scripts.run(files, &packages[at], "preinst", &["install"])?;
         unpack::unpack(files, &packages, at, &mut shipped)?;
     }
     database::write(files, &packages, &shipped).map_err(in_database)?;
-    for package in &packages {
+    for package in &packages[first..] {
         scripts.run(files, package, "config", &["configure", ""])?;
         scripts.run(files, package, "postinst", &["configure", ""])?;
     }
     answer_triggers(files, &packages, &shipped, &mut scripts)?;
-    apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
+    if first == 0 {
+        apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
+    }
 
     shipped.follow(files, &packages, &Diversions::load(files).map_err(in_database)?);
     let origin = |at: usize| {
         let name = packages[at].name.clone();
-        if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
+        if in_every_root[at - first] { Origin::Base(name) } else { Origin::Package(name) }
     };
-    origins.extend(shipped.places().map(|(place, at)| (place.clone(), origin(at))));
+    let new = shipped.places().filter(|(_, at)| *at >= first);
+    origins.extend(new.map(|(place, at)| (place.clone(), origin(at))));
     let ids = made_ids(files, &scripts.system).map_err(in_database)?;
     Ok(Installed { ledger: scripts.into_ledger(), ids })
 }

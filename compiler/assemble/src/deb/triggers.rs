@@ -71,8 +71,9 @@ pub(crate) struct Pending(pub BTreeMap<String, BTreeSet<String>>);
 impl Pending {
     /// What unpacking activates: paths below an interest, and `activate` lines.
     pub fn of_unpacking(interests: &Interests, packages: &[Package], shipped: &Shipped) -> Self {
+        let is_new = |(package, _): &(&Package, _)| package.installed.is_none();
         let mut pending = Self::default();
-        for (package, list) in packages.iter().zip(&shipped.lists) {
+        for (package, list) in packages.iter().zip(&shipped.lists).filter(is_new) {
             for (directive, trigger) in directives(package) {
                 if directive.starts_with("activate") {
                     pending.activate(interests, &trigger);

@@ -31,6 +31,29 @@ impl Shipped {
             .chain(self.folders.iter().map(|(place, at)| (place, *at)))
     }
 
+    /// Takes up what a package ships that is installed already. What is gone of it is nobody's.
+    pub fn has(
+        &mut self,
+        files: &Files<'_>,
+        at: usize,
+        package: &Package,
+        list: Vec<TreePath>,
+        diversions: &Diversions,
+    ) {
+        let mut dirs = BTreeMap::new();
+        for path in &list {
+            let path = diversions.place_of(path, &package.name);
+            let Ok(place) = place(files, &mut dirs, &path) else { continue };
+            match files.tree().get(&place) {
+                Some(node) if node.is_dir() => _ = self.folders.entry(place).or_insert(at),
+                Some(_) => _ = self.owners.insert(place, (at, path)),
+                None => {}
+            }
+        }
+        self.lists.resize_with(at + 1, Vec::new);
+        self.lists[at] = list;
+    }
+
     /// Follows the files that scripts moved away when they diverted them, so that each still has its package.
     pub fn follow(&mut self, files: &Files<'_>, packages: &[Package], diversions: &Diversions) {
         for one in &diversions.0 {

@@ -2,6 +2,7 @@
 
 mod date;
 mod index;
+mod installed;
 mod order;
 mod relation;
 mod release;
@@ -12,6 +13,7 @@ mod version;
 
 pub use date::parse_date;
 pub use index::read_packages;
+pub use installed::{Installed, InstalledError, InstalledPackage, read_installed};
 pub use order::{Needs, OrderError};
 pub use relation::{Dependency, RelationError, parse_relations};
 pub use release::{Compression, IndexCandidate, Listed, Release, ReleaseTextError, parse_release};

@@ -27,7 +27,8 @@ pub(crate) const BASE: NodeRule = NodeRule {
           beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
           and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
-          `service` says what runs.",
+          `service` says what runs. `packages` are added to an image of Debian or Ubuntu; what it has already stays at its \
+          version.",
     args: &[
         ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
         ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Image) },
