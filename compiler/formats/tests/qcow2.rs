@@ -104,6 +104,9 @@ fn damage_is_told_in_words() {
     assert_eq!(with(8, &[1]), Err(ReadError::Unsupported("a backing file")));
     assert!(matches!(with(40, &[9]), Err(ReadError::Outside { what: "the L1 table", .. })));
     assert_eq!(with(CLUSTER_BYTES, &[0; 8]), Err(ReadError::Compressed(0)));
+    let l1 = u64::from_be_bytes(file[40..48].try_into().unwrap()) as usize;
+    let first = file[l1..l1 + 8].to_vec();
+    assert!(matches!(with(l1 + 8, &first), Err(ReadError::Twice(_))));
     assert_eq!(Image::parse(&file[..100]).unwrap_err(), ReadError::Magic);
     assert!(matches!(Image::parse(&file[..file.len() / 2]), Err(ReadError::Outside { .. })));
 }

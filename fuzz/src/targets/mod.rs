@@ -8,6 +8,7 @@ mod boot;
 mod bundles;
 mod channel;
 mod debian;
+mod disks;
 mod documents;
 mod ext4;
 mod images;
@@ -39,6 +40,7 @@ pub const ALL: &[Target] = &[
     ("shell_run", scripts::run, 2000),
     ("assemble", assembling::assemble, 300),
     ("ext4", ext4::ext4, 200),
+    ("qcow2", disks::qcow2, 2000),
     ("cpio", boot::cpio, 3000),
     ("kernel", boot::kernel, 500),
     ("kmod", boot::kmod, 2000),
@@ -51,6 +53,8 @@ pub const ALL: &[Target] = &[
     ("image_layers", images::image_layers, 1500),
     ("image_documents", images::image_documents, 3000),
     ("image_reference", images::image_reference, 3000),
+    ("registry_texts", images::registry_texts, 3000),
+    ("installed", images::installed, 3000),
     ("channel", channel::channel, 3000),
 ];
 

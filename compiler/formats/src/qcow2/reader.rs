@@ -2,6 +2,7 @@
 //!
 //! Everything is checked against the length of the file before it is used.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read;
 
@@ -41,6 +42,9 @@ pub enum ReadError {
         /// Length of the file.
         size_bytes: u64,
     },
+    /// A table that stands for two parts of the disk, which only images with snapshots have.
+    #[error("the image is damaged: the table at {0} is used twice")]
+    Twice(u64),
     /// A cluster that cannot be decompressed to its full length.
     #[error("the image is damaged: cluster {0} does not decompress to {CLUSTER_BYTES} bytes")]
     Compressed(u64),
@@ -128,8 +132,14 @@ impl<'a> Image<'a> {
     pub fn clusters(&self) -> Result<Vec<(u64, Cluster)>, ReadError> {
         let mut clusters = Vec::new();
         let count = self.size_bytes.div_ceil(CLUSTER_BYTES as u64);
+        let mut seen = BTreeSet::new();
         for (at, entry) in (0..).zip(&self.l1).filter(|(_, entry)| *entry & OFFSET_MASK != 0) {
-            let table = self.table("an L2 table", entry & OFFSET_MASK, CLUSTER_BYTES as u64)?;
+            let offset = entry & OFFSET_MASK;
+            let table = self.table("an L2 table", offset, CLUSTER_BYTES as u64)?;
+            // So the clusters are never more than the file's bytes allow.
+            if !seen.insert(offset) {
+                return Err(ReadError::Twice(offset));
+            }
             for (index, entry) in (at * L2_ENTRIES..count).zip(table) {
                 match self.cluster(entry)? {
                     Cluster::Zero => {}

@@ -117,7 +117,7 @@ fn side_by_side(
 }
 
 fn feed(size_bytes: u64, pieces: &Receiver<Piece>, update: &mut dyn FnMut(&[u8])) {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut left = size_bytes;
     for Piece { mut zeros, chunk } in pieces {
         while zeros.min(left) > 0 {
