@@ -40,6 +40,10 @@ pub(crate) fn write_names(files: &mut Files<'_>, appliance: &Appliance) -> Resul
     let hostname = &appliance.hostname;
     let hosts = format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let write = |files: &mut Files<'_>, path: &str, text: String| {
+        // Images link some of these to what a running system makes; where that is not there, the file stands for itself.
+        if files.read_link(path).is_some() && !files.exists(path) {
+            files.remove(path);
+        }
         files.write(path, 0o644, text).map_err(|source| problem("write", path, source))
     };
     write(files, "etc/hostname", format!("{hostname}\n"))?;

@@ -5,7 +5,12 @@ use std::io::{self, Read};
 use formats::deb::ContentSink;
 use formats::oci::{Layering, read_archive_manifest, read_config, read_document};
 use formats::tar::Limits;
+use packages::Catalog;
+use packages::deb::read_installed;
 use spec::ImageReference;
+use spec::appliance::Arch;
+use spec::base::Family;
+use store::{Challenge, read_auth_file, read_challenge};
 use tree::{Content, Digest};
 
 use super::archives::sealed;
@@ -48,4 +53,21 @@ pub fn image_reference(data: &[u8]) -> bool {
     let Ok(reference) = ImageReference::parse(&String::from_utf8_lossy(data)) else { return false };
     assert_eq!(ImageReference::parse(&reference.to_string()), Ok(reference));
     true
+}
+
+/// What a registry says of access, and the files with credentials for it.
+pub fn registry_texts(data: &[u8]) -> bool {
+    let challenge = read_challenge(&String::from_utf8_lossy(data));
+    !matches!(challenge, Challenge::Other(_)) || read_auth_file(data).is_some()
+}
+
+/// dpkg's database of an image: what is read of it is an index that the catalogue takes or refuses in words.
+pub fn installed(data: &[u8]) -> bool {
+    let Ok(installed) = read_installed(&String::from_utf8_lossy(data), "amd64") else { return false };
+    let origin = packages::Origin { archive: "image".to_owned(), suite: String::new(), component: String::new() };
+    let Ok(mut catalog) = Catalog::new(Family::Deb, Arch::Amd64) else { return false };
+    if catalog.add_index(origin, installed.index.as_bytes()).is_ok() {
+        assert_eq!(catalog.len(), installed.packages.len());
+    }
+    !installed.packages.is_empty()
 }

@@ -1,0 +1,6 @@
+//! The target `registry_texts`; its body is in `src/targets`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    appliance_fuzz::targets::run("registry_texts", data);
+});
