@@ -143,6 +143,46 @@ fn world(data: &Data) -> (World, Repository) {
     (world, toys)
 }
 
+/// Puts the example spec into a world.
+fn put_example(world: &World) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/alpine-web");
+    for name in ["appliance.kdl", "answer", "index.html"] {
+        fs::copy(example.join(name), world.path("spec").join(name)).unwrap();
+    }
+}
+
+#[test]
+fn the_example_is_valid_on_the_alpine_that_ships() {
+    let world = World::new();
+    put_example(&world);
+    world.run(&["check"]).succeeds();
+    let explained = world.run(&["explain"]).succeeds().stdout;
+    assert!(
+        explained.contains("base \"alpine\" release=\"v3.20\"") || explained.contains("base alpine release=v3.20"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn the_example_answers_from_a_box() {
+    let test = "the_example_answers_from_a_box";
+    let data = match data() {
+        Ok(data) => data,
+        Err(reason) => return skip(test, &reason),
+    };
+    let Some(world) = world(&data).0.with_guest(test) else { return };
+    put_example(&world);
+    world.run(&["build", "--scripts", "emulate-only"]).succeeds();
+    let script = "nc -lk -p 8080 -e /srv/www/answer &\n\
+        for i in $(seq 100); do wget -qO- http://127.0.0.1:8080/ && exit 0; sleep 0.2; done; exit 1";
+    let done = world.run(&["run", "out", "--", "/bin/sh", "-c", script]);
+    if done.code == Some(125) {
+        return skip(test, done.stderr.trim());
+    }
+    assert_eq!(done.code, Some(0), "{}", done.text());
+    assert!(done.stdout.contains("A page from Alpine Linux"), "{}", done.text());
+}
+
 /// Unpacks the layers of an image layout, as nothing in them removes anything.
 fn unpack_image(layout: &Path, folder: &Path) {
     fs::create_dir(folder).unwrap();

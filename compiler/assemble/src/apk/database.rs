@@ -65,7 +65,8 @@ fn paragraph(package: &Package, at: usize, shipped: &Shipped) -> Vec<u8> {
             _ => {}
         }
         // Description, home page and licence are written also where there are none.
-        if "TUL".contains(letter) || !value.is_empty() && !(letter == 'q' && value == "0") {
+        let says_nothing = value.is_empty() || letter == 'q' && value == "0";
+        if "TUL".contains(letter) || !says_nothing {
             out.extend_from_slice(format!("{letter}:{value}\n").as_bytes());
         }
     }
