@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use spec::Appliance;
-use spec::appliance::{Arch, Base, Init, PackageRequest};
+use spec::appliance::{Arch, Base, Init, Output, PackageRequest};
 use spec::base::{BaseImage, Family};
 
 /// The part of an appliance and its base image that resolution depends on.
@@ -35,6 +35,8 @@ pub struct Requests {
     pub repositories: Vec<RequestedRepository>,
     /// Which init runs inside; one of the base's own needs its packages.
     pub init: Init,
+    /// Packages of kernels that machines boot from, by architecture; they are no part of a root. Sorted.
+    pub boot: Vec<(Arch, String)>,
     /// Further choices of the caller that a lock should be made anew for, by name.
     pub facts: BTreeMap<String, String>,
 }
@@ -75,6 +77,7 @@ impl Requests {
             excluded: appliance.excluded.clone(),
             repositories: repositories(appliance),
             init: appliance.init,
+            boot: kernels(appliance, base),
             facts: BTreeMap::new(),
         }
     }
@@ -97,9 +100,24 @@ impl Requests {
             excluded: appliance.excluded.clone(),
             repositories: repositories(appliance),
             init: appliance.init,
+            boot: Vec::new(),
             facts: BTreeMap::new(),
         }
     }
+}
+
+/// Outputs that hold a kernel.
+const BOOTING: [Output; 1] = [Output::Microvm];
+
+/// The package of the kernel for each architecture, where an output holds one: what the spec names, else the base's own.
+fn kernels(appliance: &Appliance, base: &BaseImage) -> Vec<(Arch, String)> {
+    if !appliance.outputs.iter().any(|output| BOOTING.contains(output)) {
+        return Vec::new();
+    }
+    let of_base = |arch: Arch| base.kernels.iter().find(|(own, _)| *own == arch).map(|(_, name)| name.clone());
+    let of_spec = appliance.kernel.as_ref().map(|kernel| kernel.package.clone());
+    let name = |arch: &Arch| Some((*arch, of_spec.clone().or_else(|| of_base(*arch))?));
+    appliance.arches.iter().filter_map(name).collect()
 }
 
 fn repositories(appliance: &Appliance) -> Vec<RequestedRepository> {

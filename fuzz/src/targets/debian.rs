@@ -113,6 +113,7 @@ fn requests() -> Requests {
         excluded: vec!["excluded".to_owned()],
         repositories: Vec::new(),
         init: Init::Builtin,
+        boot: Vec::new(),
         facts: BTreeMap::new(),
     }
 }

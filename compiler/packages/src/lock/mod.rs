@@ -71,6 +71,8 @@ pub struct LockedRoot {
     pub arch: Arch,
     /// Its packages, sorted by name.
     pub packages: Vec<LockedPackage>,
+    /// Packages of the kernel that machines boot from, sorted by name; nothing of them is in the root.
+    pub boot: Vec<LockedPackage>,
     /// What happens with each script of each package, sorted by package and script.
     pub ledger: Vec<LedgerLine>,
     /// Users and groups that packages made, and derived ids, sorted.
@@ -148,6 +150,13 @@ pub enum IdKind {
     Uuid,
 }
 
+impl LockedRoot {
+    /// A root without packages.
+    pub fn empty(arch: Arch) -> Self {
+        Self { arch, packages: Vec::new(), boot: Vec::new(), ledger: Vec::new(), ids: Vec::new() }
+    }
+}
+
 impl Lock {
     /// The root for this architecture.
     pub fn root(&self, arch: Arch) -> Option<&LockedRoot> {
@@ -156,8 +165,7 @@ impl Lock {
 
     /// A lock whose roots have no packages, for these requests.
     pub fn without_packages(requests: &Requests, encoders: BTreeMap<String, u32>, epoch_secs: i64) -> Self {
-        let empty = |arch: &Arch| LockedRoot { arch: *arch, packages: Vec::new(), ledger: Vec::new(), ids: Vec::new() };
-        let roots = requests.arches.iter().map(empty).collect();
+        let roots = requests.arches.iter().copied().map(LockedRoot::empty).collect();
         Self { roots, encoders, epoch_secs, ..Self::for_requests(requests) }
     }
 

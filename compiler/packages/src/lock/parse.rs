@@ -95,6 +95,7 @@ impl Reader {
             (false, "index") => self.indexes.push(fields.index()?),
             (false, "root") => self.open_root(&mut fields)?,
             (true, "package") => self.take_package(&mut fields)?,
+            (true, "boot-package") => self.take_boot_package(&mut fields)?,
             (true, "script") => self.root(&fields)?.ledger.push(fields.script()?),
             (true, "user") => self.root(&fields)?.ids.push(fields.id(IdKind::User)?),
             (true, "group") => self.root(&fields)?.ids.push(fields.id(IdKind::Group)?),
@@ -124,7 +125,7 @@ impl Reader {
         if !fields.node.opens || self.roots.iter().any(|root| root.arch == arch) {
             return Err(fields.wrong("a root has one block of lines"));
         }
-        self.roots.push(LockedRoot { arch, packages: Vec::new(), ledger: Vec::new(), ids: Vec::new() });
+        self.roots.push(LockedRoot::empty(arch));
         self.open = Some(BTreeSet::new());
         Ok(())
     }
@@ -136,6 +137,16 @@ impl Reader {
             return Err(fields.wrong("this package is there twice"));
         }
         self.root(fields)?.packages.push(package);
+        Ok(())
+    }
+
+    fn take_boot_package(&mut self, fields: &mut Fields) -> Result<(), LockError> {
+        let package = fields.package()?;
+        let boot = &mut self.root(fields)?.boot;
+        if boot.iter().any(|own| (&own.name, &own.arch) == (&package.name, &package.arch)) {
+            return Err(fields.wrong("this package is there twice"));
+        }
+        boot.push(package);
         Ok(())
     }
 
@@ -154,7 +165,9 @@ impl Reader {
         self.indexes.sort();
         self.roots.sort_by_key(|root| root.arch);
         for root in &mut self.roots {
-            root.packages.sort_by(|a, b| (&a.name, &a.arch).cmp(&(&b.name, &b.arch)));
+            for packages in [&mut root.packages, &mut root.boot] {
+                packages.sort_by(|a, b| (&a.name, &a.arch).cmp(&(&b.name, &b.arch)));
+            }
             root.ledger.sort();
             root.ids.sort();
         }

@@ -42,6 +42,8 @@ impl Lock {
         for root in &mut core.roots {
             root.ledger.clear();
             root.ids.clear();
+            // Another kernel does not make another root.
+            root.boot.clear();
             root.packages.iter_mut().for_each(|package| package.blake3 = None);
         }
         let mut hasher = blake3::Hasher::new_derive_key("appliance lock core 1");
@@ -62,15 +64,17 @@ fn render_index(out: &mut String, index: &LockedIndex) {
 
 fn render_root(out: &mut String, root: &LockedRoot) {
     let _ = writeln!(out, "root \"{}\" {{", root.arch.name());
-    let mut packages: Vec<&LockedPackage> = root.packages.iter().collect();
-    packages.sort_by_key(|package| (&package.name, &package.arch));
-    packages.into_iter().for_each(|package| render_package(out, package));
+    for (word, packages) in [("package", &root.packages), ("boot-package", &root.boot)] {
+        let mut packages: Vec<&LockedPackage> = packages.iter().collect();
+        packages.sort_by_key(|package| (&package.name, &package.arch));
+        packages.into_iter().for_each(|package| render_package(out, word, package));
+    }
     sorted(&root.ledger).into_iter().for_each(|entry| render_script(out, entry));
     sorted(&root.ids).into_iter().for_each(|id| render_id(out, id));
     out.push_str("}\n");
 }
 
-fn render_package(out: &mut String, package: &LockedPackage) {
+fn render_package(out: &mut String, word: &str, package: &LockedPackage) {
     let size = package.size_bytes.to_string();
     let digest = package.digest.to_string();
     let blake3 = package.blake3.map(|digest| digest.to_string());
@@ -84,7 +88,7 @@ fn render_package(out: &mut String, package: &LockedPackage) {
         (package.digest.property(), &digest),
     ];
     properties.extend(blake3.as_deref().map(|digest| ("blake3", digest)));
-    line(out, 1, "package", &[&package.name, &package.version], &properties);
+    line(out, 1, word, &[&package.name, &package.version], &properties);
 }
 
 fn render_script(out: &mut String, entry: &LedgerLine) {

@@ -26,6 +26,7 @@ impl Requests {
         self.base_packages.iter().for_each(|name| line("base-package", name.clone()));
         self.excluded.iter().for_each(|name| line("exclude", name.clone()));
         self.repositories.iter().for_each(|r| line("repository", repository_words(r)));
+        self.boot.iter().for_each(|(arch, name)| line("boot-package", format!("{} {name}", arch.name())));
         self.facts.iter().for_each(|(name, value)| line("fact", format!("{name} {value}")));
         lines.into_iter().collect()
     }

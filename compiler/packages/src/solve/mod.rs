@@ -3,6 +3,7 @@
 //! Rules of choice: what the previous lock holds, then the highest version, then the first alternative, then the
 //! provider that the family ranks first. Recommendations are not followed. Equal input gives equal output.
 
+mod boot;
 mod company;
 mod error;
 mod explain;
@@ -61,10 +62,20 @@ pub fn resolve(
         };
         let old = previous.and_then(|(lock, _)| lock.root(*arch));
         let pins = previous.map(|(lock, update)| pins(lock, *arch, update)).unwrap_or_default();
-        match resolve_root(requests, catalog, &pins) {
-            Ok(ids) => {
+        let root = resolve_root(requests, catalog, &pins);
+        let boot = boot::choose(
+            requests,
+            catalog,
+            &previous.map(|(lock, update)| boot_pins(lock, *arch, update)).unwrap_or_default(),
+        );
+        let both = match (root, boot) {
+            (Ok(root), Ok(boot)) => Ok((root, boot)),
+            (root, boot) => Err(root.err().into_iter().flatten().chain(boot.err()).collect::<Vec<_>>()),
+        };
+        match both {
+            Ok((ids, boot)) => {
                 built_secs = ids.iter().map(|id| catalog.package(*id).built_secs()).fold(built_secs, i64::max);
-                lock.roots.push(locked_root(catalog, &ids, old));
+                lock.roots.push(locked_root(catalog, &ids, &boot, old));
             }
             Err(problems) => {
                 errors.extend(problems.into_iter().filter(|one| !errors.contains(one)).collect::<Vec<_>>())
@@ -103,7 +114,8 @@ fn epoch_secs(lock: &Lock, built_secs: i64) -> i64 {
 /// Names to update that the lock does not have.
 fn not_locked(lock: &Lock, update: &Update) -> Vec<ResolveError> {
     let Update::Names(names) = update else { return Vec::new() };
-    let locked = || lock.roots.iter().flat_map(|root| &root.packages).map(|package| package.name.as_str());
+    let packages = || lock.roots.iter().flat_map(|root| root.packages.iter().chain(&root.boot));
+    let locked = || packages().map(|package| package.name.as_str());
     let unknown = names.iter().filter(|name| locked().all(|locked| locked != name.as_str()));
     let error =
         |name: &String| ResolveError::NotLocked { name: name.clone(), nearest: suggest::nearest(name, locked()) };
@@ -111,18 +123,25 @@ fn not_locked(lock: &Lock, update: &Update) -> Vec<ResolveError> {
 }
 
 fn pins(lock: &Lock, arch: Arch, update: &Update) -> Pins {
+    kept(lock.root(arch).map(|root| root.packages.as_slice()).unwrap_or_default(), update)
+}
+
+fn boot_pins(lock: &Lock, arch: Arch, update: &Update) -> Pins {
+    kept(lock.root(arch).map(|root| root.boot.as_slice()).unwrap_or_default(), update)
+}
+
+fn kept(packages: &[LockedPackage], update: &Update) -> Pins {
     let kept = |package: &&LockedPackage| match update {
         Update::Nothing => true,
         Update::Names(names) => !names.contains(&package.name),
         Update::Everything => false,
     };
-    let packages = lock.root(arch).map(|root| root.packages.as_slice()).unwrap_or_default();
     packages.iter().filter(kept).map(|p| (p.name.clone(), p.version.clone())).collect()
 }
 
-fn locked_root(catalog: &Catalog, ids: &[PackageId], old: Option<&LockedRoot>) -> LockedRoot {
+fn locked_root(catalog: &Catalog, ids: &[PackageId], boot: &[PackageId], old: Option<&LockedRoot>) -> LockedRoot {
     let old_packages: BTreeMap<_, _> =
-        old.iter().flat_map(|root| &root.packages).map(|p| (p.name.as_str(), p)).collect();
+        old.iter().flat_map(|root| root.packages.iter().chain(&root.boot)).map(|p| (p.name.as_str(), p)).collect();
     let locked = |id: &PackageId| {
         let package = catalog.package(*id);
         let same = old_packages.get(package.name()).filter(|old| old.digest == package.digest());
@@ -141,6 +160,7 @@ fn locked_root(catalog: &Catalog, ids: &[PackageId], old: Option<&LockedRoot>) -
     LockedRoot {
         arch: catalog.arch(),
         packages: ids.iter().map(locked).collect(),
+        boot: boot.iter().map(locked).collect(),
         ledger: Vec::new(),
         ids: ids_kept.collect(),
     }

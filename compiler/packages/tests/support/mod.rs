@@ -49,6 +49,7 @@ pub fn requests(words: &str) -> Requests {
         excluded: Vec::new(),
         repositories: Vec::new(),
         init: Init::Builtin,
+        boot: Vec::new(),
         facts: BTreeMap::new(),
     };
     for word in words.split_whitespace() {
