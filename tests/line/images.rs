@@ -462,3 +462,35 @@ fn packages_need_a_distribution_that_is_known() {
     above("").fails(6, &["/etc/os-release"]);
     above(&release("toy")).succeeds();
 }
+
+#[test]
+fn each_architecture_stands_on_its_own_image() {
+    let world = world_with_packages();
+    let both = |text: String| text.replace("arch \"amd64\"", "arch \"amd64\" \"arm64\"");
+    let spec = world.path("spec/appliance.kdl");
+    world.spec("packages \"toy-x\"\nfile \"/etc/of-base\" text=\"one\"\noutput \"oci\"");
+    world.spec_text(both(fs::read_to_string(&spec).unwrap()));
+    world.build();
+    fs::rename(world.path("spec/out/oci"), world.path("spec/base")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    standing_on(&world, "oci:base");
+    world.spec_text(both(fs::read_to_string(&spec).unwrap()));
+    world.build();
+    let index = |layout: &Path| json(&layout.join("index.json"))["manifests"].as_array().unwrap().clone();
+    let (below, above) = (world.path("spec/base"), world.path("spec/out/oci"));
+    for (old, new) in index(&below).iter().zip(index(&above)) {
+        assert_eq!(old["platform"], new["platform"]);
+        let digests = |layout: &Path, manifest: &serde_json::Value| {
+            let layers = blob(layout, manifest)["layers"].as_array().unwrap().clone();
+            layers.iter().map(|layer| layer["digest"].to_string()).collect::<Vec<_>>()
+        };
+        assert!(digests(&above, &new).starts_with(&digests(&below, old)));
+    }
+    assert_eq!(index(&above).len(), 2);
+    // A name chooses among the images of a layout, for every architecture.
+    standing_on(&world, "oci:base:toy:1.0.0");
+    world.spec_text(both(fs::read_to_string(&spec).unwrap()));
+    world.build();
+    standing_on(&world, "oci:base:toy:2");
+    world.run(&["build"]).fails(5, &["no image of that name", "toy:1.0.0"]);
+}
