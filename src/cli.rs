@@ -94,6 +94,9 @@ pub struct New {
     /// The template to start from
     #[arg(long, short, default_value = "minimal", value_name = "NAME", value_parser = template_names())]
     pub template: String,
+    /// The base to stand on; another one than the template's own is possible for `minimal`
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
 }
 
 /// `fmt`.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use spec::{Diagnostic, World};
+use spec::base::BaseImage;
+use spec::{Diagnostic, Template, World};
 
 use crate::base_images::base_images;
 use crate::cli::New;
@@ -24,8 +25,12 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, format!("find the template {:?}", args.template))
             .help(format!("there is {}", names.join(", "))));
     };
-    let text = template.fill(&name);
-    valid(&name, &text)?;
+    let bases = base_images()?;
+    let text = match &args.base {
+        None => template.fill(&name),
+        Some(base) => fill_on(template, &name, base, &bases)?,
+    };
+    valid(&name, &text, &bases)?;
     let cannot = |error| Failure::doing(Exit::Failure, format!("make {}", folder.display()), error);
     fs::create_dir(folder).map_err(|error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => cannot(error).help("make the folder around it first"),
@@ -44,8 +49,26 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// The template on the default release of a base.
+fn fill_on(template: &Template, name: &str, base: &str, bases: &[BaseImage]) -> Result<String, Failure> {
+    let image = bases.iter().filter(|image| image.name == base).max_by_key(|image| image.is_default);
+    let image = image.ok_or_else(|| {
+        let mut names: Vec<&str> = bases.iter().map(|image| image.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Failure::new(Exit::Usage, format!("find the base {base:?}")).help(format!("there is {}", names.join(", ")))
+    })?;
+    template.fill_on(name, image).ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("put the template {:?} on {base}: its packages are those of its own base", template.name),
+        )
+        .help("take `--template minimal`, and name packages of this base in it")
+    })
+}
+
 /// A name that the language does not take is told before anything is made.
-fn valid(name: &str, text: &str) -> Result<(), Failure> {
+fn valid(name: &str, text: &str, bases: &[BaseImage]) -> Result<(), Failure> {
     let rejected = |found: Vec<Diagnostic>| {
         let why = found.into_iter().find(Diagnostic::is_error).map(|found| found.message).unwrap_or_default();
         Failure::doing(Exit::Usage, format!("call an appliance {name:?}"), why)
@@ -54,6 +77,6 @@ fn valid(name: &str, text: &str) -> Result<(), Failure> {
     let nothing: BTreeMap<String, String> = BTreeMap::new();
     let spec =
         spec::parse_bytes("appliance.kdl", text.as_bytes(), &nothing).map_err(|text| rejected(text.diagnostics))?;
-    let world = World { bases: &base_images()?, host_arch: host_arch()?, allow_outside: false };
+    let world = World { bases, host_arch: host_arch()?, allow_outside: false };
     spec::check(&spec, &world).map(drop).map_err(rejected)
 }
