@@ -18,7 +18,7 @@ use crate::roots::{self, Root};
 use crate::spec_file::SpecFile;
 use crate::ui::Ui;
 use crate::workshop::Workshop;
-use crate::{lock_file, manifest_file, unchanged};
+use crate::{boot_files, lock_file, manifest_file, unchanged};
 
 /// A published bundle and how it came about.
 pub struct Built {
@@ -109,8 +109,11 @@ fn write_bundle(
     let making = BundleFolder::start(folder, &shop.store).map_err(cannot)?;
     let contents = materials.with_store(&shop.store);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let artifacts = image::write(spec.appliance(), &plan, &contents, &StoredLayers(&shop.store), &making, workers)
+    let mut artifacts = image::write(spec.appliance(), &plan, &contents, &StoredLayers(&shop.store), &making, workers)
         .map_err(|error| Failure::new(Exit::Build, error))?;
+    for file in boot_files::make(spec, lock, &launch, materials, shop)? {
+        artifacts.push(file.write(&making).map_err(cannot)?);
+    }
     let manifest = manifest_file::write(spec, lock, &launch, artifacts, &making).map_err(cannot)?;
     making.publish().map_err(cannot)?;
     Ok(manifest)

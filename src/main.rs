@@ -2,6 +2,7 @@
 
 mod base_images;
 mod build;
+mod boot_files;
 mod bundle_folder;
 mod catalogs;
 mod cli;

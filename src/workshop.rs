@@ -50,12 +50,14 @@ impl<'a> Workshop<'a> {
     pub fn fetch(&self, spec: &SpecFile, mut lock: Lock) -> Result<Lock, Failure> {
         let mirrors = self.mirrors(spec);
         for root in &mut lock.roots {
-            let digests = self
-                .store
-                .fetch(&root.packages, &mirrors, self.offline, &self.bar)
-                .map_err(|error| Failure::new(Exit::Fetch, error))?;
-            for (package, digest) in root.packages.iter_mut().zip(digests) {
-                package.blake3 = Some(digest);
+            for packages in [&mut root.packages, &mut root.boot] {
+                let digests = self
+                    .store
+                    .fetch(packages, &mirrors, self.offline, &self.bar)
+                    .map_err(|error| Failure::new(Exit::Fetch, error))?;
+                for (package, digest) in packages.iter_mut().zip(digests) {
+                    package.blake3 = Some(digest);
+                }
             }
         }
         self.bar.clear();

@@ -8,15 +8,53 @@ use std::sync::OnceLock;
 use assemble::kernel::{Initramfs, KernelPackage, Platform, RootType, initramfs, plan_modules};
 use bundle::plan::Root;
 use formats::{cpio, deb};
-use tree::{Content, NoBlobs};
+use tree::{Content, Kind, NoBlobs, Tree, TreePath};
+
+use crate::package::{Package, Packing};
+
+/// Debian's kernel package.
+struct Debian {
+    kernel: KernelPackage,
+    tree: Tree,
+}
 
 /// The kernel's package taken apart, or why it cannot be had.
 pub fn debian() -> Result<&'static KernelPackage, String> {
-    static KERNEL: OnceLock<Result<KernelPackage, String>> = OnceLock::new();
+    fetched().map(|debian| &debian.kernel)
+}
+
+fn fetched() -> Result<&'static Debian, String> {
+    static KERNEL: OnceLock<Result<Debian, String>> = OnceLock::new();
     KERNEL.get_or_init(fetch).as_ref().map_err(Clone::clone)
 }
 
-fn fetch() -> Result<KernelPackage, String> {
+/// A package of the toy archive that brings this kernel, with as many of its modules as machines without disks of their
+/// own need, and with needs of its own that nothing follows.
+pub fn package() -> Package {
+    package_without("nothing")
+}
+
+/// The same without a module.
+pub fn package_without(module: &str) -> Package {
+    let debian = fetched().unwrap();
+    let platforms = [Platform::QemuMicrovm, Platform::Firecracker, Platform::CloudHypervisor];
+    let plan = plan_modules(&debian.kernel, &platforms, RootType::Ext4, &NoBlobs).unwrap();
+    let loaded: Vec<_> = plan.load.iter().filter(|planned| planned.name != module).map(|module| &module.path).collect();
+    let is_wanted = |path: &TreePath| {
+        let text = path.display();
+        text.starts_with("/boot/vmlinuz") || text.contains("/modules.builtin") || loaded.contains(&path)
+    };
+    let package =
+        Package::new("linux-image-real", "1.0").field("Depends", "kmod, initramfs-tools").packed(Packing::Gzip);
+    debian.tree.iter().filter(|(path, ..)| is_wanted(path)).fold(package, |package, (path, _, node)| match &node.kind {
+        Kind::File(Content::Inline(bytes)) => {
+            package.file(path.display().trim_start_matches('/'), 0o644, bytes.to_vec())
+        }
+        _ => package,
+    })
+}
+
+fn fetch() -> Result<Debian, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-kernel");
     fs::create_dir_all(&folder).unwrap();
     let archive = match archive_in(&folder) {
@@ -25,7 +63,8 @@ fn fetch() -> Result<KernelPackage, String> {
     };
     let bytes = fs::read(archive).unwrap();
     let deb = deb::decode(&bytes[..], deb::Limits::default(), &mut deb::Inline).unwrap();
-    Ok(KernelPackage::find(&[&deb.tree], &NoBlobs).unwrap())
+    let kernel = KernelPackage::find(&[&deb.tree], &NoBlobs).unwrap();
+    Ok(Debian { kernel, tree: deb.tree })
 }
 
 fn download(folder: &Path) -> Result<PathBuf, String> {

@@ -54,7 +54,7 @@ impl Toy {
         if let Err(reason) = kernel::debian() {
             return no(&format!("there is no Debian kernel: {reason}"));
         }
-        let world = World::of(&[toys::base(), toys::shell(busybox)]).with_guest(test)?;
+        let world = World::of(&[toys::base(), toys::shell(busybox), kernel::package()]).with_guest(test)?;
         world.spec(spec);
         world.build();
         Some(Self { world, qemu })
@@ -165,4 +165,48 @@ fn a_proven_root_boots_and_a_changed_one_does_not() {
     machine.wait_for_end();
     assert!(!machine.events.contains(&Event::Ready), "{:?}", machine.events);
     assert!(machine.console().contains("dm-verity device corrupted"), "{}", machine.console());
+}
+
+#[test]
+fn the_microvm_of_a_bundle_boots() {
+    let spec = SERVICES.replace("output \"ext4\"", "kernel \"linux-image-real\"\n    output \"microvm\"");
+    let Some(toy) = Toy::new("the_microvm_of_a_bundle_boots", &spec) else { return };
+    let file = |name: &str| toy.world.path(&format!("spec/out/{name}"));
+    let artifacts = toy.world.artifacts("spec/out");
+    for name in ["microvm/kernel", "microvm/vmlinux", "microvm/initrd", "microvm/cmdline", "root.ext4"] {
+        assert!(artifacts.contains(&format!("{name} ")), "{artifacts}");
+    }
+    assert!(fs::read(file("microvm/vmlinux")).unwrap().starts_with(b"\x7fELF"));
+    assert!(toy.world.lock().contains("    boot-package \"linux-image-real\" \"1.0\""), "{}", toy.world.lock());
+    assert!(!toy.world.lock().contains("    package \"linux-image-real\""), "{}", toy.world.lock());
+    let line = fs::read_to_string(file("microvm/cmdline")).unwrap();
+    assert_eq!(line, "console=ttyS0 panic=-1 quiet appliance.root=/dev/vda");
+    let (kernel, initrd, disk) = (file("microvm/kernel"), file("microvm/initrd"), file("root.ext4"));
+    let (disks, folder) = ([("root", disk.as_path())], toy.world.path(""));
+    let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks: &disks, folder: &folder };
+    let mut machine = Machine::microvm(&toy.qemu, &parts);
+    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
+    assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+    assert!(machine.wait_for_end(), "{}", machine.console());
+
+    // The same spec gives the same bytes again.
+    let again = World::of(&[toys::base(), toys::shell(static_busybox().unwrap()), kernel::package()]);
+    let again = again.with_guest("the_microvm_of_a_bundle_boots").unwrap();
+    again.spec(&spec);
+    assert_eq!(again.build(), artifacts);
+}
+
+#[test]
+fn a_kernel_without_a_driver_is_refused_when_the_appliance_is_built() {
+    let Some(toy) = Toy::new("a_kernel_without_a_driver_is_refused_when_the_appliance_is_built", "output \"ext4\"")
+    else {
+        return;
+    };
+    let poor = kernel::package_without("virtio_blk");
+    let world = World::of(&[toys::base(), poor]).with_guest("a_kernel_without_a_driver").unwrap();
+    world.spec("kernel \"linux-image-real\"\n    output \"microvm\"");
+    world.run(&["build"]).fails(6, &["boot on QEMU's microvm", "has no driver for virtio disks (virtio_blk)"]);
+    world.spec("kernel \"linux-image-reel\"\n    output \"microvm\"");
+    world.run(&["build"]).fails(4, &["there is no package `linux-image-reel`", "linux-image-real"]);
+    drop(toy);
 }

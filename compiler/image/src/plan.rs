@@ -133,7 +133,9 @@ pub fn plan(
                 Some(image) => cut_above(&image.tree, &root.tree, &root.part_of, crate::ENCODER),
                 None => cut(&root.tree, &root.part_of, crate::ENCODER),
             };
-            let ext4 = match appliance.outputs.contains(&Output::Ext4) {
+            // What boots directly takes its root from the bare file system.
+            let needs_ext4 = [Output::Ext4, Output::Microvm].iter().any(|output| appliance.outputs.contains(output));
+            let ext4 = match needs_ext4 {
                 true => Some(crate::ext4::plan(appliance, &root, several, &identity)?),
                 false => None,
             };

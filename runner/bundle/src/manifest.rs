@@ -55,6 +55,14 @@ pub enum ArtifactKind {
     OciLayout,
     /// A bare ext4 file system (`root.ext4`).
     Ext4,
+    /// A kernel with its own loader, as its package brings it (`microvm/kernel`).
+    Kernel,
+    /// The same kernel uncompressed: an ELF file for amd64, a flat image for arm64 (`microvm/vmlinux`).
+    Vmlinux,
+    /// The initial file system (`microvm/initrd`).
+    Initrd,
+    /// The kernel's command line, without a line end (`microvm/cmdline`).
+    CommandLine,
     /// A launch plan (`plan.json`).
     Plan,
     /// The lock the bundle was built from (`appliance.lock`).

@@ -9,9 +9,9 @@ use crate::table::{ArgRule, Kind, NodeRule, PropRule};
 /// `kernel`
 pub(crate) const KERNEL: NodeRule = NodeRule {
     name: "kernel",
-    doc: "The kernel package for outputs that boot. Default: the base image's. *Has no effect yet.*",
+    doc: "The kernel package for outputs that boot. Default: the base image's.",
     args: &[ArgRule { default: Some("the base's"), ..ArgRule::one("the package", Kind::Name) }],
-    props: &[PropRule::new("base", Kind::Name, "another base that it comes from").default("the appliance's")],
+    props: &[PropRule::new("base", Kind::Name, "another base that it comes from; *has no effect yet*").default("the appliance's")],
     example: "kernel \"linux-image-cloud-amd64\"",
     ..NodeRule::EMPTY
 };
@@ -31,7 +31,9 @@ pub(crate) const INIT: NodeRule = NodeRule {
 /// Decodes `kernel`.
 pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Option<Kernel> {
     let item = body.one("kernel")?;
-    not_yet(item, "`kernel`", report);
+    if item.text("base").is_some() {
+        not_yet(item, "`base=` of `kernel`", report);
+    }
     Some(Kernel { package: item.arg(0)?.to_owned(), base: item.text("base").map(str::to_owned) })
 }
 

@@ -9,12 +9,15 @@ use crate::suggest::nearest;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, either};
 
 /// Outputs that can be built now.
-const BUILT: [Output; 2] = [Output::Oci, Output::Ext4];
+const BUILT: [Output; 3] = [Output::Oci, Output::Ext4, Output::Microvm];
+
+/// Outputs where a spec names none.
+const DEFAULT: [Output; 2] = [Output::Oci, Output::Ext4];
 
 /// `output`
 pub(crate) const OUTPUT: NodeRule = NodeRule {
     name: "output",
-    doc: "What to build: `oci` (image layout), `ext4` (bare root); `raw`, `qcow2`, `vhdx`, `vmdk`, `ova`, `wsl` and `microvm` *have no effect yet*.",
+    doc: "What to build: `oci` (image layout), `ext4` (bare root), `microvm` (with it: kernel, initial file system and command line for direct boot); `raw`, `qcow2`, `vhdx`, `vmdk`, `ova` and `wsl` *have no effect yet*.",
     args: &[ArgRule { default: Some("oci ext4"), ..ArgRule::some("outputs", Kind::Name) }],
     occurs: Occurs::Many,
     example: "output \"oci\" \"ext4\"",
@@ -77,9 +80,9 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Output> {
             }
         }
     }
-    left_out(&later, "cannot be built yet", "what can be built: \"oci\" and \"ext4\"", report);
+    left_out(&later, "cannot be built yet", "what can be built: \"oci\", \"ext4\" and \"microvm\"", report);
     if outputs.is_empty() {
-        outputs.extend(BUILT);
+        outputs.extend(DEFAULT);
     }
     outputs.sort_unstable();
     outputs.dedup();
