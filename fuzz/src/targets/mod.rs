@@ -55,8 +55,6 @@ pub const ALL: &[Target] = &[
     ("image_reference", images::image_reference, 3000),
     ("registry_texts", images::registry_texts, 3000),
     ("installed", images::installed, 3000),
-    ("registry_texts", images::registry_texts, 3000),
-    ("installed", images::installed, 3000),
     ("channel", channel::channel, 3000),
 ];
 
