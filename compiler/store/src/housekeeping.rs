@@ -49,12 +49,14 @@ pub struct Damage {
     pub path: PathBuf,
 }
 
-/// The names of all entries that a lock needs.
+/// The names of all entries that a lock needs; what the documents of an image name is kept with them.
 pub fn names_of(lock: &Lock) -> BTreeSet<String> {
     let packages = lock.roots.iter().flat_map(|root| &root.packages);
     let archives = packages.clone().map(|package| package.digest.to_string());
     let decoded = packages.filter_map(|package| package.blake3).map(|blake3| blake3.to_string());
-    archives.chain(decoded).chain(lock.indexes.iter().map(|index| index.sha256.to_string())).collect()
+    let image = lock.base.digest.strip_prefix("sha256:").map(str::to_owned);
+    let indexes = lock.indexes.iter().map(|index| index.sha256.to_string());
+    archives.chain(decoded).chain(indexes).chain(image).collect()
 }
 
 /// One thing that is kept or goes as a whole.
@@ -97,7 +99,7 @@ impl Store {
         let mut collected = Collected::default();
         {
             let _lock = self.folders.collecting()?;
-            for entry in choose(self.entries()?, garbage, in_use_since) {
+            for entry in choose(self.entries()?, &self.with_images(garbage), in_use_since) {
                 for path in &entry.paths {
                     disk::rename(path, &trash.join(format!("{}-{}", entry.kind, disk::name(path))))?;
                 }
@@ -136,6 +138,20 @@ impl Store {
             }
         }
         Ok(damaged)
+    }
+
+    /// What stays, with everything that documents of images among it name.
+    fn with_images(&self, garbage: &Garbage) -> Garbage {
+        let mut all = garbage.clone();
+        let mut open: Vec<String> = garbage.keep.iter().cloned().collect();
+        while let Some(name) = open.pop() {
+            for below in self.named_by_image(&name) {
+                if all.keep.insert(below.clone()) {
+                    open.push(below);
+                }
+            }
+        }
+        all
     }
 
     /// Entries used since this time may be in use; `None` when nobody but this idle process has the store open.

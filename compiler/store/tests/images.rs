@@ -416,6 +416,37 @@ fn a_layer_that_is_not_what_the_configuration_says_is_refused() {
     assert!(error.contains("unpack the layer sha256:"), "{error}");
 }
 
+#[test]
+fn what_a_lock_needs_of_an_image_stays() {
+    let registry = Registry::new(|_, _| None);
+    registry.publish("v1", &layers(), &["amd64", "arm64"]);
+    let client = Client::of(&format!("{}/team/app:v1", registry.address));
+    let (root, _) = client.pull().unwrap();
+    registry.publish("v2", &[layer(&[("other", b"x")])], &["amd64"]);
+    let other =
+        Client { reference: ImageReference::parse(&format!("{}/team/app:v2", registry.address)).unwrap(), ..client };
+    let (_, gone) = other.pull().unwrap();
+    let store = other.folder.path().join("store");
+    let Client { store: open, folder: _folder, .. } = other;
+    drop(open);
+    // A store that nobody else has open gives up what is not kept.
+    let store = Store::open(&store).unwrap();
+    let garbage =
+        store::Garbage { keep: [root.to_string()].into(), unused_for: Some(Duration::ZERO), limit_bytes: None };
+    assert!(store.collect_garbage(&garbage).unwrap().entries > 0);
+    assert!(store.image_blob(gone.manifest).is_none());
+    let again = Client {
+        store,
+        folder: tempfile::tempdir().unwrap(),
+        reference: ImageReference::parse(&format!("localhost:1/team/app@sha256:{root}")).unwrap(),
+        mirrors: BTreeMap::new(),
+        auth_files: Vec::new(),
+        offline: true,
+    };
+    let (_, image) = again.pull().unwrap();
+    assert_eq!(again.files(&image), FILES);
+}
+
 fn write_layout(folder: &Path, names: &[&str]) {
     let registry = Registry::new(|_, _| None);
     let blobs = folder.join("blobs/sha256");

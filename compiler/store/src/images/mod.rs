@@ -117,6 +117,22 @@ impl Store {
         self.have(request, &wanted, progress)
     }
 
+    /// The blobs that a document in the store names; none for what is no document.
+    pub(crate) fn named_by_image(&self, name: &str) -> Vec<String> {
+        let path = self.folders.path("images", name);
+        let is_small = fs::metadata(&path).is_ok_and(|meta| meta.len() <= MAX_DOCUMENT_BYTES);
+        let bytes = is_small.then(|| fs::read(&path).ok()).flatten();
+        let digests = |all: Vec<Descriptor>| all.into_iter().map(|one| one.sha256).collect();
+        match bytes.and_then(|bytes| oci::read_document(&bytes, None).ok()) {
+            Some(Document::Index(index)) => digests(index),
+            Some(Document::Manifest(Manifest { config, mut layers })) => {
+                layers.push(config);
+                digests(layers)
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// The file of a blob in the store, if it is there.
     pub fn image_blob(&self, sha256: Sha256) -> Option<PathBuf> {
         let path = self.folders.path("images", sha256.to_string());
