@@ -62,8 +62,14 @@ impl Disk {
 
     /// A disk with a bit of everything: data at both ends, long holes, zeros in data, clusters that do not compress.
     pub fn example() -> Self {
-        let parts =
-            [(0, 200_000, 1), (300_000, 70_000, 4), (5 << 20, 150_000, 9), (600 << 20, 513, 1), (1, 3 << 20, 4)];
+        let parts = [
+            (0, 200_000, 1),
+            (300_000, 70_000, 4),
+            (9, 100_000, 2),
+            (5 << 20, 150_000, 9),
+            (600 << 20, 513, 1),
+            (1, 3 << 20, 4),
+        ];
         let mut disk = Self::new(&parts, 0);
         disk.regions.push((disk.size_bytes - 1, vec![7]));
         disk
@@ -95,22 +101,32 @@ impl Disk {
     }
 }
 
-/// Bytes of a seed: one value, a pattern, or what looks random.
+/// Bytes of a seed: one value, words, or what looks random.
 fn bytes(seed: u8, length: usize) -> Vec<u8> {
+    const WORDS: [&[u8]; 8] = [b"disk ", b"diskette ", b"cluster", b" clutter ", b"block", b"s of ", b"\n", b"zero"];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(seed);
-    let mut next = |at: usize| {
+    let mut word: &[u8] = &[];
+    let mut next = || {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         match seed % 5 {
             0 => 0,
             1 => seed,
-            2 => (at / 7) as u8,
+            // A few words in an order without a pattern: how well they compress depends on how hard one looks.
+            2 => {
+                if word.is_empty() {
+                    word = WORDS[(random >> 61) as usize];
+                }
+                let (first, rest) = word.split_first().expect("a word has letters");
+                word = rest;
+                *first
+            }
             3 => (random >> 60) as u8,
             _ => random as u8,
         }
     };
-    (0..length).map(&mut next).collect()
+    (0..length).map(|_| next()).collect()
 }
 
 /// Asserts that `qemu-img` finds a file sound and equal to a raw one; `check` is off for formats that it cannot check.
