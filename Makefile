@@ -12,13 +12,13 @@ all: release
 ## The command and the guest, optimised: target/release/appliance
 release: guest
 	cargo build --release --locked
-	cp $(GUEST_DIR)/$(GUEST_NAME) target/release/$(GUEST_NAME)
+	cp $(GUEST_DIR)/appliance-guest-* target/release/
 
 debug: guest
 	cargo build --locked
-	cp $(GUEST_DIR)/$(GUEST_NAME) target/debug/$(GUEST_NAME)
+	cp $(GUEST_DIR)/appliance-guest-* target/debug/
 
-## PID 1 of every appliance: one static binary for each architecture, the same bytes wherever it is built
+## PID 1 of every appliance: one static binary for each architecture; `make guest ARCH=aarch64` makes the one for arm64
 guest:
 	@tools/build-guest $(GUEST_TARGET) $(GUEST_DIR) $(GUEST_NAME)
 
