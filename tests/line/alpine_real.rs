@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::alpine::{all, base};
-use crate::apk_archive::{GOODLY, Repository};
+use crate::apk_archive::{Apk, GOODLY, Repository};
 use crate::apks::GOOD;
 use crate::support::{is_root, skip};
 use crate::world::World;
@@ -129,9 +129,9 @@ fn world(data: &Data) -> (World, Repository) {
     world.set_mirror(&world.path("mirror/alpine").display().to_string());
 
     let toys = Repository(world.path("toys"));
-    let real_base = |package: &crate::apk_archive::Apk| package.name != base().name;
+    let real_base = |package: &Apk| package.name != base().name;
     let toy_packages: Vec<_> = all().into_iter().filter(real_base).collect();
-    let stand_in = crate::apk_archive::Apk::new("alp-base", "1.0-r0").needs("busybox");
+    let stand_in = Apk::new("alp-base", "1.0-r0").needs("busybox");
     toys.publish(&[&toy_packages[..], &[stand_in]].concat(), GOODLY);
     let (name, pem) = GOOD.file();
     fs::write(world.path("spec").join(&name), pem).unwrap();
@@ -181,6 +181,31 @@ fn the_example_answers_from_a_box() {
     }
     assert_eq!(done.code, Some(0), "{}", done.text());
     assert!(done.stdout.contains("A page from Alpine Linux"), "{}", done.text());
+}
+
+#[test]
+fn a_script_that_is_not_understood_runs_in_the_sandbox() {
+    let test = "a_script_that_is_not_understood_runs_in_the_sandbox";
+    let data = match data() {
+        Ok(data) => data,
+        Err(reason) => return skip(test, &reason),
+    };
+    let (world, toys) = world(&data);
+    let odd = Apk::new("odd", "1-r0").script("post-install", "awk 'BEGIN { print \"awk was here\" }' > /odd");
+    toys.publish(&[odd], GOODLY);
+    let spec = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(spec.replace("\"alp-web~2\" \"so:libtoy.so.1\"", "\"odd\""));
+    world.run(&["build", "--scripts", "emulate-only"]).fails(6, &["post-install of package odd", "line 2: the program"]);
+    let done = world.run(&["build"]);
+    if done.code != Some(0) && done.text().contains("subordinate") {
+        return skip(test, done.stderr.trim());
+    }
+    done.succeeds();
+    let lock = world.lock();
+    let line = lock.lines().find(|line| line.contains("\"odd\" \"post-install\"")).unwrap_or_else(|| panic!("{lock}"));
+    assert!(line.contains("run") && line.contains("line 2"), "{line}");
+    unpack_image(&world.path("spec/out/oci"), &world.path("ours"));
+    assert_eq!(fs::read_to_string(world.path("ours/odd")).unwrap(), "awk was here\n");
 }
 
 /// Unpacks the layers of an image layout, as nothing in them removes anything.

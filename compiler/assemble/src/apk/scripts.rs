@@ -53,12 +53,13 @@ impl<'a> Scripts<'a> {
         let Some(bytes) = package.script(name) else { return Ok(()) };
         let script = Script { package, name, bytes, args };
         let (class, reason) = match commands::attempt(files, &mut self.system, self.arch, &script) {
-            Attempt::Done { status: 0, .. } => {
-                let notes = std::mem::take(&mut self.system.notes).into_iter().collect::<Vec<_>>().join("; ");
-                (ScriptClass::Emulated, notes)
+            Attempt::Done { status: 0, how, .. } => {
+                let reasons = [how].into_iter().chain(std::mem::take(&mut self.system.notes));
+                let reasons: Vec<String> = reasons.filter(|reason| !reason.is_empty()).collect();
+                (ScriptClass::Emulated, reasons.join("; "))
             }
             // It may be the emulation that fails, so a runner has the last word here too.
-            Attempt::Done { status, log } => {
+            Attempt::Done { status, log, .. } => {
                 let error = script.failed(status, log);
                 self.run_elsewhere(files, &script, error)?;
                 (ScriptClass::Run, format!("its emulation ends with status {status}"))

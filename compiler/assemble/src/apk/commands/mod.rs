@@ -28,6 +28,8 @@ pub(crate) enum Attempt {
         status: i32,
         /// What it printed.
         log: String,
+        /// How it was understood, in words for the ledger: the commands that it called.
+        how: String,
     },
     /// Something was not understood; nothing has changed.
     Unknown {
@@ -106,7 +108,8 @@ pub(crate) fn attempt(files: &mut Files<'_>, system: &mut System, arch: Arch, sc
                 *system = before;
             }
             let log = [done.stdout, done.stderr].concat();
-            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned() }
+            let how = done.called.into_iter().collect::<Vec<_>>().join(", ");
+            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned(), how }
         }
         shell::Outcome::Unknown(unknown) => {
             *system = before;
@@ -182,6 +185,10 @@ mod testing {
         let bytes = format!("#!/bin/busybox sh\n{text}\n");
         let script = Script { package: &package, name: "post-install", bytes: bytes.as_bytes(), args: &["1-r0"] };
         let ended = attempt(&mut files, &mut System::default(), Arch::Amd64, &script);
-        (tree::dump(&tree), format!("{ended:?}"))
+        let ended = match ended {
+            Attempt::Done { status, log, .. } => format!("{log}{status}"),
+            Attempt::Unknown { line, construct } => format!("line {line}: {construct}"),
+        };
+        (tree::dump(&tree), ended)
     }
 }

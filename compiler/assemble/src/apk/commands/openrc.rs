@@ -52,7 +52,7 @@ mod tests {
         let files =
             [("/etc/init.d/sshd", "#!/sbin/openrc-run\n"), ("/etc/runlevels/default/x", ""), ("/sbin/rc-update", "")];
         let (tree, said) = run(&files, "rc-update -q add sshd default; rc-update add none; rc-update del x");
-        assert!(said.starts_with("Done { status: 0"), "{said}");
+        assert!(said.ends_with('0'), "{said}");
         assert!(said.contains("service `none' does not exist"), "{said}");
         assert!(tree.contains("l /etc/runlevels/default/sshd ") && !tree.contains("default/x"), "{tree}");
         assert!(run(&files, "rc-update add ../../x").1.contains("such a name"));
