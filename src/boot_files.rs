@@ -17,6 +17,7 @@ use spec::appliance::{Arch, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::materials::Materials;
+use crate::roots;
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
 
@@ -68,7 +69,7 @@ pub fn make(
     let mut files = Vec::new();
     for root in &lock.roots {
         let folder = if several { format!("microvm-{}", root.arch.name()) } else { "microvm".to_owned() };
-        for (kind, name, bytes) in make_one(lock, root, plan, materials, shop)? {
+        for (kind, name, bytes) in make_one(spec, lock, root, plan, materials, shop)? {
             files.push(BootFile { kind, arch: root.arch, path: format!("{folder}/{name}"), bytes });
         }
     }
@@ -78,6 +79,7 @@ pub fn make(
 type Made = (ArtifactKind, &'static str, Vec<u8>);
 
 fn make_one(
+    spec: &SpecFile,
     lock: &Lock,
     root: &LockedRoot,
     plan: &Plan,
@@ -88,11 +90,13 @@ fn make_one(
         |error: Box<dyn std::error::Error + Send + Sync>| Failure::doing(Exit::Build, "make what boots", error);
     let guest = materials.guests.get(&root.arch).cloned().ok_or_else(|| Failure::new(Exit::Build, "find the guest"))?;
     if root.boot.is_empty() {
-        let what = format!("find a kernel for {}: the base names none", root.arch.name());
-        return Err(Failure::new(Exit::Build, what).help("name its package: kernel \"PACKAGE\""));
+        let arch = root.arch.name();
+        let failure = Failure::new(Exit::Build, format!("find a kernel for {arch}: the base has none"));
+        return Err(failure.help("a distribution as base brings one, and `kernel \"PACKAGE\"` names another"));
     }
     let unpacked = shop.store.unpack(&root.boot, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
     shop.bar.clear();
+    roots::are_what_they_are_called(spec, &root.boot, &unpacked)?;
     let trees: Vec<_> = unpacked.iter().map(|package| &package.tree).collect();
     let kernel = KernelPackage::find(&trees, &shop.store).map_err(|error| failed(error.into()))?;
     let modules =

@@ -98,10 +98,7 @@ fn assemble_one(
 ) -> Result<Root, Failure> {
     let unpacked = shop.store.unpack(&locked.packages, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
     shop.bar.clear();
-    if let Some(rules) = spec.base().and_then(|base| packages::rules_of(base.family)) {
-        let mut both = locked.packages.iter().zip(&unpacked);
-        both.try_for_each(|(package, unpacked)| is_what_it_is_called(rules, package, unpacked))?;
-    }
+    are_what_they_are_called(spec, &locked.packages, &unpacked)?;
     let contents = materials.with_store(&shop.store);
     let mut runner = OnDemand { blobs: &contents, work: shop.store.root().join("sandbox"), running: None };
     let inputs = Inputs {
@@ -120,6 +117,19 @@ fn assemble_one(
     };
     let assembled = assemble::assemble(inputs).map_err(failed)?;
     Ok(Root { arch: locked.arch, assembled, image })
+}
+
+/// Compares packages with what the lock says of them.
+///
+/// # Errors
+/// When one of them is another package, or another version.
+pub fn are_what_they_are_called(
+    spec: &SpecFile,
+    locked: &[LockedPackage],
+    unpacked: &[Unpacked],
+) -> Result<(), Failure> {
+    let Some(rules) = spec.base().and_then(|base| packages::rules_of(base.family)) else { return Ok(()) };
+    locked.iter().zip(unpacked).try_for_each(|(package, unpacked)| is_what_it_is_called(rules, package, unpacked))
 }
 
 /// What a lock says of a package is what people read and scanners look up, so the package must say the same.

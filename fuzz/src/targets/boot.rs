@@ -58,7 +58,7 @@ pub fn kmod(data: &[u8]) -> bool {
 /// Reads an EFI program, makes a unified kernel image of it, and reads that.
 pub fn pe(data: &[u8]) -> bool {
     let Ok(image) = Image::read(data) else { return false };
-    drop(image.authenticode_sha256());
+    let _ = image.authenticode_sha256();
     let parts =
         Unified { stub: data, os_release: b"ID=x\n", command_line: "quiet", release: "1", initrd: b"i", kernel: b"k" };
     if let Ok(bytes) = unified(parts) {
