@@ -195,7 +195,9 @@ fn a_script_that_is_not_understood_runs_in_the_sandbox() {
     toys.publish(&[odd], GOODLY);
     let spec = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
     world.spec_text(spec.replace("\"alp-web~2\" \"so:libtoy.so.1\"", "\"odd\""));
-    world.run(&["build", "--scripts", "emulate-only"]).fails(6, &["post-install of package odd", "line 2: the program"]);
+    world
+        .run(&["build", "--scripts", "emulate-only"])
+        .fails(6, &["post-install of package odd", "line 2: the program"]);
     let done = world.run(&["build"]);
     if done.code != Some(0) && done.text().contains("subordinate") {
         return skip(test, done.stderr.trim());

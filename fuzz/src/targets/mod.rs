@@ -2,6 +2,7 @@
 //! breach of the property that the function asserts. What comes back is whether the input was understood, so
 //! that the smoke test can tell seeds that reach deep from seeds that have rotted.
 
+mod alpine;
 mod archives;
 mod assembling;
 mod boot;
@@ -36,6 +37,9 @@ pub const ALL: &[Target] = &[
     ("tar", archives::tar, 3000),
     ("compression", archives::compression, 2000),
     ("deb", archives::deb, 1500),
+    ("apk", alpine::apk, 1500),
+    ("apk_index", alpine::index, 1500),
+    ("apk_text", alpine::text, 3000),
     ("shell_parse", scripts::parse, 3000),
     ("shell_run", scripts::run, 2000),
     ("assemble", assembling::assemble, 300),
