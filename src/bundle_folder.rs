@@ -35,8 +35,7 @@ impl<'a> BundleFolder<'a> {
         let name = target.file_name().ok_or_else(|| io::Error::other("the output has no name"))?.to_string_lossy();
         sweep(parent, &name)?;
         let making = parent.join(format!(".{name}.making-{}", std::process::id()));
-        interrupt::begin(&making);
-        let alive = create_locked(&making)?;
+        let alive = interrupt::begin(&making, || create_locked(&making))?;
         Ok(Self { target: target.to_owned(), making, store, _alive: alive })
     }
 

@@ -67,9 +67,15 @@ fn remove(unfinished: &Path) {
     }
 }
 
-/// Notes a folder that is unfinished.
-pub fn begin(folder: &Path) {
-    unfinished().push(folder.to_owned());
+/// Makes something that is unfinished as long as nobody says [`end`]; an interruption happens before that or removes it.
+///
+/// # Errors
+/// What `make` reports; then nothing is noted.
+pub fn begin<T>(unfinished_path: &Path, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut unfinished = unfinished();
+    let made = make()?;
+    unfinished.push(unfinished_path.to_owned());
+    Ok(made)
 }
 
 /// Notes that a folder is finished or gone.

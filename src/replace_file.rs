@@ -17,9 +17,8 @@ use crate::interrupt;
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
     let making = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    interrupt::begin(&making);
-    let written = File::create(&making).and_then(|mut file| {
-        file.write_all(bytes)?;
+    let mut file = interrupt::begin(&making, || File::create(&making))?;
+    let written = file.write_all(bytes).and_then(|()| {
         file.sync_all()?;
         fs::rename(&making, path)
     });

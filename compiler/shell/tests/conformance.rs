@@ -226,3 +226,10 @@ fn deep_nesting_is_refused_before_the_stack_ends() {
     let outcome = shell::run(&script, Session::new(&mut tree, &NoBlobs, &commands), &[], &BTreeMap::new());
     assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
 }
+
+/// As dash says of itself only where a test runs as root.
+#[test]
+fn scripts_find_themselves_to_be_root() {
+    let (status, stdout, _) = ours("id -u").unwrap();
+    assert_eq!((status, stdout.as_str()), (0, "0\n"));
+}
