@@ -25,7 +25,7 @@ use crate::workshop::Workshop;
 const PLATFORMS: [Platform; 3] = [Platform::QemuMicrovm, Platform::Firecracker, Platform::CloudHypervisor];
 
 /// What the kernel itself is told: the first serial line is the console, and a kernel that stops ends the machine.
-const KERNEL_WORDS: &str = "console=ttyS0 panic=-1 quiet";
+const KERNEL_WORDS: &str = "console=ttyS0 panic=-1 reboot=t quiet";
 
 /// The first disk holds the root: not every machine can give a disk a name.
 const ROOT_DEVICE: &str = "vda";

@@ -180,7 +180,7 @@ fn the_microvm_of_a_bundle_boots() {
     assert!(toy.world.lock().contains("    boot-package \"linux-image-real\" \"1.0\""), "{}", toy.world.lock());
     assert!(!toy.world.lock().contains("    package \"linux-image-real\""), "{}", toy.world.lock());
     let line = fs::read_to_string(file("microvm/cmdline")).unwrap();
-    assert_eq!(line, "console=ttyS0 panic=-1 quiet appliance.root=/dev/vda");
+    assert_eq!(line, "console=ttyS0 panic=-1 reboot=t quiet appliance.root=/dev/vda");
     let (kernel, initrd, disk) = (file("microvm/kernel"), file("microvm/initrd"), file("root.ext4"));
     let (disks, folder) = ([("root", disk.as_path())], toy.world.path(""));
     let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks: &disks, folder: &folder };
