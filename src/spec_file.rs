@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spec::appliance::Arch;
 use spec::base::BaseImage;
-use spec::{Appliance, Checked, Diagnostic, Fragments, Sources, Spec, World};
+use spec::{Appliance, Checked, Diagnostic, Fragments, Sources, Spec, Standing, World};
 
 use crate::base_images::base_images;
 use crate::cli::SpecArgs;
@@ -79,16 +79,18 @@ impl SpecFile {
         let bases = base_images()?;
         let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
         let folder = folder_of(&path);
-        let missing = |spec: &Spec| match files {
-            Files::Now => spec::missing_files(spec, &world, &|file| folder.join(file).exists()),
-            Files::Later => Vec::new(),
-        };
+        let missing = |spec: &Spec| spec::file_problems(spec, &world, &|file| standing(&folder, file, files));
         let rejected = |found: Vec<Diagnostic>, sources: &Sources| Failure::Spec {
             found: spec::settle(found),
             sources: sources.clone(),
             exit: Exit::Spec,
         };
-        let spec = spec::parse_bytes(&path.to_string_lossy(), bytes, &Beside(folder.clone())).map_err(|text| {
+        let spec = spec::parse_bytes(
+            &path.to_string_lossy(),
+            bytes,
+            &Beside { folder: folder.clone(), allow_outside: args.allow_outside },
+        )
+        .map_err(|text| {
             let beside = text.rest.as_deref().map(missing).unwrap_or_default();
             rejected([spec::check_rest(&text, &world), beside].concat(), &text.sources)
         })?;
@@ -144,11 +146,28 @@ pub fn host_arch() -> Result<Arch, Failure> {
 }
 
 /// Fragments are files beside the spec.
-struct Beside(PathBuf);
+struct Beside {
+    folder: PathBuf,
+    allow_outside: bool,
+}
 
 impl Fragments for Beside {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        read_limited(&self.0.join(path)).map_err(|error| error.to_string())
+        read_limited(&self.folder.join(path)).map_err(|error| error.to_string())
+    }
+
+    fn leads_outside(&self, path: &str) -> bool {
+        !self.allow_outside && standing(&self.folder, path, Files::Later) == Standing::Outside
+    }
+}
+
+/// How a path that is written in a spec stands, links followed: the folder may be reached by a link itself.
+fn standing(folder: &Path, path: &str, files: Files) -> Standing {
+    match (folder.join(path).canonicalize(), folder.canonicalize(), files) {
+        (Ok(file), Ok(folder), _) if file.starts_with(&folder) => Standing::There,
+        (Ok(_), _, _) => Standing::Outside,
+        (Err(_), _, Files::Now) => Standing::Missing,
+        (Err(_), _, Files::Later) => Standing::There,
     }
 }
 

@@ -104,6 +104,34 @@ fn files_that_are_not_there_or_no_files_are_told() {
 }
 
 #[test]
+fn links_do_not_lead_out_of_the_folder() {
+    let world = World::new();
+    fs::create_dir_all(world.path("secret/notes")).unwrap();
+    for (name, text) in [("notes/a", "hidden"), ("frag.kdl", "hostname \"taken\"\n"), ("filter.json", "{}")] {
+        fs::write(world.path("secret").join(name), text).unwrap();
+    }
+    fs::create_dir_all(world.path("spec/site")).unwrap();
+    std::os::unix::fs::symlink(world.path("secret"), world.path("spec/sl")).unwrap();
+    std::os::unix::fs::symlink(world.path("secret/notes/a"), world.path("spec/site/abs")).unwrap();
+    std::os::unix::fs::symlink("site", world.path("spec/same")).unwrap();
+    for line in [
+        "file \"/s\" from=\"sl/notes/\"",
+        "file \"/s\" from=\"site/abs\"",
+        "use \"sl/frag.kdl\"",
+        "isolation \"auto\" { seccomp \"sl/filter.json\"; }",
+    ] {
+        world.spec(&format!("{line}\noutput \"oci\""));
+        for verb in ["check", "build", "lock", "explain"] {
+            world.run(&[verb]).fails(3, &["appliance.kdl:4:", "the spec's folder", "path-outside"]);
+        }
+        world.run(&["check", "--allow-outside"]).succeeds();
+    }
+    // A link inside of a folder stays a link, and one that stays inside of the spec's folder may be followed.
+    world.spec("file \"/s\" from=\"same/\"\noutput \"oci\"");
+    world.run(&["build"]).succeeds();
+}
+
+#[test]
 fn users_and_programs_that_are_not_in_the_image_are_told() {
     let world = World::new();
     world.spec("file \"/etc/x\" text=\"\" owner=\"nobdy\"\noutput \"oci\"");

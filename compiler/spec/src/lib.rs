@@ -36,7 +36,7 @@ pub use base_image::{KeyFile, builtin_bases, read_base};
 pub use check::{Checked, World, check, check_rest};
 pub use diagnostic::{CODES, Diagnostic, Label, Severity, Span, plain, settle};
 pub use explain::explain;
-pub use files_beside::missing_files;
+pub use files_beside::{Standing, file_problems};
 pub use format::format;
 pub use hints::MAX_DEPTH;
 pub use image_reference::{ImageReference, LocalImage, ReferenceProblem, RegistryReference};

@@ -45,6 +45,11 @@ pub struct Rejected {
 pub trait Fragments {
     /// The bytes of a file by its path relative to the spec's folder, or why there are none.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
+
+    /// Whether links lead from this path to a file that must not be read, outside of the spec's folder.
+    fn leads_outside(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 /// Fragments that were read before; an empty map for a spec that uses none.
@@ -201,7 +206,8 @@ impl Loader<'_> {
 
     fn fragment(&mut self, text: &str, place: Place, number: usize) -> Vec<Node> {
         let folder = self.folders.get(number).cloned().unwrap_or_default();
-        let Some(path) = join_beside(&folder, text) else {
+        let inside = join_beside(&folder, text).filter(|path| !self.fragments.leads_outside(path));
+        let Some(path) = inside else {
             self.problem(
                 "path-outside",
                 place,
