@@ -51,7 +51,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     clock.stage("resolve");
 
     let folder = args.output.clone().unwrap_or_else(|| spec.folder().join("out"));
-    let materials = Materials::gather(&spec, lock.epoch_secs)?;
+    let materials = Materials::gather(&spec, lock.epoch_secs, &folder)?;
     let inputs = unchanged::digest(&spec, &lock, &materials, args);
     if let Some((manifest, lock)) = unchanged::find(&shop.store, &inputs, &folder) {
         lock_file::write(&spec, &lock)?;

@@ -15,9 +15,44 @@ use tree::{Blobs, Content, Digest, Kind, Meta, Node, Tree, TreePath};
 pub struct UserFiles {
     /// Time of every entry, in seconds since 1970: the host's times depend on who checked the files out.
     epoch_secs: i64,
+    /// What builds themselves write.
+    own: Own,
     /// By `from=` as written.
     pub sources: BTreeMap<String, Source>,
     places: BTreeMap<Digest, Place>,
+}
+
+/// What builds write beside the user's files. It is no part of what is built: a bundle would hold the one before it.
+#[derive(Default)]
+pub struct Own {
+    folder: Option<PathBuf>,
+    lock: Option<PathBuf>,
+}
+
+impl Own {
+    /// The bundle in this folder, those that are being made beside it, and this lock.
+    pub fn new(folder: &Path, lock: &Path) -> Self {
+        Self { folder: resolved(folder), lock: resolved(lock) }
+    }
+
+    /// Whether this resolved path is one of them.
+    fn holds(&self, path: &Path) -> bool {
+        let is = |own: &Option<PathBuf>| own.as_deref() == Some(path);
+        is(&self.folder) || is(&self.lock) || self.folder.as_deref().is_some_and(|folder| is_making(path, folder))
+    }
+}
+
+/// Whether a path is that of a bundle in the making, which will appear as `folder`.
+fn is_making(path: &Path, folder: &Path) -> bool {
+    let prefix = folder.file_name().map(|name| [b".", name.as_bytes(), b".making-"].concat());
+    let name = path.file_name().map(OsStrExt::as_bytes);
+    path.parent() == folder.parent() && prefix.zip(name).is_some_and(|(prefix, name)| name.starts_with(&prefix))
+}
+
+/// The path with the links above it followed; what it names may not be there yet.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(parent.canonicalize().ok()?.join(path.file_name()?))
 }
 
 /// Where a content stands and how long it was when it was digested.
@@ -27,9 +62,9 @@ struct Place {
 }
 
 impl UserFiles {
-    /// Nothing read yet; every entry will carry this time.
-    pub fn new(epoch_secs: i64) -> Self {
-        Self { epoch_secs, sources: BTreeMap::new(), places: BTreeMap::new() }
+    /// Nothing read yet; every entry will carry this time, and what builds write is left out of folders.
+    pub fn new(epoch_secs: i64, own: Own) -> Self {
+        Self { epoch_secs, own, sources: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     /// Reads one `from=` below `folder`.
@@ -42,7 +77,8 @@ impl UserFiles {
         let meta = fs::metadata(&path).map_err(at)?;
         let source = if meta.is_dir() {
             let mut tree = Tree::new(self.node(&path, &meta).map_err(at)?);
-            self.read_dir(&path, &TreePath::root(), &mut tree)?;
+            let resolved = path.canonicalize().map_err(at)?;
+            self.read_dir(&path, &resolved, &TreePath::root(), &mut tree)?;
             Source::Folder(tree)
         } else {
             Source::File(self.node(&path, &meta).map_err(at)?)
@@ -51,11 +87,16 @@ impl UserFiles {
         Ok(())
     }
 
-    fn read_dir(&mut self, dir: &Path, below: &TreePath, tree: &mut Tree) -> io::Result<()> {
+    /// Reads a folder; `resolved` is the same folder with all links followed.
+    fn read_dir(&mut self, dir: &Path, resolved: &Path, below: &TreePath, tree: &mut Tree) -> io::Result<()> {
         let mut entries: Vec<_> = fs::read_dir(dir)?.collect::<Result<_, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
+            let resolved = resolved.join(entry.file_name());
+            if self.own.holds(&resolved) {
+                continue;
+            }
             let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
             let meta = entry.metadata().map_err(at)?;
             let place = below.join(entry.file_name().as_bytes()).map_err(|error| at(io::Error::other(error)))?;
@@ -63,7 +104,7 @@ impl UserFiles {
             let is_dir = node.is_dir();
             tree.insert(place.clone(), node).map_err(io::Error::other)?;
             if is_dir {
-                self.read_dir(&path, &place, tree)?;
+                self.read_dir(&path, &resolved, &place, tree)?;
             }
         }
         Ok(())

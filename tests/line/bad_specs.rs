@@ -104,6 +104,25 @@ fn files_that_are_not_there_or_no_files_are_told() {
 }
 
 #[test]
+fn a_bundle_does_not_hold_the_one_before_it() {
+    let world = World::new();
+    world.spec("file \"/s\" from=\".\"\noutput \"oci\"");
+    fs::write(world.path("spec/kept"), "1").unwrap();
+    world.run(&["build"]).succeeds();
+    let stamp = || fs::read(world.path("spec/out/bundle.json")).unwrap();
+    let first = stamp();
+    fs::create_dir(world.path("spec/.out.making-1")).unwrap();
+    fs::write(world.path("spec/.out.making-1/half"), "2").unwrap();
+    let again = world.run(&["--json", "build"]);
+    let value: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((again.code, value["unchanged"].as_bool()), (Some(0), Some(true)), "{value:#}");
+    assert_eq!(stamp(), first);
+    fs::write(world.path("spec/kept"), "2").unwrap();
+    world.run(&["build"]).succeeds();
+    assert!(stamp() != first, "what is not the build's own is packed");
+}
+
+#[test]
 fn links_do_not_lead_out_of_the_folder() {
     let world = World::new();
     fs::create_dir_all(world.path("secret/notes")).unwrap();

@@ -16,7 +16,11 @@ pub(crate) const FILE: NodeRule = NodeRule {
     doc: "A file or a whole folder from beside the spec (`from=`), or a file with the text given here (`text=`).",
     args: &[ArgRule::one("the path inside", Kind::Path)],
     props: &[
-        PropRule::new("from", Kind::Beside, "a file or folder beside the spec"),
+        PropRule::new(
+            "from",
+            Kind::Beside,
+            "a file or folder beside the spec; of a folder, the bundle that is built and the lock are left out",
+        ),
         PropRule::new("text", Kind::Text, "the contents"),
         OWNER,
         GROUP,
