@@ -1,8 +1,8 @@
 //! The `appliance` command. This is the only place that prints, colours or chooses exit codes.
 
 mod base_images;
-mod build;
 mod boot_files;
+mod build;
 mod bundle_folder;
 mod catalogs;
 mod cli;

@@ -48,7 +48,10 @@ fn what_was_written_is_read_back() {
     let bytes = write_tree(&sample(), &NoBlobs, Vec::new()).unwrap();
     assert_eq!(bytes, write_tree(&sample(), &NoBlobs, Vec::new()).unwrap());
     let digest = tree::Digest::of(&bytes).to_string();
-    assert_eq!(digest, "7bc03018089af6c3df7ca56b05d7a24667a6a27d9a6545f211e55620e2c26052", "the bytes of an archive changed");
+    assert_eq!(
+        digest, "7bc03018089af6c3df7ca56b05d7a24667a6a27d9a6545f211e55620e2c26052",
+        "the bytes of an archive changed"
+    );
     let entries = read(&bytes, Limits::default()).unwrap();
     let lines: Vec<String> = entries
         .iter()

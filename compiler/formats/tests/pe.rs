@@ -68,7 +68,10 @@ fn the_image_is_pinned_and_holds_all_parts() {
     }
     assert!(!image.is_signed());
     assert_eq!(bytes.len() % 512, 0);
-    assert_eq!(tree::Digest::of(&bytes).to_string(), "f1d230a8a4d6728b75670a76c1508b6c43f62115b003286d1fe20deedc705202");
+    assert_eq!(
+        tree::Digest::of(&bytes).to_string(),
+        "f1d230a8a4d6728b75670a76c1508b6c43f62115b003286d1fe20deedc705202"
+    );
 }
 
 #[test]

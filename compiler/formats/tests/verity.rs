@@ -43,7 +43,10 @@ fn the_tree_is_pinned() {
     assert_eq!(tree.size_bytes(), verity::size_bytes(300 * 4096).unwrap());
     assert_eq!(tree.size_bytes(), (1 + 1 + 3) * 4096);
     assert_eq!(tree.root_hash_text(), "ed9b11c899f9c34ec9246421692c7ff2d69a8053a083fd5e1c336a6cc832b498");
-    assert_eq!(tree::Digest::of(&image(&tree)).to_string(), "4e838bd11368cd74fcf88ef9d834913e6543347dea70ba417d3ff58e03b95edb");
+    assert_eq!(
+        tree::Digest::of(&image(&tree)).to_string(),
+        "4e838bd11368cd74fcf88ef9d834913e6543347dea70ba417d3ff58e03b95edb"
+    );
 }
 
 #[test]

@@ -11,7 +11,8 @@ pub(crate) const KERNEL: NodeRule = NodeRule {
     name: "kernel",
     doc: "The kernel package for outputs that boot. Default: the base image's.",
     args: &[ArgRule { default: Some("the base's"), ..ArgRule::one("the package", Kind::Name) }],
-    props: &[PropRule::new("base", Kind::Name, "another base that it comes from; *has no effect yet*").default("the appliance's")],
+    props: &[PropRule::new("base", Kind::Name, "another base that it comes from; *has no effect yet*")
+        .default("the appliance's")],
     example: "kernel \"linux-image-cloud-amd64\"",
     ..NodeRule::EMPTY
 };
