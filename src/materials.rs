@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use spec::appliance::{Arch, EntryKind, Seccomp};
 use store::Store;
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::places;
 use crate::spec_file::SpecFile;
-use crate::user_files::UserFiles;
+use crate::user_files::{Own, UserFiles};
 
 /// A guest binary is far smaller; what is larger is something else.
 const GUEST_LIMIT_BYTES: u64 = 64 << 20;
@@ -29,13 +29,13 @@ pub struct Materials {
 }
 
 impl Materials {
-    /// Reads everything that a spec names.
+    /// Reads everything that a spec names; `bundle` is the folder that is built.
     ///
     /// # Errors
     /// When something is missing or cannot be read, by its path.
-    pub fn gather(spec: &SpecFile, epoch_secs: i64) -> Result<Self, Failure> {
+    pub fn gather(spec: &SpecFile, epoch_secs: i64, bundle: &Path) -> Result<Self, Failure> {
         let folder = spec.folder();
-        let mut files = UserFiles::new(epoch_secs);
+        let mut files = UserFiles::new(epoch_secs, Own::new(bundle, &spec.lock_path()));
         for entry in &spec.appliance().entries {
             if let EntryKind::From(from) = &entry.kind {
                 files.read(&folder, from).map_err(|error| {
