@@ -289,6 +289,17 @@ fn there_is_no_network_and_little_power() {
 }
 
 #[test]
+fn a_service_opens_its_output_by_name() {
+    let services = r#"
+    service "one" user="web" { run "/bin/sh" "-c" "echo out > /dev/stdout && echo error > /dev/stderr && exit 4"; restart "never"; }"#;
+    check("a_service_opens_its_output_by_name", services, |toy| {
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        assert_eq!(done.code, Some(4), "{}", done.text());
+        assert!(done.stdout.contains("out\n") && done.stderr.contains("error\n"), "{}", done.text());
+    });
+}
+
+#[test]
 fn the_page_is_reached_without_a_network_and_ctrl_c_stops() {
     check("the_page_is_reached", WEB, |toy| {
         let (mut child, page) = toy.start();

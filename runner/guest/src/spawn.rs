@@ -6,14 +6,14 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bundle::guest::{DEFAULT_PATH, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, User};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstat};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
@@ -213,12 +213,18 @@ fn become_user(user: &User, tolerate_groups: bool) -> Result<(), (Step, Errno)> 
     unistd::setresuid(uid, uid, uid).map_err(|errno| (Step::User, errno))
 }
 
-/// Gives the user the pipes that are its standard streams: else it could not open `/dev/stdout` again.
+/// Gives the user the pipes that are its standard streams: else it could not open `/dev/stdout` again. Without the right
+/// to give files away, which a container's first process lacks, everyone inside may write to the pipes of its output.
 fn hand_over_pipes(uid: Uid) {
-    for stream in [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
-        let kind = fstat(stream).map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
-        if kind == SFlag::S_IFIFO {
-            let _ = unistd::fchown(stream, Some(uid), None);
+    let everyone_writes = Mode::from_bits_truncate(0o622);
+    let is_pipe = |stream: BorrowedFd<'_>| {
+        fstat(stream).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+    };
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for (stream, is_output) in [(input.as_fd(), false), (output.as_fd(), true), (error.as_fd(), true)] {
+        if is_pipe(stream) && unistd::fchown(stream, Some(uid), None).is_err() && is_output {
+            // Where this fails too, the pipe belongs to somebody outside, and only opening it again is impossible.
+            let _ = fchmod(stream, everyone_writes);
         }
     }
 }
