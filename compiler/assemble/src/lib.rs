@@ -7,6 +7,7 @@
 mod accounts;
 mod apk;
 mod assemble;
+mod attempt;
 mod base_files;
 mod canonical;
 pub mod deb;

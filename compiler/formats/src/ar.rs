@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 
+use crate::exact;
+
 /// First bytes of every archive.
 pub const MAGIC: &[u8; 8] = b"!<arch>\n";
 
@@ -141,15 +143,7 @@ impl<R: Read> Reader<R> {
 
     /// Reads as much as there is, up to the whole buffer.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.inner.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let filled = exact::fill(&mut self.inner, buffer)?;
         self.at += filled as u64;
         Ok(filled)
     }

@@ -6,6 +6,7 @@ pub mod compression;
 pub mod cpio;
 pub mod crc32c;
 pub mod deb;
+mod exact;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;

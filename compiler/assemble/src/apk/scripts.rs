@@ -6,9 +6,10 @@ use packages::{LedgerLine, ScriptClass};
 use spec::appliance::Arch;
 use tree::Digest;
 
-use super::commands::{self, Attempt};
+use super::commands;
 use super::package::Package;
 use super::system::System;
+use crate::attempt::Attempt;
 use crate::error::AssembleError;
 use crate::files::Files;
 use crate::inputs::ScriptPolicy;

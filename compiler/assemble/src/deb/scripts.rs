@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use packages::{LedgerLine, ScriptClass};
 use tree::{Digest, Kind, TreePath};
 
-use super::commands::{self, Attempt};
+use super::commands;
 use super::control::Package;
 use super::system::System;
+use crate::attempt::Attempt;
 use crate::error::AssembleError;
 use crate::files::Files;
 use crate::inputs::ScriptPolicy;

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::{FIELDS, HEADER_BYTES, MAGIC, TRAILER, TYPE_MASK, padding};
+use crate::exact;
 
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -171,17 +172,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), CpioError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.inner.read(&mut buffer[filled..]) {
-                Ok(0) => return Err(CpioError::Truncated(self.at + filled as u64)),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let filled = exact::fill(&mut self.inner, buffer)?;
         self.at += filled as u64;
-        Ok(())
+        if filled == buffer.len() { Ok(()) } else { Err(CpioError::Truncated(self.at)) }
     }
 }
 

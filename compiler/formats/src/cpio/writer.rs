@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use tree::{Blobs, Kind, Node, NodeId, Tree, TreePath};
 
 use super::{FIELDS, MAGIC, TRAILER, padding};
+use crate::exact::{self, CopyError};
 
 /// Why an archive cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -144,18 +145,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn content(&mut self, path: &TreePath, size: u64, content: &mut dyn Read) -> Result<(), WriteError> {
-        let mut buffer = [0; 64 * 1024];
-        let mut left = size;
-        loop {
-            let count = match content.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(WriteError::Content(path.clone(), error)),
-            };
-            left = left.checked_sub(count as u64).ok_or_else(|| WriteError::Size(path.clone()))?;
-            self.inner.write_all(&buffer[..count])?;
-        }
-        if left == 0 { Ok(()) } else { Err(WriteError::Size(path.clone())) }
+        exact::copy(content, size, &mut self.inner).map_err(|error| match error {
+            CopyError::Read(error) => WriteError::Content(path.clone(), error),
+            CopyError::Write(error) => WriteError::Io(error),
+            CopyError::Size => WriteError::Size(path.clone()),
+        })
     }
 }

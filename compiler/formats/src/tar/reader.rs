@@ -11,6 +11,7 @@ use tree::Meta;
 use super::BLOCK_BYTES;
 use super::header::{self, Block};
 use super::pax;
+use crate::exact;
 
 /// Bounds of what an archive may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -323,19 +324,10 @@ impl<R: Read> Reader<R> {
         if skipped == count { Ok(()) } else { Err(TarError::Truncated(self.at)) }
     }
 
-    fn fill(&mut self, mut buffer: &mut [u8]) -> Result<(), TarError> {
-        while !buffer.is_empty() {
-            match self.inner.read(buffer) {
-                Ok(0) => return Err(TarError::Truncated(self.at)),
-                Ok(count) => {
-                    self.at += count as u64;
-                    buffer = &mut buffer[count..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
+        let filled = exact::fill(&mut self.inner, buffer)?;
+        self.at += filled as u64;
+        if filled == buffer.len() { Ok(()) } else { Err(TarError::Truncated(self.at)) }
     }
 }
 

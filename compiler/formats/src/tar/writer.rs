@@ -11,6 +11,7 @@ use tree::{Kind, Meta, Node, TreePath};
 use super::BLOCK_BYTES;
 use super::header::{self, Block, MAX_ID, MAX_LONG, NAME_BYTES, PREFIX_BYTES};
 use super::pax::push_record;
+use crate::exact::{self, CopyError};
 
 /// Why an entry cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -110,23 +111,11 @@ impl<W: Write> Writer<W> {
     }
 
     fn content(&mut self, path: &TreePath, size: u64, content: &mut dyn Read) -> Result<(), WriteError> {
-        let mut buffer = [0; 64 * 1024];
-        let mut left = size;
-        loop {
-            let count = match content.read(&mut buffer) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(WriteError::Content(path.clone(), error)),
-            };
-            if count == 0 {
-                break;
-            }
-            left = left.checked_sub(count as u64).ok_or_else(|| WriteError::Size(path.clone()))?;
-            self.inner.write_all(&buffer[..count])?;
-        }
-        if left > 0 {
-            return Err(WriteError::Size(path.clone()));
-        }
+        exact::copy(content, size, &mut self.inner).map_err(|error| match error {
+            CopyError::Read(error) => WriteError::Content(path.clone(), error),
+            CopyError::Write(error) => WriteError::Io(error),
+            CopyError::Size => WriteError::Size(path.clone()),
+        })?;
         self.pad(size).map_err(WriteError::Io)
     }
 

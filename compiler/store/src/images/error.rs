@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use formats::oci::{DocumentError, LayerError};
 
+use crate::network::listed;
 use crate::{DiskError, TransferError};
 
 /// Why an image is not at hand.
@@ -209,18 +210,4 @@ fn platforms(found: &[String]) -> String {
         [] => "none".to_owned(),
         all => all.join(", "),
     }
-}
-
-/// One line for each place with all its causes: there is no single chain of sources to follow.
-fn listed(tried: &[(String, RegistryError)]) -> String {
-    let line = |(place, error): &(String, RegistryError)| {
-        let mut text = format!("\n  {place}: {error}");
-        let mut cause = std::error::Error::source(error);
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        text
-    };
-    tried.iter().map(line).collect()
 }

@@ -181,10 +181,10 @@ impl FetchError {
 }
 
 /// One line for each place with all its causes: there is no single chain of sources to follow.
-fn listed(tried: &[(String, TransferError)]) -> String {
-    let line = |(url, error): &(String, TransferError)| {
-        let mut text = format!("\n  {url}: {error}");
-        let mut cause = std::error::Error::source(error);
+pub(crate) fn listed<E: std::error::Error>(tried: &[(String, E)]) -> String {
+    let line = |(place, error): &(String, E)| {
+        let mut text = format!("\n  {place}: {error}");
+        let mut cause = error.source();
         while let Some(next) = cause {
             text = format!("{text}: {next}");
             cause = next.source();

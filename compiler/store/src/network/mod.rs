@@ -22,6 +22,7 @@ use crate::Progress;
 
 pub(crate) use self::answer::{Answer, Question};
 use self::client::Client;
+pub(crate) use self::error::listed;
 pub use self::error::{FetchError, TransferError};
 
 /// How patient the network code is.

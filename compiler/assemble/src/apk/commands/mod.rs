@@ -16,29 +16,9 @@ use tree::Blobs;
 
 use super::scripts::{Script, environment};
 use super::system::System;
+use crate::attempt::Attempt;
 use crate::files::{Files, PathProblem};
 use crate::journaled::Journaled;
-
-/// How the attempt ended.
-#[derive(Debug)]
-pub(crate) enum Attempt {
-    /// The script was understood to its end; a status other than 0 leaves no change behind.
-    Done {
-        /// Its exit status.
-        status: i32,
-        /// What it printed.
-        log: String,
-        /// How it was understood, in words for the ledger: the commands that it called.
-        how: String,
-    },
-    /// Something was not understood; nothing has changed.
-    Unknown {
-        /// Line in the script, from 1; 0 when it is not known.
-        line: u32,
-        /// What it was.
-        construct: String,
-    },
-}
 
 /// One call of a command.
 struct Call<'c, 'k, 's, 'y> {
@@ -101,21 +81,9 @@ pub(crate) fn attempt(files: &mut Files<'_>, system: &mut System, arch: Arch, sc
     };
     let before = system.clone();
     let outcome = evaluate(files, system, arch, script, &parsed);
-    match outcome {
-        shell::Outcome::Done(done) => {
-            if let (1.., Some(tree)) = (done.status, files.root.as_tree()) {
-                done.changes.undo(tree);
-                *system = before;
-            }
-            let log = [done.stdout, done.stderr].concat();
-            let how = done.called.into_iter().collect::<Vec<_>>().join(", ");
-            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned(), how }
-        }
-        shell::Outcome::Unknown(unknown) => {
-            *system = before;
-            Attempt::Unknown { line: unknown.line, construct: unknown.what }
-        }
-    }
+    Attempt::settle(outcome, files, system, before, |done| {
+        done.called.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    })
 }
 
 /// The options of a `#!` line that names a shell: `/bin/sh`, or busybox as one.

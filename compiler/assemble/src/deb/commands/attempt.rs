@@ -10,29 +10,9 @@ use super::super::control::Package;
 use super::super::scripts::environment;
 use super::super::system::System;
 use super::{COMMANDS, Call, Command, Unknown, debconf};
+use crate::attempt::Attempt;
 use crate::files::Files;
 use crate::journaled::Journaled;
-
-/// How the attempt ended.
-#[derive(Debug)]
-pub(crate) enum Attempt {
-    /// The script was understood to its end; a status other than 0 leaves no change behind.
-    Done {
-        /// Its exit status.
-        status: i32,
-        /// What it printed.
-        log: String,
-        /// How it was understood, in words for the ledger.
-        how: String,
-    },
-    /// Something was not understood; nothing has changed.
-    Unknown {
-        /// Line in the script, from 1; 0 when it is not known.
-        line: u32,
-        /// What it was.
-        construct: String,
-    },
-}
 
 /// Tries to bring about what a script would do.
 pub(crate) fn attempt(
@@ -57,21 +37,7 @@ pub(crate) fn attempt(
     let before = system.clone();
     system.package = package.name.clone();
     let outcome = evaluate(files, system, package, script, &parsed, args);
-    match outcome {
-        shell::Outcome::Done(done) => {
-            let how = how(&done);
-            if let (1.., Some(tree)) = (done.status, files.root.as_tree()) {
-                done.changes.undo(tree);
-                *system = before;
-            }
-            let log = [done.stdout, done.stderr].concat();
-            Attempt::Done { status: done.status, log: String::from_utf8_lossy(&log).into_owned(), how }
-        }
-        shell::Outcome::Unknown(unknown) => {
-            *system = before;
-            Attempt::Unknown { line: unknown.line, construct: unknown.what }
-        }
-    }
+    Attempt::settle(outcome, files, system, before, how)
 }
 
 /// What a script consisted of: the commands that it called.

@@ -22,7 +22,7 @@ mod sysusers;
 mod tmpfiles;
 mod trigger;
 
-pub(crate) use attempt::{Attempt, attempt};
+pub(crate) use attempt::attempt;
 
 use super::system::System;
 use crate::files::{Files, PathProblem};
