@@ -13,7 +13,7 @@ use crate::table::{NodeRule, Occurs};
 /// `env`, in the appliance and in a service.
 pub(crate) const ENV: NodeRule = NodeRule {
     name: "env",
-    doc: "Environment variables, as many as are needed on a line. A service's own come on top of the appliance's.",
+    doc: "Environment variables, as many as are needed on a line. Values are taken as they stand: nothing is expanded. A service's own come on top of the appliance's.",
     free: Some("the value of the variable"),
     occurs: Occurs::Many,
     example: "env LANG=\"C.UTF-8\"",
@@ -43,6 +43,7 @@ pub(crate) fn decode<'a>(items: impl Iterator<Item = &'a Item>, report: &mut Rep
         for prop in &item.props {
             let Some(value) = prop.value.text() else { continue };
             refuse_bad_name(prop, report);
+            warn_of_references(prop, value, report);
             match seen.get(prop.name.as_str()) {
                 Some(first) if first.value.value == prop.value.value && first.place.source != prop.place.source => {}
                 Some(first) => refuse_second(first, prop, report),
@@ -79,6 +80,36 @@ fn refuse_bad_name(prop: &Prop, report: &mut Report<'_>) {
     }
 }
 
+/// Nothing is expanded in a value, so what looks like another variable's name in it is most likely a slip.
+fn warn_of_references(prop: &Prop, value: &str, report: &mut Report<'_>) {
+    // A shell expands these itself, each time it prompts.
+    if prop.name.starts_with("PS") || prop.name.starts_with("PROMPT") {
+        return;
+    }
+    let Some(reference) = reference_in(value) else { return };
+    let message = format!("`{reference}` in `{}` is taken as it stands: nothing is expanded", prop.name);
+    report
+        .warning("not-expanded", prop.value.place, message, "these characters themselves")
+        .help("write the value itself; to expand it at start, run a shell: run \"/bin/sh\" \"-c\" \"…\"");
+}
+
+/// The first `${NAME}` or `$NAME` in a text, the name in capitals as variables have it.
+fn reference_in(text: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let end_of_name = |rest: &str| rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+    text.match_indices('$').filter(|(at, _)| !text[..*at].ends_with(['\\', '$'])).find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let (name, frame) = match rest.strip_prefix('{') {
+            Some(inner) => (&inner[..inner.find('}')?], 2),
+            None => (&rest[..end_of_name(rest)], 0),
+        };
+        let good = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && (frame == 2 || name.len() > 1)
+            && name.chars().all(|c| is_name(c) || (frame == 2 && c.is_ascii_lowercase()));
+        good.then(|| &text[at..at + 1 + frame + name.len()])
+    })
+}
+
 fn refuse_second(first: &Prop, second: &Prop, report: &mut Report<'_>) {
     let name = &second.name;
     let two_files = first.place.source != second.place.source;
@@ -90,4 +121,31 @@ fn refuse_second(first: &Prop, second: &Prop, report: &mut Report<'_>) {
         .error(code, second.place, message, "set again here")
         .also(first.place, "first set here")
         .help("keep one of the two");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reference_in;
+
+    #[test]
+    fn what_looks_like_a_variable() {
+        for (text, want) in [
+            ("${FOO}", Some("${FOO}")),
+            ("$HOME/bin:/bin", Some("$HOME")),
+            ("a ${Name1} b", Some("${Name1}")),
+            ("pa$word", None),
+            ("pa$Word", None),
+            ("5$", None),
+            ("$5", None),
+            ("a$B", None),
+            ("\\$HOME", None),
+            ("$$HOME", None),
+            ("${", None),
+            ("${}", None),
+            ("${a:-b}", None),
+            ("$host", None),
+        ] {
+            assert_eq!(reference_in(text), want, "{text}");
+        }
+    }
 }

@@ -150,26 +150,72 @@ fn request(text: &str, naming: Naming, place: Place, report: &mut Report<'_>) ->
         return Some(PackageRequest { name: name.to_owned(), rule: None });
     }
     let rule = version_rule(rule, naming);
-    if rule.is_none() {
-        let error = report.error("bad-version-rule", place, format!("\"{text}\" is no version rule"), "cannot be read");
-        let signs = if naming.has_tags { "< <= = >= > ~" } else { "< <= = >= >" };
-        error.help(format!("write a name and one of {signs} with a version: \"{name}>=1.2\""));
+    if let Err(slip) = &rule {
+        bad_rule(text, name, slip, naming, place, report);
     }
-    rule.map(|rule| PackageRequest { name: name.to_owned(), rule: Some(rule) })
+    rule.ok().map(|rule| PackageRequest { name: name.to_owned(), rule: Some(rule) })
+}
+
+/// Why a version rule cannot be read.
+enum RuleSlip {
+    /// The sign is none; one that may be meant.
+    Sign(String, Option<&'static str>),
+    /// Nothing stands behind this sign.
+    NoVersion(String),
+    /// What stands behind this sign is no version.
+    Version(String),
+}
+
+fn bad_rule(text: &str, name: &str, slip: &RuleSlip, naming: Naming, place: Place, report: &mut Report<'_>) {
+    let signs = if naming.has_tags { "<, <=, =, >=, > or ~" } else { "<, <=, =, >= or >" };
+    let write = |sign: &str| format!("write \"{name}{sign}1.2\": a name, one of {signs}, a version");
+    let (message, label, help) = match slip {
+        RuleSlip::Sign(sign, Some(meant)) => {
+            let version = text.split_once(sign.as_str()).map_or("", |(_, version)| version.trim());
+            let better = format!("write \"{name}{meant}{version}\"; the signs are {signs}");
+            (format!("`{sign}` in \"{text}\" is no sign of a version rule"), "not a sign", better)
+        }
+        RuleSlip::Sign(sign, None) => {
+            (format!("`{sign}` in \"{text}\" is no sign of a version rule"), "not a sign", write(">="))
+        }
+        RuleSlip::NoVersion(sign) => {
+            (format!("\"{text}\" has no version behind `{sign}`"), "a version is missing", write(sign))
+        }
+        RuleSlip::Version(sign) => {
+            (format!("\"{text}\" has no version behind `{sign}` that can be read"), "cannot be read", write(sign))
+        }
+    };
+    report.error("bad-version-rule", place, message, label).help(help);
 }
 
 /// A sign and a version. What only has to begin like a version has a `~` before it.
-fn version_rule(text: &str, naming: Naming) -> Option<VersionRule> {
+fn version_rule(text: &str, naming: Naming) -> Result<VersionRule, RuleSlip> {
     let digits = text.find(|c: char| !"<>=!~^( ".contains(c)).unwrap_or(text.len());
     let (sign, version) = text.split_at(digits);
     let (sign, version) = (sign.trim(), version.trim());
-    let good = !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:_".contains(c));
     let (relation, mark) = match sign {
-        "~" | "=~" | "~=" if naming.has_tags => (Some(Relation::Equal), "~"),
-        sign => (relation(sign), ""),
+        "~" | "=~" | "~=" if naming.has_tags => (Relation::Equal, "~"),
+        sign => (relation(sign).ok_or_else(|| RuleSlip::Sign(sign.to_owned(), meant(sign)))?, ""),
     };
-    let relation = relation.filter(|_| good)?;
-    Some(VersionRule { relation, version: format!("{mark}{version}") })
+    if version.is_empty() {
+        return Err(RuleSlip::NoVersion(sign.to_owned()));
+    }
+    if !version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:_".contains(c)) {
+        return Err(RuleSlip::Version(sign.to_owned()));
+    }
+    Ok(VersionRule { relation, version: format!("{mark}{version}") })
+}
+
+/// The sign that is meant by another tool's, or by one whose halves are swapped.
+fn meant(sign: &str) -> Option<&'static str> {
+    Some(match sign {
+        ">>" => ">",
+        "<<" => "<",
+        "==" | "===" => "=",
+        "=>" | "~>" | "^" => ">=",
+        "=<" => "<=",
+        _ => return None,
+    })
 }
 
 fn repository(item: &Item, naming: Naming, report: &mut Report<'_>) -> Repository {
@@ -221,11 +267,11 @@ fn bad_name(name: &str, naming: Naming, place: Place, report: &mut Report<'_>) {
 
 fn relation(sign: &str) -> Option<Relation> {
     Some(match sign {
-        "<" | "<<" => Relation::Less,
+        "<" => Relation::Less,
         "<=" => Relation::LessOrEqual,
-        "=" | "==" => Relation::Equal,
+        "=" => Relation::Equal,
         ">=" => Relation::GreaterOrEqual,
-        ">" | ">>" => Relation::Greater,
+        ">" => Relation::Greater,
         _ => return None,
     })
 }
