@@ -1,4 +1,4 @@
-//! The guest's command line: `guest [--settings PATH] [--user NAME] [-- COMMAND ARGUMENTS…]`.
+//! The guest's command line: `guest [--settings PATH] [--user USER[:GROUP]] [-- COMMAND ARGUMENTS…]`.
 
 use bundle::guest::SETTINGS_PATH;
 

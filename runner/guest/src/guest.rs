@@ -206,18 +206,17 @@ impl Guest {
         Some(match self.spawn(&declared) {
             Ok(pid) => Input::Started { service, pid },
             Err(SpawnError { reason, status }) => {
-                let reason = if self.is_command {
-                    reason
-                } else {
-                    format!("start service {}: failed to {reason}", declared.name)
-                };
+                let what =
+                    if self.is_command { "the command".to_owned() } else { format!("service {:?}", declared.name) };
+                let reason = format!("start {what}: {reason}");
                 Input::NotStarted { service, reason, status }
             }
         })
     }
 
     fn spawn(&mut self, service: &Service) -> Result<u32, SpawnError> {
-        let streams = |error: String| SpawnError { reason: format!("make its standard streams: {error}"), status: 126 };
+        let streams =
+            |error: String| SpawnError { reason: format!("failed to make its standard streams: {error}"), status: 126 };
         let stdin = (!self.is_command).then(spawn::null).transpose().map_err(|error| streams(error.to_string()))?;
         let output = if self.supervisor.len() > 1 {
             let (out, err) = self.pipes(&service.name).map_err(|errno| streams(errno.desc().to_owned()))?;

@@ -6,13 +6,21 @@ use std::fs;
 
 use bundle::guest::User;
 
+use crate::near::nearest;
+
+/// Names that are listed where none is near.
+const LISTED_NAMES: usize = 12;
+
 /// The superuser, who commands run as when nobody else is named.
 pub fn root() -> User {
     User { name: "root".to_owned(), uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }
 }
 
-/// Finds who `--user` means: a login name of this appliance, `UID` or `UID:GID`.
-pub fn find(wanted: &str) -> Option<User> {
+/// Finds who `--user` means: `USER` or `USER:GROUP`, each a name of this appliance or a number, which needs no name.
+///
+/// # Errors
+/// A fragment after "failed to", with the name that was probably meant.
+pub fn find(wanted: &str) -> Result<User, String> {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let group = fs::read_to_string("/etc/group").unwrap_or_default();
     find_in(wanted, &passwd, &group)
@@ -24,32 +32,55 @@ pub fn is_mapped(user: &User) -> bool {
     has("/proc/self/uid_map", user.uid) && has("/proc/self/gid_map", user.gid)
 }
 
-fn find_in(wanted: &str, passwd: &str, group: &str) -> Option<User> {
-    let (number, gid) = wanted.split_once(':').map_or((wanted, None), |(uid, gid)| (uid, Some(gid)));
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| match fields.as_slice() {
-        [name, _, uid, ..] => *name == wanted || *uid == number,
-        _ => false,
-    });
-    let mut user = match entry.as_deref() {
-        Some([name, _, uid, gid, _, home, ..]) => {
-            let groups = groups_of(name, group);
-            User {
-                name: (*name).to_owned(),
-                uid: uid.parse().ok()?,
-                gid: gid.parse().ok()?,
-                groups,
-                home: (*home).to_owned(),
-            }
-        }
-        _ => {
-            let uid = number.parse().ok()?;
-            User { name: number.to_owned(), uid, gid: uid, groups: Vec::new(), home: "/".to_owned() }
-        }
-    };
-    if let Some(gid) = gid {
-        user.gid = gid.parse().ok()?;
+fn find_in(wanted: &str, passwd: &str, group: &str) -> Result<User, String> {
+    let (who, of_group) = wanted.split_once(':').map_or((wanted, None), |(who, group)| (who, Some(group)));
+    let mut user =
+        lines(passwd).find_map(|fields| user_of(who, &fields, group)).or_else(|| number(who)).ok_or_else(|| {
+            let users =
+                lines(passwd).filter_map(|fields| Some((fields.first()?.to_string(), fields.get(2)?.parse().ok()?)));
+            format!("find the user {who:?} in this appliance{}", instead(who, "users", users.collect()))
+        })?;
+    if let Some(name) = of_group {
+        let is_meant = |fields: &Vec<&str>| fields.first() == Some(&name) && !name.is_empty();
+        let known = lines(group).find(is_meant).and_then(|fields| fields.get(2)?.parse().ok());
+        user.gid = known.or_else(|| name.parse().ok()).ok_or_else(|| {
+            let groups =
+                lines(group).filter_map(|fields| Some((fields.first()?.to_string(), fields.get(2)?.parse().ok()?)));
+            format!("find the group {name:?} in this appliance{}", instead(name, "groups", groups.collect()))
+        })?;
     }
-    Some(user)
+    Ok(user)
+}
+
+/// The lines of `passwd` and `group`, whose fields stand between colons (passwd(5), group(5)).
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+/// The user of this line, if it is that of this name or number.
+fn user_of(wanted: &str, fields: &[&str], group: &str) -> Option<User> {
+    let [name, _, uid, gid, _, home, ..] = fields else { return None };
+    if *name != wanted && *uid != wanted {
+        return None;
+    }
+    let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+    Some(User { name: (*name).to_owned(), uid, gid, groups: groups_of(name, group), home: (*home).to_owned() })
+}
+
+/// A user without a name.
+fn number(uid: &str) -> Option<User> {
+    let id = uid.parse().ok()?;
+    Some(User { name: uid.to_owned(), uid: id, gid: id, groups: Vec::new(), home: "/".to_owned() })
+}
+
+/// The name that was probably meant, else root's and those that were not made by packages: numbers from 1000 on.
+fn instead(wanted: &str, kind: &str, known: Vec<(String, u32)>) -> String {
+    if let Some(near) = nearest(wanted, known.iter().map(|(name, _)| name.clone())) {
+        return format!("; did you mean {near:?}?");
+    }
+    let own = known.into_iter().filter(|(_, id)| *id == 0 || (1000..65534).contains(id)).map(|(name, _)| name);
+    let own: Vec<String> = own.take(LISTED_NAMES).collect();
+    if own.is_empty() { String::new() } else { format!(": among its {kind} are {}", own.join(", ")) }
 }
 
 fn groups_of(name: &str, group: &str) -> Vec<u32> {
@@ -81,17 +112,23 @@ mod tests {
     fn users_are_found() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nluna:x:1000:1001::/home/luna:/bin/sh\nbad\n";
         let group = "video:x:44:root,luna\naudio:x:29:luna\nluna:x:1001:\n";
-        let check = |wanted: &str, expected: Option<(u32, u32, &str, &[u32])>| {
+        let check = |wanted: &str, expected: Result<(u32, u32, &str, &[u32]), &str>| {
             let found = find_in(wanted, passwd, group);
             let found = found.as_ref().map(|user| (user.uid, user.gid, user.home.as_str(), user.groups.as_slice()));
-            assert_eq!(found, expected, "{wanted}");
+            assert_eq!(found.map_err(String::as_str), expected, "{wanted}");
         };
-        check("luna", Some((1000, 1001, "/home/luna", &[29, 44])));
-        check("1000", Some((1000, 1001, "/home/luna", &[29, 44])));
-        check("1000:5", Some((1000, 5, "/home/luna", &[29, 44])));
-        check("77", Some((77, 77, "/", &[])));
-        check("nobody", None);
-        check("1:x", None);
+        check("luna", Ok((1000, 1001, "/home/luna", &[29, 44])));
+        check("1000", Ok((1000, 1001, "/home/luna", &[29, 44])));
+        check("1000:5", Ok((1000, 5, "/home/luna", &[29, 44])));
+        check("luna:audio", Ok((1000, 29, "/home/luna", &[29, 44])));
+        check("77", Ok((77, 77, "/", &[])));
+        check("77:video", Ok((77, 44, "/", &[])));
+        check("lune", Err("find the user \"lune\" in this appliance; did you mean \"luna\"?"));
+        check("nobody", Err("find the user \"nobody\" in this appliance: among its users are root, luna"));
+        check("", Err("find the user \"\" in this appliance: among its users are root, luna"));
+        check("luna:vide", Err("find the group \"vide\" in this appliance; did you mean \"video\"?"));
+        check("1:x", Err("find the group \"x\" in this appliance: among its groups are luna"));
+        check("1:", Err("find the group \"\" in this appliance: among its groups are luna"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod identity;
 mod link;
 mod logs;
 mod machine;
+mod near;
 mod ports;
 mod probe;
 mod program;
@@ -144,7 +145,7 @@ fn what_to_run(arguments: &Arguments, settings: &Settings) -> Result<(Vec<Servic
         return Ok((settings.services.clone(), settings.main.clone()));
     }
     let user = match &arguments.user {
-        Some(name) => identity::find(name).ok_or(format!("find the user {name:?} in this appliance"))?,
+        Some(wanted) => identity::find(wanted)?,
         None => identity::root(),
     };
     let command = Service {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use bundle::guest::{STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND};
 use nix::errno::Errno;
 
+use crate::near::nearest;
+
 /// The file that `name` means: itself if it holds a slash, else the first executable file on `search_path`.
 pub fn find(name: &str, search_path: &str) -> Option<PathBuf> {
     if name.contains('/') {
@@ -19,25 +21,35 @@ pub fn find(name: &str, search_path: &str) -> Option<PathBuf> {
     folders.map(|folder| Path::new(folder).join(name)).find(|path| is_executable(path))
 }
 
-/// Why the kernel refused to execute the file, as a fragment that ends a sentence.
-pub fn explain(path: &Path, errno: Errno) -> String {
+/// Why there is no such program, as a sentence.
+pub fn missing(name: &str, search_path: &str) -> String {
+    let what = if name.contains('/') {
+        format!("{name} does not exist in the appliance")
+    } else {
+        format!("there is no program {name:?} in {search_path}")
+    };
+    near(name, search_path).map_or(what.clone(), |near| format!("{what}; did you mean {near}?"))
+}
+
+/// Why the kernel refused to execute the file, as a sentence.
+pub fn explain(path: &Path, errno: Errno, search_path: &str) -> String {
     let name = path.display();
     if !path.exists() {
-        return format!("{name} does not exist in this appliance");
+        return missing(&name.to_string(), search_path);
     }
     if path.is_dir() {
         return format!("{name} is a folder");
     }
     match (errno, Kind::of(path)) {
         (Errno::ENOENT, Kind::Script(interpreter)) => {
-            format!("{name} needs the interpreter {interpreter}, which does not exist in this appliance")
+            format!("{name} needs the interpreter {interpreter}, which does not exist in the appliance")
         }
-        (Errno::ENOENT, _) => format!("{name} needs a loader or an interpreter that does not exist in this appliance"),
+        (Errno::ENOENT, _) => format!("{name} needs a loader or an interpreter that does not exist in the appliance"),
         (Errno::EACCES, _) if !is_executable(path) => format!("{name} is not executable; give it mode=\"0755\""),
         (Errno::EACCES, _) => format!("{name} or a folder above it may not be used by this user"),
         (Errno::ENOEXEC, Kind::Elf(machine)) if machine != OWN_MACHINE => {
             format!(
-                "{name} is a program for {}, but this appliance runs on {}",
+                "{name} is a program for {}, but the appliance runs on {}",
                 machine_name(machine),
                 machine_name(OWN_MACHINE)
             )
@@ -46,6 +58,29 @@ pub fn explain(path: &Path, errno: Errno) -> String {
         (Errno::ENOEXEC, _) => format!("{name} is neither a program nor a script that begins with #!"),
         (errno, _) => format!("{name}: {}", errno.desc()),
     }
+}
+
+/// The program that was probably meant: the same name in another folder, else one in the same folder or on the search path.
+fn near(name: &str, search_path: &str) -> Option<String> {
+    let path = Path::new(name);
+    let (folder, file) = (path.parent().filter(|_| name.contains('/')), path.file_name()?.to_str()?);
+    if folder.is_some() {
+        let elsewhere = find(file, search_path).map(|found| found.display().to_string());
+        return elsewhere.or_else(|| {
+            nearest(file, programs(folder?)).map(|near| folder.unwrap_or(path).join(near).display().to_string())
+        });
+    }
+    let folders = search_path.split(':').filter(|folder| folder.starts_with('/'));
+    nearest(file, folders.flat_map(|folder| programs(Path::new(folder))))
+}
+
+/// The names of what can be executed in a folder.
+fn programs(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries
+        .filter(|entry| is_executable(&entry.path()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// The exit status that goes with a failure to execute.

@@ -39,10 +39,10 @@ pub struct Launch<'a> {
     pub output: Option<(OwnedFd, OwnedFd)>,
 }
 
-/// Why a process could not be started: a fragment after "failed to", and the exit status that goes with it.
+/// Why a process could not be started: a sentence without its end, and the exit status that goes with it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SpawnError {
-    /// The fragment.
+    /// The sentence.
     pub reason: String,
     /// The exit status.
     pub status: u8,
@@ -120,6 +120,7 @@ const STEPS: [Step; 8] = [
 /// Everything that the child needs in the form that the kernel takes.
 struct Prepared {
     path: PathBuf,
+    search_path: String,
     program: CString,
     args: Vec<CString>,
     env: Vec<CString>,
@@ -129,15 +130,14 @@ impl Prepared {
     fn new(launch: &Launch<'_>) -> Result<Self, SpawnError> {
         let name = launch.args.first().map(String::as_str).unwrap_or_default();
         let search_path = launch.env.iter().find(|(key, _)| key == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
-        let path = program::find(name, search_path).ok_or_else(|| SpawnError {
-            reason: format!("find the program {name:?}: no executable file of this name in {search_path}"),
-            status: STATUS_NOT_FOUND,
-        })?;
+        let path = program::find(name, search_path)
+            .ok_or_else(|| SpawnError { reason: program::missing(name, search_path), status: STATUS_NOT_FOUND })?;
         Ok(Self {
             program: c_string(&path.to_string_lossy())?,
             args: launch.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?,
             env: launch.env.iter().map(|(key, value)| c_string(&format!("{key}={value}"))).collect::<Result<_, _>>()?,
             path,
+            search_path: search_path.to_owned(),
         })
     }
 
@@ -161,17 +161,17 @@ impl Prepared {
         let user =
             launch.user.map_or_else(String::new, |user| format!("{} (uid {}, gid {})", user.name, user.uid, user.gid));
         let reason = match step {
-            Step::Execute => format!("start {}", program::explain(&self.path, errno)),
+            Step::Execute => program::explain(&self.path, errno, &self.search_path),
             Step::Groups | Step::Group | Step::User if matches!(errno, Errno::EINVAL | Errno::EPERM) => {
                 format!(
-                    "switch to user {user}: these ids do not exist in this appliance's user namespace, or switching is not permitted"
+                    "failed to switch to user {user}: these ids do not exist in this appliance's user namespace, or switching is not permitted"
                 )
             }
-            Step::Groups | Step::Group | Step::User => format!("switch to user {user}: {}", errno.desc()),
-            Step::Folder => format!("enter the folder {}: {}", launch.folder.unwrap_or("/"), errno.desc()),
-            Step::Capabilities => format!("take away capabilities: {}", errno.desc()),
-            Step::Session => format!("make a session: {}", errno.desc()),
-            Step::Streams => format!("connect standard streams: {}", errno.desc()),
+            Step::Groups | Step::Group | Step::User => format!("failed to switch to user {user}: {}", errno.desc()),
+            Step::Folder => format!("failed to enter the folder {}: {}", launch.folder.unwrap_or("/"), errno.desc()),
+            Step::Capabilities => format!("failed to take away capabilities: {}", errno.desc()),
+            Step::Session => format!("failed to make a session: {}", errno.desc()),
+            Step::Streams => format!("failed to connect standard streams: {}", errno.desc()),
         };
         let status = if step == Step::Execute { program::status_of(&self.path) } else { STATUS_NOT_EXECUTABLE };
         SpawnError { reason, status }
@@ -239,14 +239,12 @@ fn failure(reader: OwnedFd) -> Option<(Step, Errno)> {
 }
 
 fn c_string(text: &str) -> Result<CString, SpawnError> {
-    CString::new(text).map_err(|_| SpawnError {
-        reason: format!("start a program: {text:?} holds a zero byte"),
-        status: STATUS_NOT_EXECUTABLE,
-    })
+    CString::new(text)
+        .map_err(|_| SpawnError { reason: format!("{text:?} holds a zero byte"), status: STATUS_NOT_EXECUTABLE })
 }
 
 fn failed(what: &str, errno: Errno) -> SpawnError {
-    SpawnError { reason: format!("{what}: {}", errno.desc()), status: STATUS_NOT_EXECUTABLE }
+    SpawnError { reason: format!("failed to {what}: {}", errno.desc()), status: STATUS_NOT_EXECUTABLE }
 }
 
 /// A pipe for the output of a service; reading from it never blocks.

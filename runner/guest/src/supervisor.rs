@@ -16,6 +16,7 @@
 
 use bundle::channel::{Event, ServiceState, ServiceStatus, Status};
 use bundle::guest::{Restart, STATUS_NOT_READY, Service};
+use nix::sys::signal::Signal;
 
 /// Failures in a row after which a service is given up and the appliance fails.
 const MAX_FAILURES: u32 = 5;
@@ -33,7 +34,7 @@ pub enum Input {
     Tick,
     /// The service's process exists.
     Started { service: usize, pid: u32 },
-    /// The service's process could not be made.
+    /// The service's process could not be made; the reason is a fragment after "failed to".
     NotStarted { service: usize, reason: String, status: u8 },
     /// The service's process ended.
     Ended { service: usize, status: u8 },
@@ -218,17 +219,33 @@ impl Supervisor {
         }
         match again {
             true if unit.failures >= MAX_FAILURES => self.give_up(service, status),
-            true => {
-                let until = now.saturating_add(unit.service.restart_delay_ms.max(MIN_DELAY_MS));
-                self.enter(service, State::Delayed { until });
-            }
+            true => self.restart(now, service, status),
             false => self.ended_for_good(service, status),
         }
     }
 
+    /// Starts it again after its delay, and says so: a service that is never up for long must not look healthy.
+    fn restart(&mut self, now: u64, service: usize, status: u8) {
+        let Some(unit) = self.units.get(service) else { return };
+        let (name, failures) = (unit.service.name.clone(), unit.failures);
+        let delay_ms = unit.service.restart_delay_ms.max(MIN_DELAY_MS);
+        let of = if failures > 0 { format!(" (failure {failures} of {MAX_FAILURES})") } else { String::new() };
+        self.actions.push(Action::Say(format!(
+            "service {name:?} {}; it starts again in {}{of}",
+            how_it_ended(status),
+            duration(delay_ms)
+        )));
+        self.actions.push(Action::Tell(Event::Restart { name, status, delay_ms, failures, limit: MAX_FAILURES }));
+        self.enter(service, State::Delayed { until: now.saturating_add(delay_ms) });
+    }
+
     fn give_up(&mut self, service: usize, status: u8) {
         self.enter(service, State::Exited { status });
-        let reason = format!("keep service {} running: it failed {MAX_FAILURES} times in a row", self.name(service));
+        let reason = format!(
+            "keep service {:?} running: it failed {MAX_FAILURES} times in a row, and now it {}",
+            self.name(service),
+            how_it_ended(status)
+        );
         self.fail(&reason, status);
     }
 
@@ -260,6 +277,11 @@ impl Supervisor {
 
     /// Does everything that the time and the states of others ask for.
     fn advance(&mut self, now: u64) {
+        if self.units.is_empty() && !self.was_ready {
+            // There is nothing to wait for.
+            self.was_ready = true;
+            self.actions.push(Action::Tell(Event::Ready));
+        }
         for service in 0..self.units.len() {
             self.advance_time(now, service);
         }
@@ -373,6 +395,19 @@ impl Supervisor {
     fn name(&self, service: usize) -> String {
         self.units.get(service).map(|unit| unit.service.name.clone()).unwrap_or_default()
     }
+}
+
+/// In words; a status above 128 is that of a signal, as shells number them.
+fn how_it_ended(status: u8) -> String {
+    let signal = status.checked_sub(128).and_then(|number| Signal::try_from(i32::from(number)).ok());
+    match signal {
+        Some(signal) => format!("was ended by {signal} (status {status})"),
+        None => format!("ended with status {status}"),
+    }
+}
+
+fn duration(ms: u64) -> String {
+    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
 }
 
 impl Unit {
@@ -558,6 +593,54 @@ mod tests {
             prop_assert!(world.stop().is_some());
             prop_assert!(world.running.is_empty());
         }
+    }
+
+    #[test]
+    fn each_restart_is_said_and_the_last_failure_too() {
+        let mut world = World::new(vec![service(0, &[], Restart::Always, None)], None);
+        let mut said = Vec::new();
+        let mut end = |status: u8| {
+            world.now += 100;
+            world.feed(Input::Tick);
+            world.running.clear();
+            said.extend(world.feed(Input::Ended { service: 0, status }).into_iter().filter_map(
+                |action| match action {
+                    Action::Say(text) => Some(text),
+                    Action::Tell(Event::Restart { delay_ms, failures, limit, .. }) => {
+                        Some(format!("{delay_ms} {failures} {limit}"))
+                    }
+                    _ => None,
+                },
+            ));
+        };
+        [0, 3, 139].into_iter().for_each(&mut end);
+        [1, 1, 7].into_iter().for_each(&mut end);
+        assert_eq!(
+            said,
+            [
+                "service \"0\" ended with status 0; it starts again in 100 ms",
+                "100 0 5",
+                "service \"0\" ended with status 3; it starts again in 100 ms (failure 1 of 5)",
+                "100 1 5",
+                "service \"0\" was ended by SIGSEGV (status 139); it starts again in 100 ms (failure 2 of 5)",
+                "100 2 5",
+                "service \"0\" ended with status 1; it starts again in 100 ms (failure 3 of 5)",
+                "100 3 5",
+                "service \"0\" ended with status 1; it starts again in 100 ms (failure 4 of 5)",
+                "100 4 5",
+                "failed to keep service \"0\" running: it failed 5 times in a row, and now it ended with status 7",
+            ]
+        );
+        assert_eq!(world.supervisor.outcome(), Some(7));
+        assert_eq!((duration(1500), duration(2000)), ("1500 ms".to_owned(), "2 s".to_owned()));
+    }
+
+    #[test]
+    fn without_services_there_is_nothing_to_wait_for() {
+        let mut supervisor = Supervisor::new(Vec::new(), None);
+        assert_eq!(supervisor.handle(0, Input::Tick), [Action::Tell(Event::Ready)]);
+        assert_eq!(supervisor.handle(1, Input::Tick), []);
+        assert_eq!(supervisor.outcome(), None);
     }
 
     #[test]

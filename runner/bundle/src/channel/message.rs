@@ -13,6 +13,19 @@ pub enum Event {
         /// The state it is in now.
         state: ServiceState,
     },
+    /// A service ended and is started again; its state changes right after.
+    Restart {
+        /// Its name.
+        name: String,
+        /// What it ended with.
+        status: u8,
+        /// Milliseconds until it is started again.
+        delay_ms: u64,
+        /// Failures in a row, this one too; 0 after an end with status 0.
+        failures: u32,
+        /// Failures in a row after which it is given up, and the appliance fails.
+        limit: u32,
+    },
     /// Every service is ready (or the command was started); sent once.
     Ready,
     /// The appliance ends because something went wrong.

@@ -44,19 +44,37 @@ fn what_cannot_start_is_explained() {
     let own = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let folder = text(bench.folder.path());
     let explained = |program: &str, status: i32, why: &str| {
-        check(&bench, &["--", program], (status, "", &format!("appliance: failed to {why}\n")))
+        check(&bench, &["--", program], (status, "", &format!("appliance: failed to start the command: {why}\n")))
     };
-    explained("nosuch", 127, "find the program \"nosuch\": no executable file of this name in /usr/bin:/bin");
-    explained("/no/such", 127, "start /no/such does not exist in this appliance");
-    explained(&plain, 126, &format!("start {plain} is not executable; give it mode=\"0755\""));
+    let folder_of_near = text(&bench.path("scripd"));
+    explained("no-such-program", 127, "there is no program \"no-such-program\" in /usr/bin:/bin");
+    explained("/no/such-program", 127, "/no/such-program does not exist in the appliance");
+    explained(
+        &folder_of_near,
+        127,
+        &format!("{folder_of_near} does not exist in the appliance; did you mean {script}?"),
+    );
+    explained(&plain, 126, &format!("{plain} is not executable; give it mode=\"0755\""));
     explained(
         &script,
         126,
-        &format!("start {script} needs the interpreter /no/such/perl, which does not exist in this appliance"),
+        &format!("{script} needs the interpreter /no/such/perl, which does not exist in the appliance"),
     );
-    explained(&data, 126, &format!("start {data} is neither a program nor a script that begins with #!"));
-    explained(&elf, 126, &format!("start {elf} is a program for riscv64, but this appliance runs on {own}"));
-    explained(&folder, 126, &format!("start {folder} is a folder"));
+    explained(&data, 126, &format!("{data} is neither a program nor a script that begins with #!"));
+    explained(&elf, 126, &format!("{elf} is a program for riscv64, but the appliance runs on {own}"));
+    explained(&folder, 126, &format!("{folder} is a folder"));
+}
+
+#[test]
+fn a_command_runs_as_a_user_that_is_there() {
+    if skip("a_command_runs_as_a_user_that_is_there") {
+        return;
+    }
+    let bench = Bench::new(vec![]);
+    check(&bench, &["--user", "0:0", "--", "sh", "-c", "id -u; echo $USER"], (0, "0\nroot\n", ""));
+    let outcome = bench.run(&["--user", "rooot", "--", "true"]);
+    assert_eq!(outcome.status, Some(125));
+    assert!(outcome.err.contains("find the user \"rooot\" in this appliance; did you mean \"root\"?"), "{outcome:?}");
 }
 
 #[test]
@@ -135,7 +153,19 @@ fn services_restart_by_policy() {
     }
     let counting = "echo >>$D/n; n=$(wc -l <$D/n); echo run $n; test $n -ge 3";
     let runs = "run 1\nrun 2\nrun 3\n";
-    check(&Bench::new(vec![script("web", counting).restart(Restart::OnFailure)]), &[], (0, runs, ""));
+    let again = |name: &str, numbers: std::ops::RangeInclusive<u32>, status: u8| -> String {
+        let line = |number| {
+            format!(
+                "appliance: service {name:?} ended with status {status}; it starts again in 50 ms (failure {number} of 5)\n"
+            )
+        };
+        numbers.map(line).collect()
+    };
+    check(
+        &Bench::new(vec![script("web", counting).restart(Restart::OnFailure)]),
+        &[],
+        (0, runs, &again("web", 1..=2, 1)),
+    );
     check(&Bench::new(vec![script("web", counting)]), &[], (1, "run 1\n", ""));
     let always = script("db", counting).restart(Restart::Always);
     let web = script("web", "until test -e $D/n && test $(wc -l <$D/n) -ge 5; do sleep 0.02; done");
@@ -144,6 +174,8 @@ fn services_restart_by_policy() {
         outcome.status == Some(0) && outcome.out.starts_with("db: run 1\ndb: run 2\ndb: run 3\ndb: run 4\n"),
         "{outcome:?}"
     );
+    let told = "appliance: service \"db\" ended with status 0; it starts again in 50 ms\n";
+    assert!(outcome.err.starts_with(&(again("db", 1..=2, 1) + told)), "{outcome:?}");
 }
 
 #[test]
@@ -154,12 +186,22 @@ fn a_service_that_keeps_failing_is_given_up() {
     let db = script("db", "echo x; exit 6").restart(Restart::Always);
     let web = script("web", "exec sleep 1000");
     let lines = "db: x\n".repeat(5);
-    let err = "appliance: failed to keep service db running: it failed 5 times in a row\n";
-    check(&Bench::new(vec![db, web]), &[], (6, &lines, err));
+    let again = |status: u8, number: u32| {
+        format!(
+            "appliance: service \"db\" ended with status {status}; it starts again in 50 ms (failure {number} of 5)\n"
+        )
+    };
+    let given_up = |status: u8| {
+        format!(
+            "appliance: failed to keep service \"db\" running: it failed 5 times in a row, and now it ended with status {status}\n"
+        )
+    };
+    let err: String = (1..5).map(|number| again(6, number)).collect();
+    check(&Bench::new(vec![db, web]), &[], (6, &lines, &(err + &given_up(6))));
     let missing = program("db", &["/no/such"]).restart(Restart::OnFailure);
-    let line =
-        "appliance: failed to start service db: failed to start /no/such does not exist in this appliance\n".repeat(5);
-    check(&Bench::new(vec![missing]), &[], (127, "", &format!("{line}{err}")));
+    let line = "appliance: failed to start service \"db\": /no/such does not exist in the appliance\n";
+    let err: String = (1..5).map(|number| line.to_owned() + &again(127, number)).collect();
+    check(&Bench::new(vec![missing]), &[], (127, "", &(err + line + &given_up(127))));
 }
 
 #[test]
