@@ -9,11 +9,16 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         _ => 3,
     };
     let lower = word.to_lowercase();
-    let scored = known.into_iter().map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate));
-    scored
-        .filter(|(score, candidate)| *score <= allowed && *score < candidate.chars().count().max(2))
-        .min()
-        .map(|(_, candidate)| candidate)
+    let known: Vec<&str> = known.into_iter().collect();
+    let scored = known.iter().map(|candidate| (distance(&lower, &candidate.to_lowercase()), *candidate));
+    let near = scored.filter(|(score, candidate)| *score <= allowed && *score < candidate.chars().count().max(2)).min();
+    near.map(|(_, candidate)| candidate).or_else(|| begun(&lower, &known))
+}
+
+/// The one known word that begins with this one, where it is long enough to be more than chance.
+fn begun<'a>(lower: &str, known: &[&'a str]) -> Option<&'a str> {
+    let mut longer = known.iter().filter(|candidate| lower.len() >= 3 && candidate.to_lowercase().starts_with(lower));
+    longer.next().filter(|_| longer.next().is_none()).copied()
 }
 
 /// What a word of another tool is called here, if it is a well-known one.
@@ -88,6 +93,9 @@ mod tests {
         assert_eq!(nearest("netwrok", known), Some("network"));
         assert_eq!(nearest("resource", known), Some("resources"));
         assert_eq!(nearest("evn", known), Some("env"));
+        assert_eq!(nearest("netw", known), Some("network"));
+        assert_eq!(nearest("on-fail", ["never", "on-failure"]), Some("on-failure"));
+        assert_eq!(nearest("ser", ["service", "services-of-others"]), None, "two begin so");
         assert_eq!(nearest("banana", known), None);
         assert_eq!(nearest("", known), None);
     }

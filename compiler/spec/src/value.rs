@@ -149,6 +149,7 @@ impl Problem {
             KdlValue::String(text) if kind.accepts_bare(text) => {
                 Some(format!("write {} without quotes", kind.bare(text)))
             }
+            _ if !wants_text => Some(format!("write {}", kind.what())),
             _ => None,
         };
         Self {
@@ -186,8 +187,9 @@ impl Kind {
 
 fn integer(number: i128, low: u64, high: u64) -> Result<Value, Problem> {
     let fits = u64::try_from(number).ok().filter(|number| (low..=high).contains(number));
+    let what = Kind::Integer(low, high).what();
     fits.map(Value::Number).ok_or_else(|| {
-        Problem::bad(format!("takes {}", Kind::Integer(low, high).what()), format!("{number} is out of range"))
+        Problem::bad(format!("takes {what}, not {number}"), "out of range").help(format!("write {what}"))
     })
 }
 
@@ -201,7 +203,7 @@ fn cpus(written: &str) -> Result<Value, Problem> {
 fn bare_number(entry: &Entry, kind: Kind) -> Problem {
     let written = &entry.written;
     let help = match kind {
-        Kind::Size => format!("write \"{written}MiB\" or \"{written}GiB\""),
+        Kind::Size => size_example(written),
         Kind::Duration => format!("write \"{written}s\" or \"{written}ms\""),
         _ => format!("write \"{written}\" in quotes: permissions are octal digits, not a decimal number"),
     };
@@ -217,8 +219,9 @@ fn bare_number(entry: &Entry, kind: Kind) -> Problem {
 fn quantity(read: Result<u64, UnitError>, text: &str, kind: Kind) -> Result<Value, Problem> {
     let takes = format!("takes {}", kind.what());
     read.map(Value::Number).map_err(|error| match (error, kind) {
-        (UnitError::Missing, Kind::Size) => Problem { code: "unit-missing", ..Problem::bad(takes, "needs a unit") }
-            .help(format!("write \"{text}MiB\" or \"{text}GiB\"")),
+        (UnitError::Missing, Kind::Size) => {
+            Problem { code: "unit-missing", ..Problem::bad(takes, "needs a unit") }.help(size_example(text))
+        }
         (UnitError::Missing, _) => Problem { code: "unit-missing", ..Problem::bad(takes, "needs a unit") }
             .help(format!("write \"{text}s\" or \"{text}ms\"")),
         (UnitError::TooLarge, _) => Problem::bad("is larger than can be counted", "too large"),
@@ -233,6 +236,16 @@ impl Problem {
     fn maybe(mut self, help: Option<String>) -> Self {
         self.help = help;
         self
+    }
+}
+
+/// The same number with the unit that is meant most likely: people count memory and disks in MiB and GiB, and what is
+/// beyond them was counted in bytes.
+fn size_example(number: &str) -> String {
+    match number.parse::<u64>() {
+        Ok(bytes) if bytes >= 1 << 20 => format!("write \"{}\" if bytes are meant", units::size_text(bytes)),
+        Ok(64..) => format!("write \"{number}MiB\" if mebibytes are meant"),
+        _ => format!("write \"{number}GiB\" or \"{number}MiB\""),
     }
 }
 
@@ -262,8 +275,11 @@ fn word(text: &str, words: &[&str]) -> Result<Value, Problem> {
     if words.contains(&text) {
         return Ok(Value::Text(text.to_owned()));
     }
-    let help = nearest(text, words.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
-    Err(Problem::bad(format!("takes {}, not \"{text}\"", either(words)), "not one of them").maybe(help))
+    let help = match nearest(text, words.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write {}", either(words)),
+    };
+    Err(Problem::bad(format!("takes {}, not \"{text}\"", either(words)), "not one of them").help(help))
 }
 
 fn name(text: &str) -> Result<Value, Problem> {

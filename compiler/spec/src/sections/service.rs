@@ -292,25 +292,38 @@ fn refuse_unknown_after(items: &[&Item], report: &mut Report<'_>) {
     }
 }
 
-/// Services with every service behind those of its `after`, otherwise as written.
+/// Most circles told of at once: each stands for itself, and nobody mends more in one go.
+const MAX_CIRCLES: usize = 20;
+
+/// Services with every service behind those of its `after`, otherwise as written. Each circle among them is reported;
+/// one that is left when a circle is taken apart is another circle.
 fn start_order(mut waiting: Vec<Service>, items: &[&Item], report: &mut Report<'_>) -> Vec<Service> {
-    let mut started: Vec<Service> = Vec::new();
-    while !waiting.is_empty() {
+    let (mut started, mut circles): (Vec<Service>, usize) = (Vec::new(), 0);
+    while !waiting.is_empty() && circles < MAX_CIRCLES {
         let blocked =
             |service: &Service| service.after.iter().any(|name| waiting.iter().any(|other| other.name == *name));
         match waiting.iter().position(|service| !blocked(service)) {
             Some(at) => started.push(waiting.remove(at)),
             None => {
-                report_cycle(&waiting, items, report);
-                break;
+                circles += 1;
+                let round = circle(&waiting);
+                report_circle(&round, items, report);
+                for (from, to) in steps(&round) {
+                    let waits = waiting.iter_mut().filter(|service| service.name == from);
+                    waits.for_each(|service| service.after.retain(|name| *name != to));
+                }
             }
         }
     }
     started
 }
 
-/// Every waiting service waits for another one, so following `after` from any of them must run into a circle.
-fn report_cycle(waiting: &[Service], items: &[&Item], report: &mut Report<'_>) {
+/// Every waiting service waits for another one, so following `after` from any of them must run into a circle. One that
+/// waits for itself is the smallest circle there is.
+fn circle(waiting: &[Service]) -> Vec<String> {
+    if let Some(own) = waiting.iter().find(|service| service.after.contains(&service.name)) {
+        return vec![own.name.clone()];
+    }
     let mut round: Vec<&str> = Vec::new();
     let mut next = waiting.first().map(|service| service.name.as_str());
     while let Some(name) = next.filter(|name| !round.contains(name)) {
@@ -321,16 +334,29 @@ fn report_cycle(waiting: &[Service], items: &[&Item], report: &mut Report<'_>) {
             .map(String::as_str);
     }
     let from = round.iter().position(|name| Some(*name) == next).unwrap_or(0);
-    let round = round.get(from..).unwrap_or_default();
+    round.iter().skip(from).map(|name| (*name).to_owned()).collect()
+}
+
+/// Who waits for whom in a circle.
+fn steps(round: &[String]) -> Vec<(String, String)> {
+    round.iter().cloned().zip(round.iter().cycle().skip(1).cloned()).collect()
+}
+
+fn report_circle(round: &[String], items: &[&Item], report: &mut Report<'_>) {
     let place = |from: &str, to: &str| -> Option<Place> {
         let item = items.iter().find(|item| item.arg(0) == Some(from))?;
         item.all("after").flat_map(|after| after.texts_from(0)).find(|(name, _)| *name == to).map(|(_, place)| place)
     };
-    let steps: Vec<(&str, &str)> = round.iter().copied().zip(round.iter().copied().cycle().skip(1)).collect();
+    let steps = steps(round);
     let mut places =
         steps.iter().filter_map(|(from, to)| place(from, to).map(|at| (at, format!("\"{from}\" waits for \"{to}\""))));
     let Some((first, label)) = places.next() else { return };
-    let text = round.iter().chain(round.first()).copied().collect::<Vec<_>>().join(" → ");
+    if let [own] = round {
+        let error = report.error("service-cycle", first, format!("the service \"{own}\" waits for itself"), label);
+        error.help("remove this name from `after`");
+        return;
+    }
+    let text = round.iter().chain(round.first()).map(String::as_str).collect::<Vec<_>>().join(" → ");
     let error =
         report.error("service-cycle", first, format!("services wait for each other in a circle: {text}"), label);
     places.fold(error, |error, (place, label)| error.also(place, label)).help("remove one `after` of the circle");
