@@ -4,6 +4,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Token, TokenKind};
 use crate::source::{Place, Sources};
+use crate::strays::{FOREIGN_QUOTES, strays};
 
 /// Deepest nesting of blocks. The language needs four; the KDL parser recurses, so this also guards the stack.
 pub const MAX_DEPTH: usize = 32;
@@ -29,6 +30,8 @@ pub(crate) fn hints(sources: &Sources, number: usize, tokens: &[Token]) -> Resul
     let mut found = hinter.blocks(&seen)?;
     let seen: Vec<Token> =
         seen.into_iter().filter(|token| token.kind != TokenKind::BlockComment { closed: true }).collect();
+    let strays = strays(text, &seen).into_iter().take(MAX_SLIPS);
+    found.extend(strays.map(|slip| hinter.error(slip.message, slip.token, slip.label).help(slip.help)));
     for (index, token) in seen.iter().enumerate() {
         if found.len() >= MAX_SLIPS {
             break;
@@ -138,9 +141,6 @@ impl Hinter<'_> {
             TokenKind::BlockComment { closed: false } => Some(self.unclosed(token, "comment", "*/")),
             TokenKind::Word => self.word(token, after),
             TokenKind::Equals => self.equals(token, before, second, after),
-            TokenKind::Open if before.is_some_and(|before| before.kind == TokenKind::Newline) => {
-                self.early_newline(token, before)
-            }
             _ => None,
         }
     }
@@ -151,9 +151,9 @@ impl Hinter<'_> {
             let error = self.error(format!("`{word}` is written `#{word}`"), token, "needs a `#`");
             return Some(error.help(format!("write `#{word}`, or `\"{word}\"` if the word itself is meant")));
         }
-        if word.starts_with('\'') {
+        if word.starts_with(FOREIGN_QUOTES) {
             let error = self.error("text stands in double quotes", token, "these quotes mean nothing");
-            return Some(error.help(format!("write \"{}\"", word.trim_matches('\''))));
+            return Some(error.help(format!("write \"{}\"", word.trim_matches(FOREIGN_QUOTES))));
         }
         if word.contains(',') {
             let error = self.error("values are separated by blanks, not by commas", token, "a comma");
@@ -211,15 +211,6 @@ impl Hinter<'_> {
         missing.then(|| {
             self.error(format!("`{name}` has no value behind `=`"), token, "a value is missing here")
                 .help(format!("write {name}=\"…\""))
-        })
-    }
-
-    fn early_newline(&self, token: Token, before: Option<Token>) -> Option<Diagnostic> {
-        let line = self.text.get(..before?.start)?.trim_end();
-        let named = line.ends_with(|c: char| c.is_alphanumeric() || c == '"');
-        named.then(|| {
-            self.error("this block belongs to no node", token, "begins a line")
-                .help("put the `{` at the end of the line above")
         })
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, settle};
+use crate::no_text::{NoText, no_text, not_utf8};
 use crate::source::{Place, Source, Sources};
 use crate::suggest::{elsewhere, nearest};
 use crate::syntax::{self, Node};
@@ -84,15 +85,23 @@ pub fn parse(source: &Source, fragments: &dyn Fragments) -> Result<Spec, Rejecte
 }
 
 /// Parses the bytes of a spec file; any bytes are safe.
+///
+/// # Errors
+/// Everything that is wrong with it.
 pub fn parse_bytes(name: &str, bytes: &[u8], fragments: &dyn Fragments) -> Result<Spec, Rejected> {
-    // A hopelessly large file is not even decoded; the limit is named by the text that it was cut to.
+    parse(&read_text(name, bytes)?, fragments)
+}
+
+/// The text in the bytes of a spec file; any bytes are safe.
+///
+/// # Errors
+/// When they hold none, with what they seem to hold instead.
+pub fn read_text(name: &str, bytes: &[u8]) -> Result<Source, Rejected> {
     let (source, bad) = decode(name, bytes);
-    let Some(at) = bad else {
-        return parse(&source, fragments);
-    };
+    let Some(bad) = bad else { return Ok(source) };
     let mut sources = Sources::default();
     let number = sources.add(source);
-    let diagnostics = vec![not_utf8(&sources, number, at)];
+    let diagnostics = vec![not_utf8(&sources, number, &bad)];
     Err(Rejected { diagnostics, sources, rest: None })
 }
 
@@ -133,7 +142,9 @@ impl Loader<'_> {
             let error = error.at(self.sources.label(Place::new(number, 0, 0), "expected here"));
             self.problems.push(error.help("begin with: appliance \"my-app\" { … }"));
         }
-        (!found.is_empty()).then(|| found.swap_remove(0))
+        // What is most likely meant to be one is read on, so that everything else in it is told too.
+        let near = || others.into_iter().find(|node| !node.children.is_empty() && is_nearly_appliance(&node.name));
+        if found.is_empty() { near() } else { Some(found.swap_remove(0)) }
     }
 
     fn outside_appliance(&mut self, node: &Node) {
@@ -141,8 +152,9 @@ impl Loader<'_> {
         let error = Diagnostic::error("unknown-node", format!("`{name}` cannot stand outside of `appliance`"));
         let help = if crate::sections::home_of(name).is_some() {
             "put it into the block of `appliance \"my-app\" { … }`".to_owned()
-        } else if nearest(name.trim_end_matches(':'), ["appliance"]).is_some() {
-            "write appliance \"my-app\" { … }".to_owned()
+        } else if is_nearly_appliance(name) {
+            let own = node.entries.iter().find(|entry| entry.key.is_none()).map(|entry| entry.written.as_str());
+            format!("did you mean `appliance`? Write: appliance {} {{ … }}", own.unwrap_or("\"my-app\""))
         } else if let Some(here) = elsewhere(name) {
             format!("{here}; everything stands in the block of `appliance \"my-app\" {{ … }}`")
         } else {
@@ -268,8 +280,8 @@ impl Loader<'_> {
         let (source, bad) = decode(&format!("{beside}{path}"), &bytes);
         let folder = path.rfind('/').and_then(|at| path.get(..at)).unwrap_or_default().to_owned();
         let number = self.add(source, folder);
-        if let Some(at) = bad {
-            self.problems.push(not_utf8(&self.sources, number, at));
+        if let Some(bad) = bad {
+            self.problems.push(not_utf8(&self.sources, number, &bad));
             return None;
         }
         Some(number)
@@ -292,6 +304,10 @@ impl Loader<'_> {
     }
 }
 
+fn is_nearly_appliance(name: &str) -> bool {
+    nearest(name.trim_end_matches(':'), ["appliance"]).is_some()
+}
+
 /// A path seen from the spec's folder, if it stays inside.
 pub(crate) fn join_beside(folder: &str, path: &str) -> Option<String> {
     if path.starts_with('/') || path.is_empty() {
@@ -308,23 +324,21 @@ pub(crate) fn join_beside(folder: &str, path: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// The text of bytes, and the first byte that is not UTF-8, if one is not. More than the limit is never decoded.
-fn decode(name: &str, bytes: &[u8]) -> (Source, Option<usize>) {
+/// The text of bytes, and why they are none. More than the limit is never decoded: the limit is named by the text that
+/// it was cut to. Of what is no text at all nothing is shown.
+fn decode(name: &str, bytes: &[u8]) -> (Source, Option<NoText>) {
     let shown = bytes.get(..syntax::MAX_SOURCE_BYTES + 4).unwrap_or(bytes);
-    let bad =
-        std::str::from_utf8(shown).err().filter(|error| error.error_len().is_some() || shown.len() == bytes.len());
-    let text = match (std::str::from_utf8(bytes), bad) {
-        (Ok(text), _) => text.to_owned(),
-        (Err(_), Some(error)) => {
-            String::from_utf8_lossy(shown.get(..error.valid_up_to()).unwrap_or_default()).into_owned()
-        }
-        (Err(_), None) => String::from_utf8_lossy(shown).into_owned(),
+    let bad = no_text(shown, bytes.len());
+    let readable = match &bad {
+        None if shown.len() == bytes.len() => bytes,
+        None => shown,
+        Some(NoText::OtherEncoding { at, .. }) => shown.get(..*at).unwrap_or_default(),
+        Some(NoText::Utf16 | NoText::Binary { .. }) => &[],
     };
-    (Source { name: name.to_owned(), text }, bad.map(|error| error.valid_up_to()))
-}
-
-fn not_utf8(sources: &Sources, number: usize, at: usize) -> Diagnostic {
-    Diagnostic::error("not-utf8", format!("the file is not UTF-8 text: byte {at} cannot be read"))
-        .at(sources.label(Place::new(number, at, 0), "readable up to here"))
-        .help("save it as UTF-8; binary contents belong into files beside the spec")
+    let text = match (std::str::from_utf8(bytes), &bad) {
+        // All of a text that is too large, so that its size is told.
+        (Ok(text), None) => text.to_owned(),
+        _ => String::from_utf8_lossy(readable).into_owned(),
+    };
+    (Source { name: name.to_owned(), text }, bad)
 }

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hints;
 use crate::lexer::{TokenKind, tokens};
 use crate::source::{Place, Sources};
+use crate::strays::LINE_HELP;
 
 /// Largest text read: a hundred times any spec seen, and still parsed in well under a second.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
@@ -103,12 +104,8 @@ impl Reader<'_> {
                 continue;
             }
             explained.push(label.line);
-            let message = in_our_words(diagnostic.message.as_deref().unwrap_or("this is not KDL"));
-            out.push(
-                Diagnostic::error("syntax", message)
-                    .at(label)
-                    .help(diagnostic.help.unwrap_or_else(|| SYNTAX_HELP.to_owned())),
-            );
+            let (message, help) = in_our_words(diagnostic.message.as_deref().unwrap_or_default());
+            out.push(Diagnostic::error("syntax", message).at(label).help(help));
         }
         out = crate::diagnostic::settle(out);
         out.truncate(MAX_SYNTAX_ERRORS);
@@ -156,9 +153,6 @@ impl Reader<'_> {
     }
 }
 
-const SYNTAX_HELP: &str =
-    "a node is a name, values, name=value pairs and perhaps a { block }: `service \"web\" user=\"www\" { … }`";
-
 /// Where the value begins in `name=value`.
 fn value_offset(written: &str) -> usize {
     let all = tokens(written);
@@ -173,14 +167,39 @@ fn is_consequence(diagnostic: &kdl::KdlDiagnostic) -> bool {
         .is_some_and(|message| message.contains("losing '}'") || message == "Expected end of document")
 }
 
-fn in_our_words(message: &str) -> String {
-    match message {
-        "Expected end of document" => "this cannot stand here".to_owned(),
-        "Found invalid node name" => "a node must begin with a name".to_owned(),
-        "Expected quoted string" => "this text holds an escape that KDL does not know".to_owned(),
-        other => {
-            let mut chars = other.chars();
-            chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
-        }
+/// What is wrong and what to do, for a message of the library, which speaks of its grammar.
+fn in_our_words(message: &str) -> (&'static str, &'static str) {
+    let says = |part: &str| message.contains(part);
+    if message == "Expected end of document" {
+        ("this cannot stand here", LINE_HELP)
+    } else if says("instead of node name") {
+        ("no name stands in front of this block", "write in front of it what it belongs to, as in: service \"web\" {")
+    } else if says("node name") {
+        ("a line must begin with a name", LINE_HELP)
+    } else if says("multi-line") || says("multiline") || says("Multi-line") {
+        (
+            "this text of several lines is not written as one",
+            "`\"\"\"` ends the line before the text and stands alone behind it; no line of the text begins further left than the last `\"\"\"`",
+        )
+    } else if says("newline in single-line") || says("closing quote") {
+        ("this text is never closed", "close it with `\"` on the same line")
+    } else if says("quoted string") {
+        (
+            "this text cannot be read",
+            "a `\\` in a text is written `\\\\`, a `\"` is written `\\\"`; a character by its number is written `\\u{1F600}`",
+        )
+    } else if says("number") || says("float") || says("integer") || says("Non-digit") {
+        ("this is no number", "paths, versions and values with units stand in quotes")
+    } else if says("'}'") {
+        ("something in this block cannot be read", LINE_HELP)
+    } else if says("type annotation") {
+        ("parentheses mean nothing here", "text that holds parentheses stands in quotes")
+    } else if says("identifier") {
+        (
+            "this word cannot be read",
+            "text with other characters than letters, digits, `-`, `_` and `.` stands in quotes",
+        )
+    } else {
+        ("this cannot be read", LINE_HELP)
     }
 }
