@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use host::{Child, Namespaces};
 
@@ -17,6 +18,7 @@ use crate::layers::{InUse, Roots};
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Supervisor, Terminal};
+use crate::volume_facts;
 use crate::wire::{self, Report};
 
 /// The helper's main function: `arguments` are those after [`crate::HELPER_ARG`]. Gives the exit status.
@@ -87,6 +89,7 @@ impl Run<'_> {
             self.taken.push(step.clone());
             match step {
                 Step::Unpack(layer) => self.unpack(layer)?,
+                Step::MakeVolume { folder } => self.volume(folder, step)?,
                 Step::Start => return self.start(ports, stdio.take().unwrap_or_default()),
                 other => other.take()?,
             }
@@ -106,6 +109,19 @@ impl Run<'_> {
             let one_owner = self.bound.ids == Ids::Single;
             id_namespace(self.bound).inside(|| Ok(roots.ensure(layer, one_owner).map(|()| Vec::new())?))?;
         }
+        Ok(())
+    }
+
+    /// One that is unusual is told. An empty one of somebody else's is made anew.
+    fn volume(&self, folder: &Path, step: &Step) -> Result<(), Failure> {
+        let unusual = volume_facts::unusual(self.bound, folder);
+        if unusual.iter().any(|report| matches!(report, Report::SharedVolume { .. })) || unusual.is_empty() {
+            step.take()?;
+        } else if std::fs::remove_dir(folder).is_ok() {
+            // What was said of its owner is no longer true.
+            return Ok(step.take()?);
+        }
+        unusual.iter().for_each(|report| wire::report(self.socket, report));
         Ok(())
     }
 

@@ -100,6 +100,18 @@ pub fn live(state_folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The steps that an instance has taken so far, by its journal; a torn last line is left out.
+pub fn steps(folder: &Path) -> Vec<Step> {
+    let lines = File::open(folder.join("journal")).and_then(|file| read_lines(&file)).unwrap_or_default();
+    lines.into_iter().filter_map(|line| if let Line::Step(step) = line { Some(step) } else { None }).collect()
+}
+
+fn read_lines(file: &File) -> io::Result<Vec<Line>> {
+    let mut text = String::new();
+    io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES), &mut text)?;
+    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
 /// The journal of an instance whose supervisor is gone.
 #[derive(Debug)]
 pub struct Orphan {
@@ -123,9 +135,7 @@ impl Orphan {
         if !host::try_lock_exclusive(&file)? {
             return Ok(None);
         }
-        let mut text = String::new();
-        io::Read::read_to_string(&mut io::Read::take(&file, MAX_BYTES), &mut text)?;
-        let lines = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let lines = read_lines(&file)?;
         Ok(Some(Self { folder, lines, _lock: Some(file) }))
     }
 

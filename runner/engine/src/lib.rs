@@ -19,14 +19,18 @@ mod reconcile;
 mod run;
 pub mod seccomp;
 mod steps;
+mod stopping;
 mod supervise;
 mod unpacked;
+mod volume_facts;
 mod volumes;
 mod wire;
 
 pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
-pub use facts::{CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, Probe, SubordinateIds, facts};
+pub use facts::{
+    CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, NoSubordinateIds, Probe, SubordinateIds, facts,
+};
 pub use helper::helper_main;
 pub use layers::RootsTally;
 pub use options::{PortChoice, RunOptions, default_state_folder};
@@ -35,7 +39,7 @@ pub use run::{Outcome, RunError, run};
 pub use steps::{FileValue, Step};
 pub use unpacked::{collect_roots, roots_usage};
 pub use volumes::{HeldVolume, Removed, VolumeError, remove_volumes, volumes};
-pub use wire::{Moved, Report};
+pub use wire::{ForeignVolume, Moved, Report};
 
 /// The first argument by which a program must recognise that it is started as the helper process: it then
 /// calls [`helper_main`] with the arguments after it, before anything else, and exits with the result.

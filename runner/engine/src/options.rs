@@ -16,6 +16,8 @@ pub struct RunOptions {
     pub volumes_folder: PathBuf,
     /// What to run instead of the appliance's services; empty for the services.
     pub command: Vec<String>,
+    /// Who the command runs as: `USER` or `USER:GROUP`, names of the appliance or numbers; root if nobody is named.
+    pub user: Option<String>,
     /// Further environment.
     pub env: BTreeMap<String, String>,
     /// Whether the command gets a terminal; the caller's standard input and output must be one.
@@ -44,6 +46,7 @@ impl RunOptions {
             state_folder: default_state_folder(),
             volumes_folder,
             command: Vec::new(),
+            user: None,
             env: BTreeMap::new(),
             terminal: false,
             ports: Vec::new(),

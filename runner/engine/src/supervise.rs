@@ -18,6 +18,7 @@ use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::ports::{Channel, Ports};
+use crate::stopping::{Services, Stopping};
 use crate::wire::{self, Report};
 
 /// Signal numbers of Linux that mean something here.
@@ -35,19 +36,11 @@ pub struct Supervisor<'a> {
     _ports: Option<Ports>,
     terminal: Option<Terminal>,
     grace: Duration,
+    services: Services,
     stopping: Option<Stopping>,
     command_gone: bool,
     /// The guest said goodbye: that its channel ends is no loss.
     guest_done: bool,
-}
-
-#[derive(Debug)]
-struct Stopping {
-    deadline: Instant,
-    /// The signal that began it.
-    signal: i32,
-    /// The kill was ours, in place of a signal that a first process without a handler never sees.
-    in_place_of_signal: bool,
 }
 
 /// The container's terminal, joined to the user's.
@@ -119,6 +112,7 @@ impl<'a> Supervisor<'a> {
             _ports: ports,
             terminal,
             grace,
+            services: Services::default(),
             stopping: None,
             command_gone: false,
             guest_done: false,
@@ -137,9 +131,7 @@ impl<'a> Supervisor<'a> {
             }
             self.terminal_ready(fixed);
             self.channel_ready(&ready);
-            if self.stopping.as_ref().is_some_and(|stopping| Instant::now() >= stopping.deadline) {
-                self.child.handle.signal(SIGKILL)?;
-            }
+            self.watch_stop()?;
         }
     }
 
@@ -160,8 +152,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn timeout_ms(&self) -> Option<u64> {
-        let left = self.stopping.as_ref()?.deadline.saturating_duration_since(Instant::now());
-        // One more than left, so that the deadline has passed on waking.
+        let left = self.stopping.as_ref()?.wakes_at().saturating_duration_since(Instant::now());
+        // One more than left, so that the time has come on waking.
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1).max(20))
     }
 
@@ -181,19 +173,44 @@ impl<'a> Supervisor<'a> {
     /// The first request asks, the second kills.
     fn stop(&mut self, signal: i32) -> io::Result<()> {
         if self.stopping.is_some() {
-            return self.child.handle.signal(SIGKILL);
+            return self.kill(None);
         }
-        let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        let grace_ms = self.grace_ms();
         let asked = self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
         // The kernel keeps signals without a handler from the first process of a pid namespace: nothing would ever happen.
         let deaf = !asked && !catches(self.child.pid, sent);
-        self.stopping = Some(Stopping { deadline: Instant::now() + self.grace, signal, in_place_of_signal: deaf });
+        self.stopping = Some(Stopping::new(signal, deaf, Instant::now(), self.grace));
         match (asked, deaf) {
             (true, _) => Ok(()),
             (false, true) => self.child.handle.signal(SIGKILL),
             (false, false) => self.child.handle.signal(sent),
         }
+    }
+
+    /// Says what a stop waits for when it takes long, and kills what is left at its deadline.
+    fn watch_stop(&mut self) -> io::Result<()> {
+        let (now, within_ms) = (Instant::now(), self.grace_ms());
+        let Some(stopping) = &mut self.stopping else { return Ok(()) };
+        if now >= stopping.deadline {
+            return self.kill(Some(within_ms));
+        }
+        if stopping.takes_long(now) {
+            let (services, signal) = (self.services.waited_for(), stopping.signal);
+            wire::report(self.socket, &Report::Waiting { services, signal, within_ms });
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, within_ms: Option<u64>) -> io::Result<()> {
+        if self.stopping.as_mut().is_some_and(Stopping::kill) {
+            wire::report(self.socket, &Report::Killed { services: self.services.left(), within_ms });
+        }
+        self.child.handle.signal(SIGKILL)
+    }
+
+    fn grace_ms(&self) -> u64 {
+        u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn terminal_ready(&mut self, fixed: Fixed) {
@@ -211,6 +228,7 @@ impl<'a> Supervisor<'a> {
         match channel.advance(ready) {
             Ok(events) => {
                 self.guest_done |= events.iter().any(|event| matches!(event, GuestEvent::Exited { .. }));
+                events.iter().for_each(|event| self.services.hear(event));
                 events.into_iter().for_each(|event| wire::report(self.socket, &Report::Guest(event)));
             }
             Err(reason) => {

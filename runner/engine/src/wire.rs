@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use bundle::channel::Event as GuestEvent;
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,33 @@ pub enum Report {
         /// What stands in the way of the port that was wanted, if another one was taken.
         moved: Option<Moved>,
     },
+    /// A volume belongs to somebody else than the appliance's own folder.
+    ForeignVolume(ForeignVolume),
+    /// Other running instances use a volume.
+    SharedVolume {
+        /// The volume, as `APPLIANCE/VOLUME`.
+        volume: String,
+        /// The instances.
+        instances: Vec<String>,
+    },
     /// The guest says something.
     Guest(GuestEvent),
+    /// What was asked to stop has not ended after a moment.
+    Waiting {
+        /// The services that are waited for; none where they are not known.
+        services: Vec<String>,
+        /// The signal that began the stop.
+        signal: i32,
+        /// Milliseconds between the request and the kill.
+        within_ms: u64,
+    },
+    /// What had not ended was killed.
+    Killed {
+        /// The services that had not ended; none where they are not known.
+        services: Vec<String>,
+        /// The grace time in milliseconds, if its end was the reason; otherwise a second signal was.
+        within_ms: Option<u64>,
+    },
     /// The channel to the guest broke; ports no longer lead inside.
     ChannelLost(String),
     /// The program ended and all was undone. Nothing comes after it.
@@ -62,6 +88,25 @@ pub struct Moved {
     /// The port that was wanted.
     pub wanted: u16,
     /// Why it cannot be used.
+    pub why: String,
+}
+
+/// A volume that belongs to somebody else than the appliance's own folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignVolume {
+    /// The volume, as `APPLIANCE/VOLUME`.
+    pub volume: String,
+    /// Its folder on the host.
+    pub folder: PathBuf,
+    /// Its path in the appliance.
+    pub at: String,
+    /// The user of the host whose it is.
+    pub uid: u32,
+    /// The user of the host to whom the appliance's own folder belongs.
+    pub wanted_uid: u32,
+    /// The group of the host to which the appliance's own folder belongs.
+    pub wanted_gid: u32,
+    /// How that came about.
     pub why: String,
 }
 

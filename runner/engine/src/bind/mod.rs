@@ -17,7 +17,7 @@ pub use process::CHANNEL_FD;
 pub use verdicts::{Held, Verdict};
 
 use crate::bundle_folder::{Bundle, Layer};
-use crate::facts::{Facts, Probe, SubordinateIds};
+use crate::facts::{Facts, NoSubordinateIds, Probe, SubordinateIds};
 use crate::oci::{self, IdMapping};
 use crate::options::RunOptions;
 use crate::steps::Step;
@@ -143,7 +143,7 @@ impl Ids {
     pub(crate) const ROOTS_NAMES: [&str; 3] = ["roots", "roots-single", "roots-subordinate"];
 
     /// The best kind that this user may have.
-    pub(crate) fn choose(privileged: bool, subordinate: Result<SubordinateIds, String>) -> Self {
+    pub(crate) fn choose(privileged: bool, subordinate: Result<SubordinateIds, NoSubordinateIds>) -> Self {
         match (subordinate, privileged) {
             (_, true) => Self::Host,
             (Ok(ids), false) => Self::Subordinate(ids),
@@ -226,7 +226,11 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
     );
     for choice in &options.ports {
         let declared = plan.network.ports.iter().any(|port| port.port == choice.inside);
-        need(!declared, format!("port {} is not declared by the appliance", choice.inside), "name a declared port");
+        need(
+            !declared,
+            format!("port {} is not declared by the appliance", choice.inside),
+            &declared_ports(plan, choice.inside),
+        );
     }
     for name in &plan.isolation.capabilities {
         need(
@@ -238,7 +242,27 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
     if let Err(reason) = crate::seccomp::profile(&plan.isolation.seccomp, &plan.isolation.capabilities) {
         need(true, reason, "correct the profile");
     }
+    let no_switch = options.user.is_some() && !process::is_guest(plan);
+    need(
+        no_switch,
+        "a command cannot be run as another user where PID 1 is not the guest".into(),
+        "use init \"builtin\"",
+    );
     let no_filter = !plan.network.ports.is_empty() && !process::is_guest(plan);
     need(no_filter, "ports are declared, but PID 1 is not the guest that carries them".into(), "use init \"builtin\"");
     unmet
+}
+
+/// What to do about a port that is not declared.
+fn declared_ports(plan: &Plan, wanted: u16) -> String {
+    let one = |port: &bundle::plan::Port| match &port.name {
+        Some(name) => format!("{} ({name})", port.port),
+        None => port.port.to_string(),
+    };
+    let declared: Vec<String> = plan.network.ports.iter().map(one).collect();
+    match declared.as_slice() {
+        [] => format!("it declares none; declare it in the spec with: network \"none\" {{ port {wanted}; }}"),
+        [only] => format!("it declares {only}"),
+        all => format!("it declares {}", all.join(", ")),
+    }
 }

@@ -33,7 +33,7 @@ pub fn process(plan: &Plan, facts: &Facts, options: &RunOptions, ids: &Ids, proc
     Process {
         terminal: options.terminal,
         user: User { uid: 0, gid: 0 },
-        args: args(plan, &options.command, guest),
+        args: args(plan, options, guest),
         env: env(plan, options, ids, guest),
         cwd: "/".to_owned(),
         capabilities: capabilities(&plan.isolation.capabilities, guest),
@@ -44,12 +44,17 @@ pub fn process(plan: &Plan, facts: &Facts, options: &RunOptions, ids: &Ids, proc
 }
 
 /// The guest takes a command after `--`; any other PID 1 is replaced by it.
-fn args(plan: &Plan, command: &[String], guest: bool) -> Vec<String> {
-    if command.is_empty() {
+fn args(plan: &Plan, options: &RunOptions, guest: bool) -> Vec<String> {
+    if options.command.is_empty() {
         return plan.process.args.clone();
     }
-    let first = if guest { [plan.process.args.clone(), vec!["--".to_owned()]].concat() } else { Vec::new() };
-    [first, command.to_vec()].concat()
+    let mut args = if guest { plan.process.args.clone() } else { Vec::new() };
+    if let Some(user) = options.user.as_ref().filter(|_| guest) {
+        args.extend(["--user".to_owned(), user.clone()]);
+    }
+    args.extend(guest.then(|| "--".to_owned()));
+    args.extend(options.command.iter().cloned());
+    args
 }
 
 fn env(plan: &Plan, options: &RunOptions, ids: &Ids, guest: bool) -> Vec<String> {

@@ -16,6 +16,9 @@ pub struct Verdict {
     pub held: Held,
     /// By what, or why not.
     pub how: String,
+    /// What a user can do to have it held, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remedy: Option<String>,
 }
 
 /// Whether an ask is held.
@@ -32,7 +35,7 @@ pub enum Held {
 
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: bool) -> Vec<Verdict> {
-    let mut all = vec![isolation(plan), root(plan, facts), users(ids, facts)];
+    let mut all = vec![isolation(plan, ids), root(plan, facts), users(ids, facts)];
     all.push(enforced("network \"none\"", "a network namespace with loopback alone"));
     all.push(capabilities(plan, guest));
     all.push(enforced(
@@ -59,32 +62,37 @@ pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: b
     );
     for volume in plan.volumes.iter().filter(|volume| volume.size_bytes.is_some()) {
         let how = "it is a folder of the host, which has no limit of its own";
-        all.push(Verdict {
-            item: format!("volume \"{}\" size", volume.name),
-            held: Held::NotEnforced,
-            how: how.to_owned(),
-        });
+        all.push(not_enforced(&format!("volume \"{}\" size", volume.name), how));
     }
     if plan.gpu.need == GpuNeed::Optional {
         let how = "this engine hands no GPU in yet; the appliance runs without";
-        all.push(Verdict { item: "gpu".to_owned(), held: Held::NotEnforced, how: how.to_owned() });
+        all.push(not_enforced("gpu", how));
     }
     all
 }
 
+fn verdict(held: Held, item: &str, how: &str) -> Verdict {
+    Verdict { item: item.to_owned(), held, how: how.to_owned(), remedy: None }
+}
+
 fn enforced(item: &str, how: &str) -> Verdict {
-    Verdict { item: item.to_owned(), held: Held::Enforced, how: how.to_owned() }
+    verdict(Held::Enforced, item, how)
 }
 
 fn partial(item: &str, how: &str) -> Verdict {
-    Verdict { item: item.to_owned(), held: Held::Partial, how: how.to_owned() }
+    verdict(Held::Partial, item, how)
 }
 
-fn isolation(plan: &Plan) -> Verdict {
-    let how = "own user, mount, process, network, ipc, host name and cgroup namespaces as the host allows";
+fn not_enforced(item: &str, how: &str) -> Verdict {
+    verdict(Held::NotEnforced, item, how)
+}
+
+fn isolation(plan: &Plan, ids: &Ids) -> Verdict {
+    let user = if *ids == Ids::Host { "" } else { "user, " };
+    let how = format!("own {user}mount, process, network, ipc, host name and cgroup namespaces as the host allows");
     match plan.isolation.level {
-        Some(Level::Container) => enforced("isolation \"container\"", how),
-        _ => partial("isolation \"auto\"", "a container, the strongest that this engine runs"),
+        Some(Level::Container) => enforced("isolation \"container\"", &how),
+        _ => partial("isolation \"auto\"", &format!("a container, the strongest that this engine runs: {how}")),
     }
 }
 
@@ -103,16 +111,22 @@ fn root(plan: &Plan, facts: &Facts) -> Verdict {
 fn users(ids: &Ids, facts: &Facts) -> Verdict {
     let item = "users of its own";
     match ids {
-        Ids::Host => partial(item, "root runs it: user 0 inside is user 0 of the host, without its capabilities"),
+        Ids::Host => Verdict {
+            remedy: Some("run it as an ordinary user with subordinate ids, who gets a user namespace".to_owned()),
+            ..partial(
+                item,
+                "root runs it, so there is no user namespace: each user inside is the host's user of the same number, \
+                 and root inside is the host's root, without its capabilities",
+            )
+        },
         Ids::Subordinate(_) => enforced(item, "a user namespace with subordinate ids"),
         Ids::Single => {
-            let why = facts.subordinate_ids.as_ref().err().map_or("", String::as_str);
-            partial(
-                item,
-                &format!(
-                    "a user namespace with one id: all files belong to root inside, and services cannot have users of their own ({why})"
-                ),
-            )
+            let none = facts.subordinate_ids.as_ref().err();
+            let why = none.map_or("there are no others", |none| &none.why);
+            let how = format!(
+                "a user namespace with one id, since {why}: all files belong to root inside, and every service runs as root there"
+            );
+            Verdict { remedy: none.map(|none| none.remedy.clone()), ..partial(item, &how) }
         }
     }
 }
@@ -141,6 +155,6 @@ fn limit(plan: &Plan, controller: Controller, held: &Result<(), String>, limits:
         Err(reason) if controller == Controller::Pids && limits.process_limit.is_some() => {
             partial(item, &format!("a limit of processes for each user inside, since {reason}"))
         }
-        Err(reason) => Verdict { item: item.to_owned(), held: Held::NotEnforced, how: reason.clone() },
+        Err(reason) => not_enforced(item, reason),
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cgroups::{CgroupFacts, CgroupLayout, Controller, ControllerFact};
 pub use probe::{PROBE_ARG, probe_main};
-pub use subordinate::SubordinateIds;
+pub use subordinate::{NoSubordinateIds, SubordinateIds};
 
 /// What the host offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Facts {
     /// Whether an ordinary user can make user namespaces with an overlay in them; tried, not guessed. Not tried as root.
     pub user_namespaces: Probe,
     /// Ids that this user may map into a user namespace, or why there are none.
-    pub subordinate_ids: Result<SubordinateIds, String>,
+    pub subordinate_ids: Result<SubordinateIds, NoSubordinateIds>,
     /// Memory of the machine in bytes.
     pub memory_total_bytes: u64,
     /// Memory that can be used now, in bytes.
@@ -92,11 +92,11 @@ fn holds(capability: &str) -> bool {
 }
 
 /// Ids that this user may map into a user namespace, or why there are none.
-pub fn subordinate_ids() -> Result<SubordinateIds, String> {
+pub fn subordinate_ids() -> Result<SubordinateIds, NoSubordinateIds> {
     if privileged() {
-        return Err("root needs none".to_owned());
+        return Err(NoSubordinateIds { why: "root needs none".to_owned(), remedy: String::new() });
     }
-    subordinate::find(host::effective_uid(), host::effective_gid())
+    subordinate::find(host::effective_uid())
 }
 
 /// A line of `/proc/meminfo` in bytes (proc_meminfo(5)).

@@ -21,13 +21,26 @@ pub struct SubordinateIds {
     pub newgidmap: PathBuf,
 }
 
+/// Why a user has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoSubordinateIds {
+    /// The reason.
+    pub why: String,
+    /// What can be done about it.
+    pub remedy: String,
+}
+
 /// Finds the user's first ranges and the two programs.
-pub fn find(uid: u32, gid: u32) -> Result<SubordinateIds, String> {
-    let _ = gid;
+pub fn find(uid: u32) -> Result<SubordinateIds, NoSubordinateIds> {
     let name = user_name(&std::fs::read_to_string("/etc/passwd").unwrap_or_default(), uid);
     let of = |file: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        range(&text, &name, uid).ok_or_else(|| format!("{file} has no range for this user"))
+        range(&text, &name, uid).ok_or_else(|| {
+            let whom = if name.is_empty() { uid.to_string() } else { name.clone() };
+            let remedy =
+                format!("root gives them with: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {whom}");
+            NoSubordinateIds { why: format!("{file} has no range for {whom}"), remedy }
+        })
     };
     let (uid_start, uid_count) = of("/etc/subuid")?;
     let (gid_start, gid_count) = of("/etc/subgid")?;
@@ -55,10 +68,13 @@ fn range(text: &str, name: &str, uid: u32) -> Option<(u32, u32)> {
     })
 }
 
-fn tool(name: &str) -> Result<PathBuf, String> {
+fn tool(name: &str) -> Result<PathBuf, NoSubordinateIds> {
     let folders = ["/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"];
     let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists());
-    found.ok_or_else(|| format!("the program {name} is not installed (package uidmap)"))
+    found.ok_or_else(|| NoSubordinateIds {
+        why: format!("the program {name} is not installed"),
+        remedy: "install the package uidmap".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -108,7 +108,9 @@ fn one(mount: &Mount, root: &NewRoot) -> io::Result<()> {
 /// A volume that is used for the first time gets the owner and the permissions of the image's folder.
 fn like_image(volume: &Path, target: &impl AsFd) -> io::Result<()> {
     let own = std::fs::metadata(volume)?;
-    if own.nlink() > 2 || std::fs::read_dir(volume)?.next().is_some() {
+    // One that may not be looked into belongs to somebody else, and was used.
+    let is_used = || std::fs::read_dir(volume).map_or(true, |mut entries| entries.next().is_some());
+    if own.nlink() > 2 || is_used() {
         return Ok(());
     }
     let image = std::fs::metadata(fd_path(target))?;

@@ -1,0 +1,119 @@
+//! What is unusual about a volume that a run is about to use: that it belongs to somebody else than the appliance's own
+//! folder, and that another running instance uses it. It decides nothing and changes nothing.
+//!
+//! Runs with subordinate ids, runs without and runs by root give the same user inside different numbers on the host, so a
+//! volume that one made is not the other's.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path};
+
+use crate::bind::{Bound, Ids};
+use crate::journal;
+use crate::steps::Step;
+use crate::wire::{ForeignVolume, Report};
+
+/// Everything that is worth a word.
+pub fn unusual(bound: &Bound, folder: &Path) -> Vec<Report> {
+    foreign(bound, folder).map(Report::ForeignVolume).into_iter().chain(shared(bound, folder)).collect()
+}
+
+/// The volume's name, `APPLIANCE/VOLUME`.
+fn name(folder: &Path) -> String {
+    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    format!("{}/{}", part(folder.parent()), part(Some(folder)))
+}
+
+/// Whose it is, where that is not who the appliance's own folder belongs to.
+fn foreign(bound: &Bound, folder: &Path) -> Option<ForeignVolume> {
+    let uid = folder.metadata().ok()?.uid();
+    let at = bound.config.mounts.iter().find(|mount| Path::new(&mount.source) == folder)?.destination.clone();
+    let (wanted_uid, wanted_gid) = image_owner(bound, Path::new(&at))?;
+    // Services that may give files away have perhaps done so.
+    let may_give_away = bound.config.process.capabilities.ambient.iter().any(|name| name == "CAP_CHOWN");
+    if uid == wanted_uid || (may_give_away && is_mapped(bound, uid)) {
+        return None;
+    }
+    let own = host::effective_uid();
+    let why = match &bound.ids {
+        Ids::Subordinate(_) if uid == own => "it was made when this user had no subordinate ids",
+        Ids::Single if uid != 0 => "it was made by a run with subordinate ids, and this run has none",
+        _ if uid == 0 && own != 0 => "it was made by root",
+        _ => "it was made with other ids, or for another user of the appliance",
+    };
+    Some(ForeignVolume {
+        volume: name(folder),
+        folder: folder.to_owned(),
+        at,
+        uid,
+        wanted_uid,
+        wanted_gid,
+        why: why.to_owned(),
+    })
+}
+
+/// The numbers on the host of whom the image's folder belongs to; none where they cannot be found out.
+fn image_owner(bound: &Bound, at: &Path) -> Option<(u32, u32)> {
+    for layer in bound.layers.iter().rev() {
+        match folder_in(&bound.roots_folder.join(&layer.diff_id), at) {
+            Ok(meta) => return meta.map(|meta| (meta.uid(), meta.gid())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+    }
+    // It will be made by root of the container.
+    Some((host::effective_uid(), host::effective_gid()))
+}
+
+/// The folder in an unpacked layer; none where something else is in the way.
+fn folder_in(layer: &Path, at: &Path) -> io::Result<Option<Metadata>> {
+    let mut path = layer.to_owned();
+    let mut meta = None;
+    for part in at.components().filter(|part| matches!(part, Component::Normal(_))) {
+        path.push(part);
+        meta = Some(path.symlink_metadata()?).filter(Metadata::is_dir);
+        if meta.is_none() {
+            break;
+        }
+    }
+    Ok(meta)
+}
+
+/// Whether a user of the host is one inside.
+fn is_mapped(bound: &Bound, uid: u32) -> bool {
+    let maps = &bound.config.linux.uid_mappings;
+    maps.is_empty() || maps.iter().any(|map| (map.host_id..map.host_id.saturating_add(map.size)).contains(&uid))
+}
+
+/// Who else uses it: running instances whose journals name it.
+fn shared(bound: &Bound, folder: &Path) -> Option<Report> {
+    let live = journal::live(&bound.state_folder).unwrap_or_default();
+    let step = Step::MakeVolume { folder: folder.to_owned() };
+    let uses = |instance: &String| {
+        *instance != bound.instance && journal::steps(&bound.state_folder.join(instance)).contains(&step)
+    };
+    let instances: Vec<String> = live.into_iter().filter(uses).collect();
+    (!instances.is_empty()).then(|| Report::SharedVolume { volume: name(folder), instances })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_named_by_its_appliance() {
+        assert_eq!(name(Path::new("/x/volumes/toy/data")), "toy/data");
+    }
+
+    #[test]
+    fn only_folders_have_owners_that_matter() {
+        let layer = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(layer.path().join("srv/data")).unwrap();
+        std::os::unix::fs::symlink("/etc", layer.path().join("link")).unwrap();
+        assert!(folder_in(layer.path(), Path::new("/srv/data")).unwrap().is_some());
+        assert!(folder_in(layer.path(), Path::new("/link/data")).unwrap().is_none());
+        let missing = folder_in(layer.path(), Path::new("/srv/other")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+}
