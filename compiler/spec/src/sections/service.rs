@@ -51,7 +51,7 @@ const AFTER: NodeRule = NodeRule {
 
 const RESTART: NodeRule = NodeRule {
     name: "restart",
-    doc: "What happens when it ends: `\"never\"`, `\"on-failure\"` (again unless it ended with status 0) or `\"always\"`.",
+    doc: "What happens when it ends: `\"never\"`, `\"on-failure\"` (again unless it ended with status 0) or `\"always\"`. It is started again after `delay`, the same each time. After five failures in a row it is given up, and the appliance ends with its status; an end with status 0, or 30 s of being ready, begin the count anew. Each restart is told on the way.",
     args: &[ArgRule {
         default: Some("never"),
         ..ArgRule::one("the policy", Kind::Word(&["never", "on-failure", "always"]))
