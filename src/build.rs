@@ -18,7 +18,7 @@ use crate::roots::{self, Root};
 use crate::spec_file::SpecFile;
 use crate::ui::Ui;
 use crate::workshop::Workshop;
-use crate::{boot_files, lock_file, manifest_file, unchanged};
+use crate::{boot_files, lock_file, manifest_file, output_folder, unchanged};
 
 /// A published bundle and how it came about.
 pub struct Built {
@@ -42,6 +42,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let mut clock = Clock::start();
     let _interrupt = Interrupt::watch().map_err(|error| Failure::doing(Exit::Failure, "watch for Ctrl-C", error))?;
     let spec = SpecFile::read_with_files(&args.spec, ui)?;
+    let folder = output_folder::choose(args.output.as_deref(), &spec.path, &spec.folder())?;
     clock.stage("check");
 
     let shop = Workshop::open(&args.sources, ui)?;
@@ -50,7 +51,6 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let spec = shop.standing_on(spec, &images)?;
     clock.stage("resolve");
 
-    let folder = args.output.clone().unwrap_or_else(|| spec.folder().join("out"));
     let materials = Materials::gather(&spec, lock.epoch_secs, &folder)?;
     let inputs = unchanged::digest(&spec, &lock, &materials, args);
     if let Some((manifest, lock)) = unchanged::find(&shop.store, &inputs, &folder) {
@@ -115,6 +115,8 @@ fn write_bundle(
         artifacts.push(file.write(&making).map_err(cannot)?);
     }
     let manifest = manifest_file::write(spec, lock, &launch, artifacts, &making).map_err(cannot)?;
-    making.publish().map_err(cannot)?;
+    for path in making.publish().map_err(cannot)? {
+        shop.ui.note(format!("kept {}, which is not of a build", folder.join(path).display()));
+    }
     Ok(manifest)
 }

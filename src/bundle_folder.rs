@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use store::Store;
 
-use crate::interrupt;
+use crate::{interrupt, output_folder};
 
 /// A bundle folder that is being filled. Dropping it without [`BundleFolder::publish`] removes it.
 pub struct BundleFolder<'a> {
@@ -39,34 +39,35 @@ impl<'a> BundleFolder<'a> {
         Ok(Self { target: target.to_owned(), making, store, _alive: alive })
     }
 
-    /// Lets the folder appear under its final name, in one step where something stands there already.
+    /// Lets the folder appear under its final name, in one step where something stands there already. What is not of a
+    /// build in a bundle that is replaced stays; its paths are given.
     ///
     /// # Errors
     /// What the file system reports; also when something other than a bundle stands there.
-    pub fn publish(self) -> io::Result<()> {
+    pub fn publish(self) -> io::Result<Vec<PathBuf>> {
         // A folder whose removal has begun must not get the final name.
         interrupt::finish(|| self.take_final_name())
     }
 
-    fn take_final_name(&self) -> io::Result<()> {
+    fn take_final_name(&self) -> io::Result<Vec<PathBuf>> {
         let rename = |flags| renameat2(AT_FDCWD, &self.making, AT_FDCWD, &self.target, flags);
         match rename(RenameFlags::RENAME_NOREPLACE) {
             Err(Errno::EEXIST) => {}
             // A file system that cannot promise it; two builds at once into a new folder may then fail there.
             Err(Errno::EINVAL | Errno::ENOSYS) if !self.target.try_exists()? => {
-                return fs::rename(&self.making, &self.target);
+                return fs::rename(&self.making, &self.target).map(|()| Vec::new());
             }
-            done => return Ok(done?),
+            done => return Ok(done.map(|()| Vec::new())?),
         }
-        let is_bundle =
-            self.target.join(bundle::manifest::FILE_NAME).exists() || fs::read_dir(&self.target)?.next().is_none();
-        if !is_bundle {
+        if !output_folder::is_replaceable(&self.target) {
             return Err(io::Error::other(format!(
                 "{} exists and is not a bundle; remove it or choose another --output",
                 self.target.display()
             )));
         }
-        Ok(rename(RenameFlags::RENAME_EXCHANGE)?)
+        let kept = output_folder::hand_over(&self.target, &self.making)?;
+        rename(RenameFlags::RENAME_EXCHANGE)?;
+        Ok(kept)
     }
 
     fn create(&self, path: &str) -> io::Result<File> {

@@ -23,8 +23,8 @@ pub struct Common {
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
     /// Say more; on `build`, print the script ledger
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -114,7 +114,8 @@ pub struct Fmt {
 #[derive(Debug, Clone, Args)]
 pub struct Sources {
     /// A mirror to use before all others: a URL, or ARCHIVE=URL for one archive (debian, debian-security)
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, env = "APPLIANCE_MIRROR", value_delimiter = ' ')]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = crate::mirror::written)]
+    #[arg(env = "APPLIANCE_MIRROR", hide_env_values = true, value_delimiter = ' ')]
     pub mirror: Vec<String>,
     /// Use only what the cache holds
     #[arg(long)]
@@ -214,9 +215,10 @@ pub enum StoreVerb {
     /// Show what the cache holds
     Usage,
     /// Remove what no build needed for a while
+    #[command(visible_alias = "gc")]
     Clean {
-        /// Keep what was used in the last days
-        #[arg(long, default_value = "30", value_name = "DAYS")]
+        /// Keep what was used in the last days; 0 removes all that no running build needs
+        #[arg(long, default_value = "30", value_name = "DAYS", value_parser = days)]
         older_than: u32,
     },
     /// Read everything again and remove what is damaged
@@ -249,6 +251,10 @@ pub enum VolumeVerb {
         #[arg(long)]
         all: bool,
     },
+}
+
+fn days(text: &str) -> Result<u32, &'static str> {
+    text.strip_suffix('d').unwrap_or(text).parse().map_err(|_| "write a number of days, such as 30; 0 means all")
 }
 
 fn template_names() -> PossibleValuesParser {

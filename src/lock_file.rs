@@ -27,13 +27,25 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
         Some(lock) if changes.is_empty() => Ok(lock),
         _ if locked => Err(stale(spec, &changes)),
         old => {
-            changes
-                .iter()
-                .filter(|_| old.is_some())
-                .for_each(|change| shop.ui.note(format!("the lock moves: {change}")));
-            resolve(spec, shop, old.as_ref(), &Update::Nothing)
+            let new = resolve(spec, shop, old.as_ref(), &Update::Nothing)?;
+            if let Some(what) = old.as_ref().and_then(|old| what_moves(old, &new)) {
+                changes.iter().for_each(|change| shop.ui.note(format!("{what}: {change}")));
+            }
+            Ok(new)
         }
     }
+}
+
+/// How to call what became of a lock; nothing where it says the same as before.
+fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
+    let bytes = |lock: &Lock| -> Vec<_> {
+        let packages = lock.roots.iter().flat_map(|root| [&root.packages, &root.boot]).flatten();
+        packages.map(|package| (package.name.clone(), package.version.clone(), package.digest)).collect()
+    };
+    if bytes(old) != bytes(new) || old.base.digest != new.base.digest {
+        return Some("the lock moves");
+    }
+    (old.requests != new.requests || old.encoders != new.encoders).then_some("the lock notes, and no package moves")
 }
 
 /// Decides packages anew and writes the lock.

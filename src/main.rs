@@ -18,6 +18,8 @@ mod layer_cache;
 mod lock_file;
 mod manifest_file;
 mod materials;
+mod mirror;
+mod output_folder;
 mod places;
 mod progress;
 mod replace_file;

@@ -60,9 +60,13 @@ pub fn registry_auth_files() -> Vec<PathBuf> {
     files.into_iter().flatten().collect()
 }
 
+/// What a spec is called where nothing else is said.
+pub const SPEC_NAME: &str = "appliance.kdl";
+
 /// The path of the spec that the user means: the file itself, or `appliance.kdl` in the folder.
 pub fn spec(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("appliance.kdl") } else { path.to_owned() }
+    // A folder that has the name of a spec is none, and holds none.
+    if path.is_dir() && !path.ends_with(SPEC_NAME) { path.join(SPEC_NAME) } else { path.to_owned() }
 }
 
 fn from_env(name: &str) -> Option<PathBuf> {

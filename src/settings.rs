@@ -35,7 +35,7 @@ fn parse(text: &str) -> Result<Vec<String>, (usize, &'static str)> {
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
             .ok_or((number + 1, "a mirror is a text in quotes"))?;
-        mirrors.push(url.to_owned());
+        mirrors.push(crate::mirror::written(url).map_err(|_| (number + 1, "this is neither a URL nor a folder"))?);
     }
     Ok(mirrors)
 }
@@ -51,5 +51,6 @@ mod tests {
         assert_eq!(parse(text).unwrap(), ["http://a.example.org/debian", "debian-security=http://b.example.org/x"]);
         assert_eq!(parse("proxy \"x\"").unwrap_err().0, 1);
         assert_eq!(parse("\nmirror x").unwrap_err().0, 2);
+        assert_eq!(parse("mirror \"foo\"").unwrap_err().0, 1);
     }
 }

@@ -196,6 +196,10 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 /// The failure of a spec that cannot be read, with what is near.
 pub fn unreadable(path: &Path, error: io::Error) -> Failure {
     let missing = error.kind() == io::ErrorKind::NotFound;
+    if path.is_dir() {
+        let what = format!("read {}: it is a folder, and a spec is a text file", path.display());
+        return Failure::new(Exit::Spec, what).help("move the folder away, or name the spec itself");
+    }
     let failure = Failure::doing(Exit::Spec, format!("read {}", path.display()), error);
     if !missing {
         return failure;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use packages::Lock;
 use store::mirrors::{Known, host_sources};
-use store::{Patience, Store};
+use store::{FetchPackagesError, Patience, Store};
 
 use crate::cli::Sources;
 use crate::exit::Exit;
@@ -36,7 +36,7 @@ impl<'a> Workshop<'a> {
     /// When the cache folder cannot be used or the user's settings are wrong.
     pub fn open(sources: &Sources, ui: &'a Ui) -> Result<Self, Failure> {
         let known = Known {
-            given: sources.mirror.clone(),
+            given: sources.mirror.iter().filter(|mirror| !mirror.is_empty()).cloned().collect(),
             configured: crate::settings::mirrors(&places::config_file())?,
             host: host_sources(Path::new("/etc/apt")),
         };
@@ -54,7 +54,7 @@ impl<'a> Workshop<'a> {
                 let digests = self
                     .store
                     .fetch(packages, &mirrors, self.offline, &self.bar)
-                    .map_err(|error| Failure::new(Exit::Fetch, error))?;
+                    .map_err(|error| not_fetched(error, spec))?;
                 for (package, digest) in packages.iter_mut().zip(digests) {
                     package.blake3 = Some(digest);
                 }
@@ -63,6 +63,15 @@ impl<'a> Workshop<'a> {
         self.bar.clear();
         Ok(lock)
     }
+}
+
+fn not_fetched(error: FetchPackagesError, spec: &SpecFile) -> Failure {
+    let help = match &error {
+        FetchPackagesError::Offline { .. } => Some(format!("fetch them with: appliance build {}", spec.path.display())),
+        _ => None,
+    };
+    let failure = Failure::new(Exit::Fetch, error);
+    help.into_iter().fold(failure, Failure::help)
 }
 
 /// Opens the cache.

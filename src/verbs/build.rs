@@ -8,6 +8,7 @@ use crate::cli::Build;
 use crate::clock::show;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::spec_file::host_arch;
 use crate::ui::Ui;
 
 /// Builds a spec and says what came of it.
@@ -32,7 +33,15 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
         ui.note(ledger(&built.lock));
     }
     tell(&built, ui);
+    if runs_here(&built) {
+        ui.note(format!("run it with: appliance run {}", built.folder.display()));
+    }
     Ok(Exit::Success)
+}
+
+/// Whether this host can start what was built: some architecture of it is this host's.
+fn runs_here(built: &Built) -> bool {
+    host_arch().is_ok_and(|host| built.manifest.arch.iter().any(|arch| arch == host.name()))
 }
 
 /// Says what was built, where it is and how long it took.

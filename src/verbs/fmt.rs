@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use spec::{Source, Sources};
+use spec::{Rejected, Source, Sources};
 
 use crate::cli::Fmt;
 use crate::exit::Exit;
@@ -61,9 +61,11 @@ fn fmt_stdin(args: &Fmt, ui: &Ui) -> Result<Exit, Failure> {
 
 /// The text as it is, and as it should be.
 fn formatted(path: &Path, bytes: Vec<u8>) -> Result<(String, String), Failure> {
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Failure::doing(Exit::Spec, format!("read {}", path.display()), error))?;
-    match spec::format(&path.to_string_lossy(), &text) {
+    let name = path.to_string_lossy();
+    let rejected =
+        |found: Rejected| Failure::Spec { found: found.diagnostics, sources: found.sources, exit: Exit::Spec };
+    let text = spec::read_text(&name, &bytes).map_err(rejected)?.text;
+    match spec::format(&name, &text) {
         Ok(formatted) => Ok((text, formatted)),
         Err(found) => {
             let sources = Sources::of(Source { name: path.display().to_string(), text });

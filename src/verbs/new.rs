@@ -18,7 +18,13 @@ use crate::ui::Ui;
 /// Makes the folder from a template.
 pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
     let folder = Path::new(&args.name);
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(name) = folder.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("make {:?}: an appliance has a name, and a folder of that name", args.name),
+        )
+        .help("name one that is not there yet: appliance new my-app"));
+    };
     let templates = spec::templates();
     let Some(template) = templates.iter().find(|template| template.name == args.template) else {
         let names: Vec<&str> = templates.iter().map(|template| template.name).collect();
@@ -45,7 +51,14 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
     if ui.json {
         ui.json(&json!({ "ok": true, "spec": spec }));
     }
-    ui.note(format!("made {}\nnext: appliance run {}", spec.display(), folder.display()));
+    ui.note(format!("made {}; next:", spec.display()));
+    for (verb, what) in [
+        ("check", "every mistake at once, after each change"),
+        ("run", "build what is not built yet, and run it; Ctrl-C stops it"),
+        ("build", "only build, into out/ beside the spec"),
+    ] {
+        ui.note(format!("  appliance {verb:5} {}   {what}", folder.display()));
+    }
     Ok(Exit::Success)
 }
 

@@ -31,7 +31,12 @@ pub fn store(args: &Store, ui: &Ui) -> Result<Exit, Failure> {
             let garbage = Garbage { unused_for: Some(unused_for), ..Garbage::default() };
             let gone = store.collect_garbage(&garbage).map_err(failed)?;
             let roots = engine::collect_roots(store.root(), unused_for, Path::new(HELPER)).map_err(unpacked)?;
-            return Ok(cleaned(gone.entries + roots.entries, gone.size_bytes + roots.size_bytes, &roots.left, ui));
+            let left_young = gone.entries + roots.entries == 0 && *older_than > 0;
+            let exit = cleaned(gone.entries + roots.entries, gone.size_bytes + roots.size_bytes, &roots.left, ui);
+            if left_young && store.usage().map_err(failed)?.iter().any(|row| row.entries > 0) {
+                ui.note(format!("all of it was used in the last {older_than} days; to remove that too: {CLEAN_ALL}"));
+            }
+            return Ok(exit);
         }
         StoreVerb::Verify => return verify(&store, ui),
     }
@@ -40,6 +45,9 @@ pub fn store(args: &Store, ui: &Ui) -> Result<Exit, Failure> {
 
 /// This program, which is started again to look after unpacked layers with the ids they belong to.
 const HELPER: &str = "/proc/self/exe";
+
+/// The command that leaves nothing but what running builds need.
+const CLEAN_ALL: &str = "appliance store clean --older-than 0";
 
 fn unpacked(error: std::io::Error) -> Failure {
     Failure::doing(Exit::Failure, "look after unpacked layers", error)

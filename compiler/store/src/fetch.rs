@@ -18,7 +18,7 @@ const BATCH: usize = 128;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchPackagesError {
     /// They would have to be fetched, and that was ruled out.
-    #[error("find {} in the store: {}; build without `--offline` to fetch", if missing.len() == 1 { "a package" } else { "packages" }, missing.join(", "))]
+    #[error("find {} in the store, which `--offline` does not let it fetch", counted(missing))]
     Offline {
         /// Names and versions.
         missing: Vec<String>,
@@ -41,6 +41,19 @@ pub enum FetchPackagesError {
     /// The store's disk.
     #[error("fetch packages")]
     Disk(#[from] DiskError),
+}
+
+/// Most packages that are named: a list of all would hide what to do about it.
+const MAX_NAMED: usize = 5;
+
+/// How many there are, and the first of them.
+fn counted(missing: &[String]) -> String {
+    let named = missing.get(..missing.len().min(MAX_NAMED)).unwrap_or_default().join(", ");
+    match missing.len() {
+        1 => format!("the package {named}"),
+        count if count > MAX_NAMED => format!("{count} packages ({named} and {} more)", count - MAX_NAMED),
+        count => format!("{count} packages ({named})"),
+    }
 }
 
 impl Store {

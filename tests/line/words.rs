@@ -1,0 +1,207 @@
+//! What the command line says of slips and of what to do next, as somebody in a first hour meets it.
+
+use std::fs;
+use std::process::Command;
+
+use crate::package::Package;
+use crate::world::{Done, World};
+
+#[test]
+fn a_mirror_that_is_none_is_refused_at_once() {
+    let world = World::new();
+    world.spec("packages \"toy-conf\"\noutput \"oci\"");
+    for verb in ["build", "lock", "run"] {
+        let told = ["invalid value 'foo' for '--mirror", "http://HOST/PATH", "ARCHIVE="];
+        world.run(&[verb, "--mirror", "foo"]).fails(2, &told);
+    }
+    world.run(&["build", "--mirror", "mirror.example.org/toy"]).fails(2, &["mean http://mirror.example.org/toy?"]);
+    world.run(&["build", "--mirror", "toy=foo"]).fails(2, &["toy=foo"]);
+    let value = world.run(&["build", "--json", "--mirror", "foo"]).stdout;
+    let value: serde_json::Value = serde_json::from_str(&value).unwrap();
+    assert!(value["help"].as_str().unwrap().contains("http://HOST/PATH"), "{value:#}");
+    let with_environment = |mirror: &str| {
+        let mut command = world.command(&["build"]);
+        Done::of(command.env("APPLIANCE_MIRROR", mirror).output().unwrap())
+    };
+    with_environment("foo").fails(2, &["invalid value 'foo'", "http://HOST/PATH"]);
+    assert!(!world.path("cache").exists(), "nothing was begun");
+    // Nothing is no mirror; then the base image's own is asked, which does not exist.
+    let told = with_environment("").text();
+    assert!(!told.contains("invalid value"), "{told}");
+}
+
+#[test]
+fn a_build_replaces_no_folder_that_is_not_its_own() {
+    let world = World::new();
+    world.spec("output \"oci\"");
+    fs::create_dir_all(world.path("spec/mine/deep")).unwrap();
+    fs::write(world.path("spec/mine/deep/notes"), "mine").unwrap();
+    fs::write(world.path("spec/file"), "mine").unwrap();
+    for (folder, code, why) in [
+        (".", 2, "other things are in"),
+        ("..", 2, "other things are in"),
+        ("../spec", 2, "the spec is in it"),
+        ("appliance.kdl", 2, "it is the spec"),
+        ("file", 2, "a file of this name"),
+        ("mine", 6, "is no bundle"),
+    ] {
+        world.run(&["build", "-o", folder]).fails(code, &[why, "build into", "--output out"]);
+    }
+    assert!(!world.path("cache").exists() && world.lock().is_empty(), "all of it is refused before any work");
+    fs::create_dir(world.path("spec/empty")).unwrap();
+    world.run(&["build", "-o", "empty"]).succeeds();
+    assert_eq!(fs::read_to_string(world.path("spec/mine/deep/notes")).unwrap(), "mine");
+}
+
+#[test]
+fn what_lies_in_a_bundle_and_is_not_of_a_build_stays() {
+    let world = World::new();
+    world.spec("output \"oci\"");
+    let first = world.build();
+    for name in ["notes.txt", "oci/readme", "own/deep/file"] {
+        let path = world.path("spec/out").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", world.path("spec/out/link")).unwrap();
+    world.spec("hostname \"other\"\noutput \"oci\"");
+    let built = world.run(&["build"]).succeeds().text();
+    for name in ["notes.txt", "oci/readme", "own/deep/file"] {
+        assert_eq!(fs::read_to_string(world.path("spec/out").join(name)).unwrap(), name);
+        assert!(built.contains(&format!("kept ./out/{name}")), "{built}");
+    }
+    assert!(fs::symlink_metadata(world.path("spec/out/link")).unwrap().is_symlink());
+    assert_ne!(world.artifacts("spec/out"), first);
+    assert!(world.run(&["build"]).succeeds().text().contains("up to date"));
+    // What a build makes now has a name that somebody took: neither is lost.
+    fs::write(world.path("spec/out/root.ext4"), "mine").unwrap();
+    world.spec("output \"oci\" \"ext4\"");
+    world.run(&["build"]).fails(6, &["out/root.ext4", "not of a build", "move it away"]);
+    assert_eq!(fs::read_to_string(world.path("spec/out/root.ext4")).unwrap(), "mine");
+    fs::remove_file(world.path("spec/out/root.ext4")).unwrap();
+    world.run(&["build"]).succeeds();
+    assert!(fs::metadata(world.path("spec/out/root.ext4")).unwrap().len() > 4096);
+}
+
+#[test]
+fn a_folder_is_no_spec() {
+    let world = World::new();
+    fs::create_dir(world.path("spec/appliance.kdl")).unwrap();
+    for verb in ["check", "build", "fmt", "lock", "explain"] {
+        world.run(&[verb]).fails(3, &["appliance.kdl: it is a folder", "name the spec itself"]);
+        world.run(&[verb, "."]).fails(3, &["appliance.kdl: it is a folder"]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named_as_what_it_is() {
+    let world = World::new();
+    let text = "appliance \"x\" {\n}\n";
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, told) in [
+        (&utf16[..], "UTF-16 text"),
+        (b"\x7fELF\x02\x01\x01\0\0\x1b[31m", "no text but something else"),
+        (b"appliance \"x\" {\n summary \"\xe9\"\n}", "0xE9"),
+    ] {
+        world.spec_text(bytes);
+        for verb in ["check", "fmt", "build"] {
+            let done = world.run(&[verb]).fails(3, &[told, "appliance.kdl:", "not-utf8"]);
+            assert!(!done.text().contains('\u{1b}') && !done.text().contains('\0'), "{:?}", done.text());
+        }
+    }
+}
+
+#[test]
+fn the_lock_is_said_to_move_when_it_does() {
+    let world = World::new();
+    world.spec("packages \"toy-conf\"\noutput \"oci\"");
+    assert!(!world.run(&["build"]).succeeds().text().contains("the lock"));
+    world.spec("packages \"toy-conf\" \"toy-links\"\noutput \"oci\"");
+    let text = world.run(&["build"]).succeeds().text();
+    assert!(text.contains("the lock moves: package added: toy-links"), "{text}");
+    let renamed = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap().replace("1.0.0", "1.0.1");
+    world.spec_text(renamed);
+    let text = world.run(&["build"]).succeeds().text();
+    assert!(!text.contains("the lock moves"), "{text}");
+    // What cannot be had moves nothing.
+    let lock = world.lock();
+    world.spec("packages \"toy-conf\" \"toy-nothing\"\noutput \"oci\"");
+    let text = world.run(&["build"]).fails(4, &["toy-nothing"]).text();
+    assert!(!text.contains("the lock") && world.lock() == lock, "{text}");
+}
+
+#[test]
+fn what_is_missing_offline_is_counted_and_the_first_of_it_named() {
+    let many: Vec<Package> = (0..12).map(|number| Package::new(&format!("one-{number:02}"), "1.0")).collect();
+    let world = World::of(&[vec![crate::toys::base(), crate::toys::tools()], many].concat());
+    let names: Vec<String> = (0..12).map(|number| format!("\"one-{number:02}\"")).collect();
+    world.spec(&format!("packages {}\noutput \"oci\"", names.join(" ")));
+    world.run(&["lock"]).succeeds();
+    let text = world.run(&["build", "--offline"]).fails(5, &["packages (", "more)", "appliance build"]).text();
+    assert!(text.lines().count() < 6 && !text.contains("one-11"), "{text}");
+    world.run(&["build"]).succeeds();
+}
+
+#[test]
+fn the_next_step_is_said_and_not_where_nobody_reads_it() {
+    let world = World::new();
+    let made = world.run(&["new", "mine"]).succeeds();
+    for step in ["appliance check mine", "appliance run   mine", "appliance build mine"] {
+        assert!(made.stderr.contains(step), "{}", made.stderr);
+    }
+    world.spec_text("appliance \"toy\" {\n    base \"scratch\"\n    output \"oci\"\n}\n");
+    let built = world.run(&["build"]).succeeds();
+    assert!(built.stderr.contains("run it with: appliance run ./out") && built.stdout.is_empty(), "{}", built.text());
+    for quiet in ["--quiet", "--json"] {
+        assert_eq!(world.run(&["build", quiet]).succeeds().stderr, "");
+    }
+    assert_eq!(world.run(&["--quiet", "new", "other"]).succeeds().text(), "");
+}
+
+#[test]
+fn a_cache_that_is_all_young_says_how_it_is_emptied() {
+    let world = World::new();
+    world.run(&["store", "clean"]).succeeds().fails(0, &["removed 0 entries"]);
+    world.spec("packages \"toy-conf\"\noutput \"oci\"");
+    world.build();
+    for verb in ["clean", "gc"] {
+        world.run(&["store", verb]).fails(0, &["the last 30 days", "appliance store clean --older-than 0"]);
+    }
+    let emptied = world.run(&["store", "clean", "--older-than", "0"]).succeeds().text();
+    assert!(!emptied.contains("--older-than") && !emptied.contains("removed 0 "), "{emptied}");
+    let again = world.run(&["store", "clean"]).succeeds().text();
+    assert!(!again.contains("--older-than"), "{again}");
+}
+
+#[test]
+fn near_misses_of_verbs_and_options_are_told() {
+    let world = World::new();
+    world.spec("output \"oci\"");
+    for (args, meant) in [
+        (&["chekc"][..], "'check'"),
+        (&["biuld"], "'build'"),
+        (&["build", "--ofline"], "'--offline'"),
+        (&["store", "claen"], "'clean'"),
+        (&["completion", "bahs"], "'bash'"),
+        (&["build", "--scripts", "emulate"], "emulate-only"),
+    ] {
+        world.run(args).fails(2, &[meant, "similar"]);
+    }
+}
+
+#[test]
+fn completions_are_scripts_that_their_shells_take() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = world.run(&["completion", shell]).succeeds().stdout;
+        assert!(script.contains("appliance") && script.contains("offline"), "{shell}");
+        if crate::support::tool(shell).is_none() {
+            crate::support::skip("completions_are_scripts_that_their_shells_take", &format!("there is no {shell}"));
+            continue;
+        }
+        let path = world.path(shell);
+        fs::write(&path, script).unwrap();
+        let done = Done::of(Command::new(shell).arg("-n").arg(&path).output().unwrap()).succeeds();
+        assert_eq!(done.stderr, "");
+    }
+}
