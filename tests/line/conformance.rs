@@ -75,7 +75,17 @@ fn skopeo_reads_and_copies_the_image() {
     assert!(config["config"]["Env"].as_array().unwrap().iter().any(|entry| entry == "LANG=C.UTF-8"), "{config}");
     // A copy reads every blob and compares it with its digest.
     let copy = format!("dir:{}", world.path("copied").display());
-    good(Command::new(&skopeo).args(["--insecure-policy", "copy", "--quiet", &image, &copy]).output().unwrap());
+    let copied = |args: &[&str]| {
+        good(Command::new(&skopeo).args(["--insecure-policy", "copy", "--quiet"]).args(args).output().unwrap())
+    };
+    copied(&[&image, &copy]);
+    // The way to a file for Docker that docs/formats/oci.md gives.
+    let gzip = format!("oci:{}", world.path("gzip").display());
+    copied(&["--dest-compress-format", "gzip", &image, &gzip]);
+    let archive = world.path("name.tar");
+    copied(&[&gzip, &format!("docker-archive:{}:name:latest", archive.display())]);
+    let listed = good(Command::new("tar").arg("-tf").arg(archive).output().unwrap());
+    assert!(listed.contains("manifest.json"), "{listed}");
 }
 
 #[test]
