@@ -168,8 +168,11 @@ impl Channel {
         for stream in streams {
             self.pump(stream);
         }
-        self.flush()?;
-        Ok(events)
+        // What a guest that is gone said last counts; the next round finds that it is gone.
+        match self.flush() {
+            Err(reason) if events.is_empty() => Err(reason),
+            _ => Ok(events),
+        }
     }
 
     /// Asks the guest to stop all services; whether that could be asked.
@@ -350,6 +353,21 @@ mod tests {
         }
         assert_eq!(client.join().unwrap(), vec![7; 50_000]);
         assert!(channel.connections.is_empty());
+    }
+
+    #[test]
+    fn the_last_words_of_a_guest_that_is_gone_are_heard() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut session = Session::new(Side::Guest);
+        session.event(&Event::Ready);
+        session.event(&Event::Exited { status: 3 });
+        theirs.write_all(session.output()).unwrap();
+        drop(theirs);
+        let mut channel = Channel::new(ours, Ports(Vec::new())).unwrap();
+        let ready = host::poll(&channel.interests(), Some(5000)).unwrap();
+        assert_eq!(channel.advance(&ready), Ok(vec![Event::Ready, Event::Exited { status: 3 }]));
+        let ready = host::poll(&channel.interests(), Some(5000)).unwrap();
+        assert!(channel.advance(&ready).is_err());
     }
 
     #[test]

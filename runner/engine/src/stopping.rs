@@ -8,6 +8,9 @@ use bundle::channel::{Event, ServiceState};
 /// How long a stop may take before something is said: most are over by then.
 const SILENT: Duration = Duration::from_secs(1);
 
+/// The guest kills what is left itself and says which services those were: it gets this much time for it.
+const GUEST_KILLS: Duration = Duration::from_millis(500);
+
 /// A stop that was asked for.
 #[derive(Debug)]
 pub struct Stopping {
@@ -27,11 +30,13 @@ pub struct Stopping {
 pub struct Services(BTreeMap<String, ServiceState>);
 
 impl Stopping {
-    /// A stop that begins now.
-    pub fn new(signal: i32, in_place_of_signal: bool, now: Instant, grace: Duration) -> Self {
+    /// A stop that begins now. `by_guest` says whether the guest was asked to see to it.
+    pub fn new(signal: i32, in_place_of_signal: bool, now: Instant, grace: Duration, by_guest: bool) -> Self {
         let (deadline, notice) = (now + grace, now + SILENT);
         // A word right before the kill would only be noise.
-        Self { signal, in_place_of_signal, deadline, notice: Some(notice).filter(|at| *at < deadline), killed: false }
+        let notice = Some(notice).filter(|at| *at < deadline);
+        let deadline = if by_guest { deadline + GUEST_KILLS } else { deadline };
+        Self { signal, in_place_of_signal, deadline, notice, killed: false }
     }
 
     /// When to look at it next.
@@ -84,14 +89,14 @@ mod tests {
     fn a_long_stop_is_told_once_and_a_short_one_never() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let mut long = Stopping::new(2, false, now, 10 * second);
+        let mut long = Stopping::new(2, false, now, 10 * second, false);
         assert_eq!((long.wakes_at(), long.takes_long(now)), (now + second, false));
         assert!(long.takes_long(now + second));
         assert!(!long.takes_long(now + 2 * second));
         assert_eq!(long.wakes_at(), now + 10 * second);
         assert!(long.kill() && !long.kill());
-        let mut short = Stopping::new(2, false, now, second / 2);
-        assert_eq!((short.wakes_at(), short.takes_long(now + second)), (now + second / 2, false));
+        let mut short = Stopping::new(2, false, now, second / 2, true);
+        assert_eq!((short.wakes_at(), short.takes_long(now + second)), (now + second, false));
     }
 
     #[test]

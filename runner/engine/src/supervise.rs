@@ -180,7 +180,7 @@ impl<'a> Supervisor<'a> {
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
         // The kernel keeps signals without a handler from the first process of a pid namespace: nothing would ever happen.
         let deaf = !asked && !catches(self.child.pid, sent);
-        self.stopping = Some(Stopping::new(signal, deaf, Instant::now(), self.grace));
+        self.stopping = Some(Stopping::new(signal, deaf, Instant::now(), self.grace, asked));
         match (asked, deaf) {
             (true, _) => Ok(()),
             (false, true) => self.child.handle.signal(SIGKILL),

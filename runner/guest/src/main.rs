@@ -112,7 +112,7 @@ fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
     let (services, main) = what_to_run(&arguments, &settings)?;
     say_what_is_unusual(&services, single_id, &mut logs);
     Ok(Guest {
-        supervisor: Supervisor::new(services, main.as_deref()),
+        supervisor: Supervisor::new(services, main.as_deref()).of_command(is_command),
         signals,
         channel,
         link: machine.and_then(|machine| Link::new(machine.channel)),

@@ -70,8 +70,11 @@ pub enum Action {
 pub struct Supervisor {
     units: Vec<Unit>,
     main: Option<usize>,
+    is_command: bool,
     stopping: bool,
     kill_at: Option<u64>,
+    /// The time that everything together was given to stop.
+    within_ms: Option<u64>,
     final_status: Option<u8>,
     was_ready: bool,
     actions: Vec<Action>,
@@ -107,7 +110,23 @@ impl Supervisor {
         let after: Vec<Vec<usize>> =
             services.iter().map(|service| service.after.iter().filter_map(|name| place(name)).collect()).collect();
         let units = services.into_iter().zip(after).map(|(service, after)| Unit::new(service, after)).collect();
-        Self { units, main, stopping: false, kill_at: None, final_status: None, was_ready: false, actions: Vec::new() }
+        Self {
+            units,
+            main,
+            is_command: false,
+            stopping: false,
+            kill_at: None,
+            within_ms: None,
+            final_status: None,
+            was_ready: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// The same for a command, which is no service in the words that people read.
+    #[must_use]
+    pub fn of_command(self, is_command: bool) -> Self {
+        Self { is_command, ..self }
     }
 
     /// Takes one input and gives what must be done now.
@@ -123,10 +142,12 @@ impl Supervisor {
             Input::Probed { service } => self.probed(now, service),
             Input::Stop { within_ms } => {
                 self.stopping = true;
+                self.within_ms = within_ms;
                 self.kill_at = [self.kill_at, within_ms.map(|ms| now.saturating_add(ms))].into_iter().flatten().min();
             }
             Input::Kill => {
                 self.stopping = true;
+                self.within_ms = None;
                 self.kill_at = Some(now);
             }
         }
@@ -306,11 +327,8 @@ impl Supervisor {
                 self.terminate(now, service);
             }
             State::Stopping { kill_at } if kill_at <= now => {
-                unit.state = State::Stopping { kill_at: u64::MAX };
-                self.actions.extend(unit.pid.map(Action::Kill));
-                let name = self.name(service);
-                self.actions
-                    .push(Action::Say(format!("service {name} did not stop within its grace time: it is killed")));
+                let within_ms = unit.service.stop_grace_ms;
+                self.kill(service, Some(within_ms));
             }
             _ => {}
         }
@@ -365,11 +383,26 @@ impl Supervisor {
                 State::Starting { .. } | State::Ready { .. } if !blocked || no_grace => self.terminate(now, service),
                 _ => {}
             }
-            if let Some(pid) = self.pid(service).filter(|_| no_grace) {
-                self.enter(service, State::Stopping { kill_at: u64::MAX });
-                self.actions.push(Action::Kill(pid));
+            if no_grace {
+                self.kill(service, self.within_ms);
             }
         }
+    }
+
+    /// Kills its process, if there is one, and says so once; without a time it was asked for.
+    fn kill(&mut self, service: usize, within_ms: Option<u64>) {
+        let killed = State::Stopping { kill_at: u64::MAX };
+        let Some(unit) = self.units.get(service) else { return };
+        let Some(pid) = unit.pid else { return };
+        if unit.state != killed {
+            let name = unit.service.name.clone();
+            let late = within_ms.map(|ms| format!("did not stop within {} and ", duration(ms))).unwrap_or_default();
+            let what = if self.is_command { "the command".to_owned() } else { format!("service {name:?}") };
+            self.actions.push(Action::Say(format!("{what} {late}was killed")));
+            self.actions.push(Action::Tell(Event::Killed { name, within_ms }));
+        }
+        self.enter(service, killed);
+        self.actions.push(Action::Kill(pid));
     }
 
     fn terminate(&mut self, now: u64, service: usize) {

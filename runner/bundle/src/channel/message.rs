@@ -26,6 +26,14 @@ pub enum Event {
         /// Failures in a row after which it is given up, and the appliance fails.
         limit: u32,
     },
+    /// A service that was asked to stop had not ended and was killed.
+    Killed {
+        /// Its name.
+        name: String,
+        /// Milliseconds that it was given; absent where a second request asked for the kill.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        within_ms: Option<u64>,
+    },
     /// Every service is ready (or the command was started); sent once.
     Ready,
     /// The appliance ends because something went wrong.

@@ -233,7 +233,7 @@ fn what_does_not_stop_is_killed() {
     let stubborn = "trap '' TERM; touch $D/up; while :; do sleep 0.02; done";
     let db = script("db", stubborn).grace(50);
     let web = script("web", "until test -e $D/up; do sleep 0.02; done; exit 3");
-    let err = "appliance: service db did not stop within its grace time: it is killed\n";
+    let err = "appliance: service \"db\" did not stop within 50 ms and was killed\n";
     check(&Bench::new(vec![db, web]), &[], (3, "", err));
 }
 
