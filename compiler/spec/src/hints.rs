@@ -4,7 +4,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Token, TokenKind};
 use crate::source::{Place, Sources};
-use crate::strays::{FOREIGN_QUOTES, strays};
+use crate::strays::{FOREIGN_QUOTES, Slip, strays};
 
 /// Deepest nesting of blocks. The language needs four; the KDL parser recurses, so this also guards the stack.
 pub const MAX_DEPTH: usize = 32;
@@ -20,6 +20,8 @@ const MAX_WORDS: usize = 20_000;
 /// Most slips told of at once: each costs a walk to its line, and nobody reads more.
 const MAX_SLIPS: usize = 100;
 
+const QUOTE_MISSING: &str = "a `\"` is missing in this line";
+
 /// The slips that the tokens show. Err when the text nests too deep to be parsed.
 pub(crate) fn hints(sources: &Sources, number: usize, tokens: &[Token]) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let text = sources.get(number).map_or("", |source| source.text.as_str());
@@ -30,14 +32,15 @@ pub(crate) fn hints(sources: &Sources, number: usize, tokens: &[Token]) -> Resul
     let mut found = hinter.blocks(&seen)?;
     let seen: Vec<Token> =
         seen.into_iter().filter(|token| token.kind != TokenKind::BlockComment { closed: true }).collect();
-    let strays = strays(text, &seen).into_iter().take(MAX_SLIPS);
-    found.extend(strays.map(|slip| hinter.error(slip.message, slip.token, slip.label).help(slip.help)));
+    let (odd, slips) = hinter.missing_quotes(&seen, strays(text, &seen));
+    found.extend(slips.into_iter().map(|slip| hinter.error(slip.message, slip.token, slip.label).help(slip.help)));
     for (index, token) in seen.iter().enumerate() {
         if found.len() >= MAX_SLIPS {
             break;
         }
         let before = |back: usize| index.checked_sub(back).and_then(|at| seen.get(at)).copied();
-        found.extend(hinter.token(*token, before(1), before(2), seen.get(index + 1).copied()));
+        let slip = hinter.token(*token, before(1), before(2), seen.get(index + 1).copied());
+        found.extend(slip.filter(|_| odd.is_empty() || !odd.contains(&hinter.line_start(token.start))));
     }
     Ok(found)
 }
@@ -126,6 +129,35 @@ impl Hinter<'_> {
     fn too_deep(&self, token: Token, what: &str, help: &str) -> Diagnostic {
         let label = self.sources.label(Place::new(self.number, token.start, 1), "too deep here");
         Diagnostic::error("too-deep", format!("{what} nest deeper than {MAX_DEPTH}")).at(label).help(help)
+    }
+
+    /// Where lines begin that have a quote too few: from there on, what was text is read as words and the other way
+    /// round, so such a line gets one error, at the first place that shows it. The rest of the slips comes with them.
+    fn missing_quotes(&self, seen: &[Token], slips: Vec<Slip>) -> (Vec<usize>, Vec<Slip>) {
+        let slips = slips.into_iter().take(MAX_SLIPS);
+        let unclosed = seen.iter().filter(|token| token.kind == TokenKind::Text { closed: false }).take(MAX_SLIPS);
+        let unclosed: Vec<(usize, Token)> = unclosed.map(|token| (self.line_start(token.start), *token)).collect();
+        let (mut odd, mut kept): (Vec<usize>, Vec<Slip>) = (Vec::new(), Vec::new());
+        for slip in slips {
+            let line = self.line_start(slip.token.start);
+            if unclosed.iter().all(|(start, _)| *start != line) {
+                kept.push(slip);
+            } else if !odd.contains(&line) {
+                odd.push(line);
+                let help = "each text begins and ends with `\"`: look at the one in front of this";
+                kept.push(Slip {
+                    message: QUOTE_MISSING.to_owned(),
+                    label: "read as no text",
+                    help: help.to_owned(),
+                    ..slip
+                });
+            }
+        }
+        (odd, kept)
+    }
+
+    fn line_start(&self, offset: usize) -> usize {
+        self.text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1)
     }
 
     fn token(
