@@ -11,6 +11,7 @@ mod command_line;
 mod exit;
 mod failed_service;
 mod failure;
+mod files_beside;
 mod image_packages;
 mod images;
 mod interrupt;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use assemble::Mistake;
+use spec::Written;
 use spec::appliance::{Arch, EntryKind, Seccomp};
 use store::Store;
 use tree::{Blobs, Content, Digest};
@@ -36,28 +38,35 @@ impl Materials {
     pub fn gather(spec: &SpecFile, epoch_secs: i64, bundle: &Path) -> Result<Self, Failure> {
         let folder = spec.folder();
         let mut files = UserFiles::new(epoch_secs, Own::new(bundle, &spec.lock_path()));
+        let mut mistakes = Vec::new();
+        let mut read = |at: Written, from: &str| {
+            mistakes.extend(files.read(&folder, from).err().map(|error| unusable(at, &error)));
+        };
         for entry in &spec.appliance().entries {
             if let EntryKind::From(from) = &entry.kind {
-                files.read(&folder, from).map_err(|error| {
-                    Failure::doing(Exit::Build, format!("read what {} is made from", entry.path), error)
-                })?;
+                read(Written::Source(entry.path.clone()), from);
             }
         }
         // What is built may come with the keys of the spec's own repositories, so that packages can be added inside.
         for repository in &spec.appliance().repositories {
-            files
-                .read(&folder, &repository.key)
-                .map_err(|error| Failure::doing(Exit::Build, format!("read the key of {}", repository.url), error))?;
+            read(Written::Key(repository.url.clone()), &repository.key);
+        }
+        let seccomp_profile = match &spec.appliance().isolation.seccomp {
+            Seccomp::File(path) => match fs::read_to_string(folder.join(path)) {
+                Ok(text) => Some(text),
+                Err(error) => {
+                    mistakes
+                        .push(unusable(Written::Seccomp, &io::Error::new(error.kind(), format!("{path}: {error}"))));
+                    None
+                }
+            },
+            Seccomp::Default | Seccomp::Strict => None,
+        };
+        if !mistakes.is_empty() {
+            return Err(spec.mistakes(Exit::Build, &mistakes));
         }
         let guests =
             spec.appliance().arches.iter().map(|arch| Ok((*arch, guest(*arch)?))).collect::<Result<_, Failure>>()?;
-        let seccomp_profile = match &spec.appliance().isolation.seccomp {
-            Seccomp::File(path) => Some(
-                fs::read_to_string(folder.join(path))
-                    .map_err(|error| Failure::doing(Exit::Build, format!("read the seccomp profile {path}"), error))?,
-            ),
-            Seccomp::Default | Seccomp::Strict => None,
-        };
         Ok(Self { files, guests, seccomp_profile })
     }
 
@@ -65,6 +74,20 @@ impl Materials {
     pub fn with_store<'a>(&'a self, store: &'a Store) -> impl Blobs + 'a {
         AllContents { files: &self.files, store }
     }
+}
+
+/// That something beside the spec cannot be taken; the error names it.
+fn unusable(at: Written, error: &io::Error) -> Mistake {
+    let help = match error.kind() {
+        io::ErrorKind::PermissionDenied => "let yourself read it: chmod -R u+rX PATH",
+        io::ErrorKind::NotFound => "make it, or correct the path, which is relative to the file that names it",
+        _ => "only files, folders and links can be put into an appliance; move it elsewhere",
+    };
+    // The number of the error tells a user nothing.
+    let text = error.to_string();
+    let message =
+        format!("what stands beside the spec cannot be taken: {}", text.split(" (os error").next().unwrap_or(&text));
+    Mistake { at, code: "file-unusable", message, label: "cannot be taken", help: help.to_owned() }
 }
 
 fn guest(arch: Arch) -> Result<Content, Failure> {

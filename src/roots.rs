@@ -12,6 +12,7 @@ use image::{BaseLayers, Part, RootInput};
 use nix::fcntl::{Flock, FlockArg};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
 use sandbox::Sandbox;
+use spec::Severity;
 use spec::appliance::Arch;
 use store::Image;
 use tree::{Blobs, TreePath};
@@ -115,7 +116,9 @@ fn assemble_one(
         scripts,
         runner: Some(&mut runner),
     };
-    let assembled = assemble::assemble(inputs).map_err(failed)?;
+    let assembled = assemble::assemble(inputs).map_err(|error| failed(spec, error))?;
+    let warnings = assembled.warnings.iter().map(|warning| warning.diagnostic(Severity::Warning, &spec.checked));
+    shop.ui.diagnostics(&warnings.collect::<Vec<_>>(), &spec.sources);
     Ok(Root { arch: locked.arch, assembled, image })
 }
 
@@ -142,7 +145,10 @@ fn is_what_it_is_called(rules: &dyn Rules, package: &LockedPackage, unpacked: &U
     Err(Failure::new(Exit::Build, what).help("the archive's index or a hand on the lock is wrong"))
 }
 
-fn failed(error: AssembleError) -> Failure {
+fn failed(spec: &SpecFile, error: AssembleError) -> Failure {
+    if let AssembleError::Mistakes(mistakes) = &error {
+        return spec.mistakes(Exit::Build, mistakes);
+    }
     let refused = matches!(error, AssembleError::Refused { .. });
     let failure = Failure::new(Exit::Build, error);
     if refused {

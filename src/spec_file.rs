@@ -4,16 +4,19 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use assemble::Mistake;
 use spec::appliance::Arch;
 use spec::base::BaseImage;
-use spec::{Appliance, Checked, Diagnostic, Fragments, Sources, Spec, Standing, World};
+use spec::{Appliance, Checked, Diagnostic, Fragments, Severity, Sources, Spec, World};
 
 use crate::base_images::base_images;
 use crate::cli::SpecArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files_beside::{self, FilesBeside};
 use crate::places;
 use crate::ui::Ui;
+use crate::user_files::Own;
 
 /// A spec that was read and checked.
 pub struct SpecFile {
@@ -32,7 +35,9 @@ pub struct SpecFile {
 /// When the files that a spec names beside it must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
-    /// Now: what is missing is a mistake like any other.
+    /// Now, with all that folders hold: what cannot be taken is a mistake like any other.
+    Whole,
+    /// Now: what is missing is a mistake like any other. What folders hold is read later.
     Now,
     /// When they are needed.
     Later,
@@ -47,9 +52,7 @@ impl SpecFile {
     /// # Errors
     /// When it cannot be read, or everything that is wrong with it.
     pub fn read(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
-        let path = places::spec(&args.spec);
-        let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
-        Self::of(path, &bytes, args, ui, Files::Later)
+        Self::read_and(args, Files::Later, ui)
     }
 
     /// The same, and what the spec names beside it is there.
@@ -57,9 +60,13 @@ impl SpecFile {
     /// # Errors
     /// When it cannot be read, or everything that is wrong with it.
     pub fn read_with_files(args: &SpecArgs, ui: &Ui) -> Result<Self, Failure> {
+        Self::read_and(args, Files::Now, ui)
+    }
+
+    fn read_and(args: &SpecArgs, files: Files, ui: &Ui) -> Result<Self, Failure> {
         let path = places::spec(&args.spec);
         let bytes = read_limited(&path).map_err(|error| unreadable(&path, error))?;
-        Self::of(path, &bytes, args, ui, Files::Now)
+        Self::of(path, &bytes, args, ui, files)
     }
 
     /// The same, for verbs that make nothing beside the spec: `-` is standard input, whose paths are relative to the
@@ -68,10 +75,9 @@ impl SpecFile {
     /// # Errors
     /// When it cannot be read, or everything that is wrong with it.
     pub fn read_or_stdin(args: &SpecArgs, files: Files, ui: &Ui) -> Result<Self, Failure> {
-        match (args.spec == Path::new("-"), files) {
-            (true, files) => Self::of(PathBuf::from(STDIN_NAME), &stdin_bytes()?, args, ui, files),
-            (false, Files::Now) => Self::read_with_files(args, ui),
-            (false, Files::Later) => Self::read(args, ui),
+        match args.spec == Path::new("-") {
+            true => Self::of(PathBuf::from(STDIN_NAME), &stdin_bytes()?, args, ui, files),
+            false => Self::read_and(args, files, ui),
         }
     }
 
@@ -79,7 +85,10 @@ impl SpecFile {
         let bases = base_images()?;
         let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
         let folder = folder_of(&path);
-        let missing = |spec: &Spec| spec::file_problems(spec, &world, &|file| standing(&folder, file, files));
+        let lock = path.with_extension("lock");
+        let own = Own::new(&folder.join("out"), &lock);
+        let there = FilesBeside { folder: &folder, allow_outside: args.allow_outside, files, own };
+        let missing = |spec: &Spec| spec::file_problems(spec, &world, &there);
         let rejected = |found: Vec<Diagnostic>, sources: &Sources| Failure::Spec {
             found: spec::settle(found),
             sources: sources.clone(),
@@ -96,14 +105,21 @@ impl SpecFile {
         })?;
         let beside = missing(&spec);
         match spec::check(&spec, &world) {
-            Ok(checked) if beside.is_empty() => {
+            Ok(mut checked) if !beside.iter().any(Diagnostic::is_error) => {
                 let sources = spec.sources().clone();
+                checked.warnings = spec::settle([checked.warnings, beside].concat());
                 ui.diagnostics(&checked.warnings, &sources);
                 Ok(Self { path, checked, sources, bases, image_base: None })
             }
             Ok(checked) => Err(rejected([checked.warnings, beside].concat(), spec.sources())),
             Err(found) => Err(rejected([found, beside].concat(), spec.sources())),
         }
+    }
+
+    /// Mistakes of the spec that only a later stage can know, each at its place.
+    pub fn mistakes(&self, exit: Exit, mistakes: &[Mistake]) -> Failure {
+        let found = mistakes.iter().map(|mistake| mistake.diagnostic(Severity::Error, &self.checked)).collect();
+        Failure::Spec { found: spec::settle(found), sources: self.sources.clone(), exit }
     }
 
     /// What was meant.
@@ -157,17 +173,7 @@ impl Fragments for Beside {
     }
 
     fn leads_outside(&self, path: &str) -> bool {
-        !self.allow_outside && standing(&self.folder, path, Files::Later) == Standing::Outside
-    }
-}
-
-/// How a path that is written in a spec stands, links followed: the folder may be reached by a link itself.
-fn standing(folder: &Path, path: &str, files: Files) -> Standing {
-    match (folder.join(path).canonicalize(), folder.canonicalize(), files) {
-        (Ok(file), Ok(folder), _) if file.starts_with(&folder) => Standing::There,
-        (Ok(_), _, _) => Standing::Outside,
-        (Err(_), _, Files::Now) => Standing::Missing,
-        (Err(_), _, Files::Later) => Standing::There,
+        !self.allow_outside && files_beside::leads_outside(&self.folder, path)
     }
 }
 

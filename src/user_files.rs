@@ -36,7 +36,7 @@ impl Own {
     }
 
     /// Whether this resolved path is one of them.
-    fn holds(&self, path: &Path) -> bool {
+    pub fn holds(&self, path: &Path) -> bool {
         let is = |own: &Option<PathBuf>| own.as_deref() == Some(path);
         is(&self.folder) || is(&self.lock) || self.folder.as_deref().is_some_and(|folder| is_making(path, folder))
     }

@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 /// Checks a spec.
 pub fn check(args: &SpecArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let spec = SpecFile::read_or_stdin(args, Files::Now, ui)?;
+    let spec = SpecFile::read_or_stdin(args, Files::Whole, ui)?;
     let warnings = &spec.checked.warnings;
     if ui.json {
         ui.json(&json!({ "ok": true, "diagnostics": warnings }));

@@ -99,7 +99,7 @@ fn files_that_are_not_there_or_no_files_are_told() {
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     nix::unistd::mkfifo(&world.path("spec/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     world.spec("file \"/opt/a\" from=\"pipe\"\noutput \"oci\"");
-    world.run(&["build"]).fails(6, &["pipe"]);
+    world.run(&["build"]).fails(3, &["appliance.kdl:4:20", "\"pipe\" is a named pipe"]);
     assert_eq!(world.traces(), [""; 0]);
 }
 

@@ -40,5 +40,6 @@ mod golden;
 mod images;
 mod live;
 mod lock;
+mod places;
 mod run;
 mod words;

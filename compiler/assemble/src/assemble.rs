@@ -8,7 +8,7 @@ use crate::error::AssembleError;
 use crate::family::{Installed, Order};
 use crate::files::Files;
 use crate::inputs::{Assembled, Inputs, Origin};
-use crate::{base_files, canonical, entries, family, settings};
+use crate::{base_files, canonical, entries, family, settings, volumes};
 
 /// Makes the tree of an appliance.
 ///
@@ -30,12 +30,14 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
     base_files::make_folders(&mut files, appliance)?;
     base_files::write_names(&mut files, appliance)?;
     entries::add_users(&mut files, &appliance.users)?;
-    entries::put_entries(&mut files, &appliance.entries, sources, &mut origins)?;
+    let mistakes = entries::put_entries(&mut files, &appliance.entries, sources, &mut origins)?;
+    AssembleError::of([mistakes, volumes::mistakes(&files, appliance, &origins)].concat())?;
     base_files::put_guest(&mut files, guest, &mut origins)?;
     let (settings, place) = settings::write_settings(&mut files, appliance)?;
     origins.insert(place, Origin::Appliance);
+    let warnings = volumes::warnings(&files, appliance, &settings);
 
     origins.retain(|path, _| tree.get(path).is_some());
     canonical::canonicalise(&mut tree, &origins, epoch_secs);
-    Ok(Assembled { tree, ledger: installed.ledger, ids: installed.ids, settings, origins })
+    Ok(Assembled { tree, ledger: installed.ledger, ids: installed.ids, settings, origins, warnings })
 }

@@ -23,16 +23,27 @@ const FOLDERS: [(&str, u16); 9] = [
     ("var/tmp", 0o1777),
 ];
 
-/// Makes the folders of every root and the places of volumes, scratch and writable paths.
+/// Makes the folders of every root and the places of volumes, scratch and writable paths. Where something is in the way
+/// of these, it is told when the spec's own files are there too.
 pub(crate) fn make_folders(files: &mut Files<'_>, appliance: &Appliance) -> Result<(), AssembleError> {
+    for (path, mode) in FOLDERS {
+        files.make_dir(path, mode).map_err(|source| problem("make the folder", path, source))?;
+    }
     let named = appliance.volumes.iter().map(|volume| volume.at.as_str());
     let named = named.chain(appliance.resources.scratch.iter().map(|(path, _)| path.as_str()));
     let named = named.chain(appliance.isolation.writable.iter().map(String::as_str));
-    let missing: Vec<&str> = named.filter(|path| !files.exists(path)).collect();
-    for (path, mode) in FOLDERS.into_iter().chain(missing.into_iter().map(|path| (path, 0o755))) {
-        files.make_dir(path, mode).map_err(|source| problem("make the folder", path, source))?;
+    for path in named.filter(|path| !files.exists(path)).map(str::to_owned).collect::<Vec<_>>() {
+        match files.make_dir(&path, 0o755) {
+            Ok(_) | Err(PathProblem::NotDir(_) | PathProblem::Loop) => {}
+            Err(source) => return Err(problem("make the folder", &path, source)),
+        }
     }
     Ok(())
+}
+
+/// Whether every root has a folder at this path, whatever it is made of.
+pub(crate) fn is_system_folder(path: &TreePath) -> bool {
+    FOLDERS.iter().any(|(folder, _)| path.as_bytes() == folder.as_bytes())
 }
 
 /// Writes the host name, the hosts file, an empty `resolv.conf` and the environment.

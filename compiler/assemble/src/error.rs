@@ -5,6 +5,7 @@ use std::io;
 use tree::{InsertError, TreePath};
 
 use crate::files::PathProblem;
+use crate::mistake::Mistake;
 use crate::runner::ScriptRunError;
 
 /// Why a tree cannot be assembled.
@@ -125,34 +126,9 @@ pub enum AssembleError {
         #[source]
         source: PathProblem,
     },
-    /// A user that the spec names does not exist in the tree.
-    #[error("{doing}: there is no user {user:?} in the image{}", did_you_mean(near))]
-    NoUser {
-        /// What needs it (`set the owner of /opt/x`).
-        doing: String,
-        /// The name.
-        user: String,
-        /// A name that is alike.
-        near: Option<String>,
-    },
-    /// A group that the spec names does not exist in the tree.
-    #[error("{doing}: there is no group {group:?} in the image{}", did_you_mean(near))]
-    NoGroup {
-        /// What needs it.
-        doing: String,
-        /// The name.
-        group: String,
-        /// A name that is alike.
-        near: Option<String>,
-    },
-    /// A user of the spec collides with one that a package made.
-    #[error("add user {user:?}: {what}")]
-    UserTaken {
-        /// The name.
-        user: String,
-        /// What it collides with.
-        what: String,
-    },
+    /// The spec says what the packages show to be wrong; at least one.
+    #[error("put what the spec says into the image: {}", messages(.0))]
+    Mistakes(Vec<Mistake>),
     /// A `from=` of the spec was not given.
     #[error("put {path}: its source {from:?} was not read")]
     NoSource {
@@ -160,16 +136,6 @@ pub enum AssembleError {
         path: String,
         /// The source.
         from: String,
-    },
-    /// A service's program is not in the image.
-    #[error("prepare service {service:?}: its program {program} is {what}")]
-    NoProgram {
-        /// The service.
-        service: String,
-        /// The program as written.
-        program: String,
-        /// What is wrong and what could be meant.
-        what: String,
     },
 }
 
@@ -182,6 +148,13 @@ fn log_tail(log: &str) -> String {
     }
 }
 
-fn did_you_mean(near: &Option<String>) -> String {
-    near.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+fn messages(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+impl AssembleError {
+    /// Nothing where there are no mistakes, else all of them.
+    pub(crate) fn of(mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() { Ok(()) } else { Err(Self::Mistakes(mistakes)) }
+    }
 }

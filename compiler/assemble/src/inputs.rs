@@ -9,7 +9,7 @@ use spec::appliance::Arch;
 use spec::base::BaseImage;
 use tree::{Blobs, Content, Node, Tree, TreePath};
 
-use crate::ScriptRunner;
+use crate::{Mistake, ScriptRunner};
 
 /// Everything that the tree of an appliance is made from.
 pub struct Inputs<'a> {
@@ -72,6 +72,8 @@ pub struct Assembled {
     pub settings: Settings,
     /// Which paths came from a package, an image or the spec; all others are what packages left behind together.
     pub origins: BTreeMap<TreePath, Origin>,
+    /// What a user should think about, which only the tree shows.
+    pub warnings: Vec<Mistake>,
 }
 
 /// Where a path of the tree came from.

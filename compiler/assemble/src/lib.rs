@@ -18,11 +18,14 @@ mod files;
 mod inputs;
 mod journaled;
 pub mod kernel;
+mod mistake;
 mod runner;
 mod settings;
+mod volumes;
 
 pub use assemble::assemble;
 pub use error::AssembleError;
 pub use files::{Files, PathProblem, Root};
 pub use inputs::{Assembled, Inputs, Origin, ScriptPolicy, Source};
+pub use mistake::Mistake;
 pub use runner::{Change, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner};

@@ -1,12 +1,14 @@
 //! What the guest is told: services with numeric ids, looked up in the finished tree, and their programs checked.
 
 use bundle::guest::{Probe, Ready, Restart, SCHEMA, SETTINGS_PATH, Service, Settings, User};
-use spec::{Appliance, appliance};
-use tree::{Kind, TreePath};
+use spec::{Appliance, Written, appliance};
+use tree::{Kind, Node, TreePath};
 
 use crate::accounts::{Accounts, nearest};
+use crate::entries::no_user;
 use crate::error::AssembleError;
 use crate::files::Files;
+use crate::mistake::Mistake;
 
 /// Where a program without a slash is looked for, in order; the guest's own default.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -18,13 +20,19 @@ pub(crate) fn write_settings(
 ) -> Result<(Settings, TreePath), AssembleError> {
     let problem = |doing| move |source| AssembleError::Path { doing, path: SETTINGS_PATH.to_owned(), source };
     let accounts = Accounts::load(files).map_err(problem("look up the users of"))?;
-    let services: Result<Vec<_>, _> =
-        appliance.services.iter().map(|service| settle(files, &accounts, service)).collect();
+    let (mut services, mut mistakes) = (Vec::new(), Vec::new());
+    for service in &appliance.services {
+        match settle(files, &accounts, service) {
+            Ok(service) => services.push(service),
+            Err(mistake) => mistakes.push(*mistake),
+        }
+    }
+    AssembleError::of(mistakes)?;
     let settings = Settings {
         schema: SCHEMA,
         hostname: appliance.hostname.clone(),
         env: appliance.env.clone(),
-        services: services?,
+        services,
         main: appliance.main_service.clone(),
         tools: appliance.tools.clone(),
         capabilities: appliance.isolation.capabilities.clone(),
@@ -36,7 +44,7 @@ pub(crate) fn write_settings(
     Ok((settings, place))
 }
 
-fn settle(files: &Files<'_>, accounts: &Accounts, service: &appliance::Service) -> Result<Service, AssembleError> {
+fn settle(files: &Files<'_>, accounts: &Accounts, service: &appliance::Service) -> Result<Service, Box<Mistake>> {
     let (program, rest) = service.run.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
     let program = find_program(files, &service.name, program)?;
     Ok(Service {
@@ -66,19 +74,14 @@ fn ready(ready: &appliance::Ready) -> Ready {
     Ready { probe, within_ms: ready.within_ms }
 }
 
-fn user(accounts: &Accounts, service: &appliance::Service) -> Result<User, AssembleError> {
+fn user(accounts: &Accounts, service: &appliance::Service) -> Result<User, Box<Mistake>> {
     let name = &service.user;
     let (Some(uid), Some(gid)) = (accounts.uid(name), accounts.primary_gid(name)) else {
         // A root without packages has no accounts, but root is root everywhere.
         if name == "root" {
             return Ok(User { name: name.clone(), uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() });
         }
-        let near = nearest(name, accounts.user_names());
-        return Err(AssembleError::NoUser {
-            doing: format!("prepare service {:?}", service.name),
-            user: name.clone(),
-            near,
-        });
+        return Err(Box::new(no_user(Written::ServiceUser(service.name.clone()), name, accounts)));
     };
     let home = accounts.home(name).unwrap_or("/").to_owned();
     let groups = accounts.groups_of(name).into_iter().filter(|group| *group != gid).collect();
@@ -86,18 +89,31 @@ fn user(accounts: &Accounts, service: &appliance::Service) -> Result<User, Assem
 }
 
 /// The absolute path of a service's program, which must be an executable file of the tree.
-fn find_program(files: &Files<'_>, service: &str, program: &str) -> Result<String, AssembleError> {
-    let error =
-        |what: String| AssembleError::NoProgram { service: service.to_owned(), program: program.to_owned(), what };
+fn find_program(files: &Files<'_>, service: &str, program: &str) -> Result<String, Box<Mistake>> {
+    let mistake = |what: &str, help: String| {
+        let message = format!("the program \"{program}\" of service \"{service}\" {what}");
+        let at = Written::Program(service.to_owned());
+        Box::new(Mistake { at, code: "unknown-program", message, label: "cannot be started", help })
+    };
     if !program.contains('/') {
         let found =
             PATH.iter().map(|folder| format!("{folder}/{program}")).find(|path| is_program(files, path) == Some(true));
-        return found.ok_or_else(|| error(format!("in no folder of the search path{}", hint(files, program))));
+        return found.ok_or_else(|| {
+            let folders = format!("is in no folder of the search path, which is {}", PATH.join(":"));
+            mistake(&folders, hint(files, program))
+        });
     }
     match is_program(files, program) {
         Some(true) => Ok(program.to_owned()),
-        Some(false) => Err(error("not an executable file".to_owned())),
-        None => Err(error(format!("not in the image{}", hint(files, program)))),
+        Some(false) if files.stat(program).is_some_and(Node::is_dir) => {
+            Err(mistake("is a folder", format!("name the program in it: \"{program}/NAME\"")))
+        }
+        Some(false) => {
+            let help =
+                "a file of the spec is made executable with mode=\"0755\" on its `file` line, or beside the spec";
+            Err(mistake("is not executable", help.to_owned()))
+        }
+        None => Err(mistake("is not in the image", hint(files, program))),
     }
 }
 
@@ -106,9 +122,9 @@ fn is_program(files: &Files<'_>, path: &str) -> Option<bool> {
     files.stat(path).map(|node| matches!(node.kind, Kind::File(_)) && node.meta.mode & 0o111 != 0)
 }
 
-/// Where a program of the same or nearly the same name stands, in words.
+/// What to write instead: where a program of the same or nearly the same name stands.
 fn hint(files: &Files<'_>, program: &str) -> String {
-    let base = program.rsplit('/').next().unwrap_or(program);
+    let (folder, base) = program.rsplit_once('/').unwrap_or(("", program));
     let programs = || {
         files
             .tree()
@@ -118,12 +134,21 @@ fn hint(files: &Files<'_>, program: &str) -> String {
     if let Some((path, _, _)) = programs()
         .find(|(path, _, _)| path.name() == base.as_bytes() && is_program(files, &path.display()) == Some(true))
     {
-        return format!("; {base} is at {path}");
+        return format!("{base} is at \"{path}\"");
     }
-    let names: Vec<String> = PATH.iter().flat_map(|folder| files.names_in(folder)).collect();
-    match nearest(base, names.iter().map(String::as_str)) {
-        Some(near) => format!("; did you mean {near}?"),
-        None => format!("; is the package that brings {base} in `packages`?"),
+    // Its own folder first: nothing else is so likely to be meant.
+    let near = |folder: &str| {
+        let names = files.names_in(folder);
+        let names = names.iter().filter(|name| is_program(files, &format!("{folder}/{name}")) == Some(true));
+        Some(format!("{folder}/{}", nearest(base, names.map(String::as_str))?))
+    };
+    let folders = std::iter::once(folder).filter(|folder| !folder.is_empty()).chain(PATH);
+    match folders.into_iter().find_map(near) {
+        Some(path) if folder.is_empty() => {
+            format!("did you mean \"{}\"?", path.rsplit('/').next().unwrap_or(&path))
+        }
+        Some(path) => format!("did you mean \"{path}\"?"),
+        None => format!("is the package that brings {base} in `packages`, or its `file` line in the spec?"),
     }
 }
 
@@ -139,32 +164,33 @@ mod tests {
         files.write("/usr/bin/darkhttpd", 0o755, "").unwrap();
         files.write("/usr/bin/data", 0o644, "").unwrap();
         files.link("/bin", "usr/bin").unwrap();
-        let got = find_program(&files, "web", program).map_err(|error| error.to_string());
-        assert_eq!(got.as_deref().map_err(String::as_str), want);
+        files.write("/opt/app/start.sh", 0o755, "").unwrap();
+        let told = |mistake: Box<Mistake>| format!("{:?}: {} ({})", mistake.at, mistake.message, mistake.help);
+        let got = find_program(&files, "web", program).map_err(told);
+        let prefix = format!("Program(\"web\"): the program {program:?} of service \"web\" ");
+        let got = got.as_deref().map_err(|text| text.strip_prefix(&prefix).unwrap_or(text));
+        assert_eq!(got, want);
     }
 
     #[test]
     fn a_program_is_found_or_the_error_says_where_it_is() {
         check("darkhttpd", Ok("/usr/bin/darkhttpd"));
         check("/bin/darkhttpd", Ok("/bin/darkhttpd"));
+        check("/sbin/darkhttpd", Err("is not in the image (darkhttpd is at \"/usr/bin/darkhttpd\")"));
+        check("/bin/darkhtpd", Err("is not in the image (did you mean \"/bin/darkhttpd\"?)"));
+        check("/opt/app/strat.sh", Err("is not in the image (did you mean \"/opt/app/start.sh\"?)"));
+        check("/opt/app", Err("is a folder (name the program in it: \"/opt/app/NAME\")"));
+        let path = "is in no folder of the search path, which is \
+                    /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        check("darkhtpd", Err(&format!("{path} (did you mean \"darkhttpd\"?)")));
         check(
-            "/sbin/darkhttpd",
-            Err(
-                "prepare service \"web\": its program /sbin/darkhttpd is not in the image; darkhttpd is at /usr/bin/darkhttpd",
-            ),
+            "/usr/bin/data",
+            Err("is not executable (a file of the spec is made executable with mode=\"0755\" on its `file` line, or \
+                 beside the spec)"),
         );
-        check(
-            "darkhtpd",
-            Err(
-                "prepare service \"web\": its program darkhtpd is in no folder of the search path; did you mean darkhttpd?",
-            ),
-        );
-        check("/usr/bin/data", Err("prepare service \"web\": its program /usr/bin/data is not an executable file"));
         check(
             "nginx",
-            Err(
-                "prepare service \"web\": its program nginx is in no folder of the search path; is the package that brings nginx in `packages`?",
-            ),
+            Err(&format!("{path} (is the package that brings nginx in `packages`, or its `file` line in the spec?)")),
         );
     }
 }

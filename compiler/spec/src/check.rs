@@ -14,6 +14,7 @@ use crate::shape;
 use crate::source::Sources;
 use crate::spec::{Rejected, Spec};
 use crate::value::Reading;
+use crate::written::{self, Written};
 
 /// What a check is made against.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +36,18 @@ pub struct Checked {
     pub warnings: Vec<Diagnostic>,
     /// Where each value came from.
     pub(crate) origins: Origins,
+    /// Where each other thing is written.
+    labels: BTreeMap<Written, Label>,
     /// Where each package is asked for or excluded, by its name.
     package_labels: BTreeMap<String, Label>,
 }
 
 impl Checked {
+    /// The place at which the spec says something, with what is to be said about it there. None for what is a default.
+    pub fn label(&self, what: &Written, text: &str) -> Option<Label> {
+        self.labels.get(what).map(|label| Label { text: text.to_owned(), ..label.clone() })
+    }
+
     /// The place at which the spec asks for this package or excludes it, for what is found out later about it.
     pub fn package_label(&self, name: &str) -> Option<Label> {
         self.package_labels.get(name).cloned()
@@ -63,11 +71,12 @@ pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>>
     let (head, body) = shaped(spec, world, &mut report);
     let origins = Origins::of(&head, &body, &spec.sources);
     let package_labels = package_labels(&body, &spec.sources);
+    let labels = written::labels(&body, &spec.sources);
     let appliance = sections::decode(&head, &body, world, &mut report);
     let found = settle(report.found);
     match appliance {
         Some(appliance) if !found.iter().any(Diagnostic::is_error) => {
-            Ok(Checked { appliance, warnings: found, origins, package_labels })
+            Ok(Checked { appliance, warnings: found, origins, labels, package_labels })
         }
         _ => Err(found),
     }

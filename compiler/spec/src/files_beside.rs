@@ -3,36 +3,67 @@
 use crate::check::{World, shaped};
 use crate::diagnostic::Diagnostic;
 use crate::item::Item;
+use crate::overlap;
 use crate::report::Report;
 use crate::source::Place;
 use crate::spec::Spec;
 
 /// How a path that a spec names stands on this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be taken.
+    /// It can be taken; what it is will be seen later.
     There,
+    /// A file that can be taken.
+    File,
+    /// A folder that can be taken.
+    Folder,
     /// Nothing stands there.
     Missing,
     /// Links lead from it out of the spec's folder.
     Outside,
+    /// It, or something in it, cannot be read.
+    Unreadable {
+        /// What cannot be read.
+        path: String,
+        /// Why, in the host's words.
+        reason: String,
+    },
+    /// It is, or holds, something that no appliance can hold.
+    Special {
+        /// What it is about.
+        path: String,
+        /// What it is: `a named pipe`.
+        kind: &'static str,
+    },
 }
 
-/// An error for each file or folder that the spec takes something from and that is not there, or that links lead to
-/// from the spec's folder although it lies outside. `standing` is asked with paths relative to the spec's folder.
-pub fn file_problems(spec: &Spec, world: &World<'_>, standing: &dyn Fn(&str) -> Standing) -> Vec<Diagnostic> {
+/// The files beside a spec; paths are relative to its folder.
+pub trait Beside {
+    /// How a path stands.
+    fn standing(&self, path: &str) -> Standing;
+
+    /// The paths of all files and links in a folder, relative to it; none where that is not known.
+    fn files_in(&self, folder: &str) -> Vec<String>;
+}
+
+/// An error for each file or folder that the spec takes something from and that cannot be taken, or that links lead to
+/// from the spec's folder although it lies outside; and what is wrong or worth a thought with where they are put.
+pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec<Diagnostic> {
     let mut read = Report::new(&spec.sources);
     let (_, body) = shaped(spec, world, &mut read);
     // What else is wrong is for the check to say.
     let mut report = Report::new(&spec.sources);
     for (path, place) in body.iter().filter_map(named) {
-        match standing(path) {
-            Standing::There => {}
+        match beside.standing(path) {
+            Standing::There | Standing::File | Standing::Folder => {}
             Standing::Outside if world.allow_outside => {}
             Standing::Missing => missing(path, place, &mut report),
             Standing::Outside => outside(path, place, &mut report),
+            Standing::Unreadable { path, reason } => unreadable(&path, &reason, place, &mut report),
+            Standing::Special { path, kind } => special(&path, kind, place, &mut report),
         }
     }
+    overlap::check(&body, beside, &mut report);
     report.found
 }
 
@@ -40,6 +71,16 @@ fn missing(path: &str, place: Place, report: &mut Report<'_>) {
     let message = format!("there is no \"{path}\" beside the spec");
     let error = report.error("file-missing", place, message, "not there");
     error.help("make it, or correct the path, which is relative to the file that names it");
+}
+
+fn unreadable(path: &str, reason: &str, place: Place, report: &mut Report<'_>) {
+    let error = report.error("file-unusable", place, format!("\"{path}\" cannot be read: {reason}"), "cannot be taken");
+    error.help(format!("let yourself read it, as with: chmod -R u+rX {path}"));
+}
+
+fn special(path: &str, kind: &str, place: Place, report: &mut Report<'_>) {
+    let error = report.error("file-unusable", place, format!("\"{path}\" is {kind}"), "cannot be taken");
+    error.help("only files, folders and links can be put into an appliance; move it elsewhere");
 }
 
 fn outside(path: &str, place: Place, report: &mut Report<'_>) {

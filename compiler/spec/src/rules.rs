@@ -4,6 +4,7 @@
 use crate::appliance::{Appliance, Arch, Base, GpuNeed, Level, Output};
 use crate::base::BaseImage;
 use crate::item::Item;
+use crate::placement;
 use crate::report::Report;
 use crate::sections::output::{PLATFORMS, Platform};
 use crate::sections::{Body, files};
@@ -16,6 +17,7 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
     owners(body, image, report);
     opened_ports(body, report);
     claimed_paths(body, report);
+    placement::check(appliance, body, image, report);
     gpu_platforms(appliance, body, report);
     possible_outputs(appliance, body, report);
     possible_launches(appliance, body, report);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use spec::appliance::Arch;
 use spec::base::BaseImage;
-use spec::{Diagnostic, Severity, Source, Standing, World};
+use spec::{Beside, Diagnostic, Severity, Source, Standing, World};
 
 #[derive(Debug)]
 struct Expected {
@@ -81,19 +81,21 @@ fn bytes_and_limits() {
 #[test]
 fn missing_files() {
     let text = "appliance \"a\" {\n    file \"/a\" from=\"there/\"\n    file \"/b\" from=\"not/\"\n    hostnme \"x\"\n    \
-                isolation \"auto\" { seccomp \"my.json\"; }\n    use \"sub/part.kdl\"\n}\n";
+                isolation \"auto\" { seccomp \"my.json\"; }\n    use \"sub/part.kdl\"\n    file \"/d\" from=\"pipe\"\n    \
+                file \"/e\" from=\"mine\"\n}\n";
     let part = "repository \"https://x.example\" suite=\"s\" key=\"k.asc\"\nfile \"/c\" from=\"../there/\"\n";
     let fragments = BTreeMap::from([("sub/part.kdl".to_owned(), part.to_owned())]);
     let source = Source { name: "a.kdl".to_owned(), text: text.to_owned() };
     let spec = spec::parse(&source, &fragments).unwrap_or_else(|rejected| panic!("{rejected:?}"));
     let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
-    let standing = |path: &str| match path.trim_end_matches('/') {
-        "there" => Standing::There,
-        "sub/k.asc" => Standing::Outside,
-        _ => Standing::Missing,
-    };
-    let found = spec::file_problems(&spec, &world, &standing);
-    let allowed = spec::file_problems(&spec, &World { allow_outside: true, ..world }, &standing);
+    let beside = Folder(vec![
+        ("there", Standing::There),
+        ("sub/k.asc", Standing::Outside),
+        ("pipe", Standing::Special { path: "pipe".to_owned(), kind: "a named pipe" }),
+        ("mine", Standing::Unreadable { path: "mine/key".to_owned(), reason: "Permission denied".to_owned() }),
+    ]);
+    let found = spec::file_problems(&spec, &world, &beside);
+    let allowed = spec::file_problems(&spec, &World { allow_outside: true, ..world }, &beside);
     let (outside, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.code == "path-outside");
     assert_eq!(outside.iter().map(|found| found.labels[0].source.as_str()).collect::<Vec<_>>(), ["sub/part.kdl"]);
     assert_eq!(allowed, found, "what is allowed is no mistake, what is missing is one");
@@ -101,14 +103,96 @@ fn missing_files() {
     let message = |path: &str| format!("there is no \"{path}\" beside the spec");
     let expected = [(message("not"), 3), (message("my.json"), 5)];
     let mut expected: Vec<_> = expected.iter().map(|(text, line)| ("file-missing", text.as_str(), *line)).collect();
+    expected.push(("file-unusable", "\"pipe\" is a named pipe", 7));
+    expected.push(("file-unusable", "\"mine/key\" cannot be read: Permission denied", 8));
     let mut told = told;
     expected.sort_unstable();
     told.sort_unstable();
     assert_eq!(told, expected);
 }
 
+/// Files beside a spec; those in a folder are named below it, and are files.
+struct Folder(Vec<(&'static str, Standing)>);
+
+impl Beside for Folder {
+    fn standing(&self, path: &str) -> Standing {
+        self.0.iter().find(|(known, _)| *known == path).map_or(Standing::Missing, |(_, standing)| standing.clone())
+    }
+
+    fn files_in(&self, folder: &str) -> Vec<String> {
+        let below = |path: &str| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
+        self.0.iter().filter(|(_, standing)| *standing == Standing::File).filter_map(|(path, _)| below(path)).collect()
+    }
+}
+
+/// What can be known of places once the files beside the spec are there.
+#[test]
+fn places_of_files() {
+    let told = |body: &str| {
+        let text = format!("appliance \"a\" {{\n{body}\n}}\n");
+        let source = Source { name: "a.kdl".to_owned(), text };
+        let spec = spec::parse(&source, &BTreeMap::new()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+        let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+        let beside = Folder(vec![
+            ("one", Standing::File),
+            ("app", Standing::Folder),
+            ("app/conf", Standing::File),
+            ("app/sub", Standing::Folder),
+            ("app/sub/x", Standing::File),
+            ("more", Standing::Folder),
+            ("more/x", Standing::File),
+        ]);
+        let found = spec::settle(spec::file_problems(&spec, &world, &beside));
+        found
+            .iter()
+            .map(|found| format!("{} {}: {}", found.labels[0].line, found.code, found.message))
+            .collect::<Vec<_>>()
+    };
+    let check = |body: &str, want: &[&str]| assert_eq!(told(body), want, "{body}");
+    check("file \"/etc\" from=\"app\"\nfile \"/opt\" from=\"app\"\ndir \"/opt/sub\"", &[]);
+    check(
+        "file \"/etc\" from=\"one\"",
+        &["2 bad-path: \"/etc\" is a folder of the base, and a file cannot take its place"],
+    );
+    check(
+        "file \"/a\" from=\"one\"\nfile \"/a/b\" text=\"\"",
+        &["3 bad-path: \"/a/b\" is inside of \"/a\", which is no folder"],
+    );
+    check(
+        "file \"/a\" from=\"one\"\nvolume \"v\" at=\"/a\"",
+        &["3 bad-path: \"/a\" is a file of the spec, and the volume needs a folder"],
+    );
+    check(
+        "volume \"v\" at=\"/a/sub\"\nfile \"/a\" from=\"app\"\nvolume \"w\" at=\"/a/other\"",
+        &["3 hidden: \"/a/sub/x\" is never seen: the volume \"/a/sub\" is mounted over it and begins empty"],
+    );
+    check(
+        "file \"/a\" from=\"more\"\nvolume \"v\" at=\"/a\"",
+        &["2 hidden: \"/a/x\" is never seen: the volume \"/a\" is mounted over it and begins empty"],
+    );
+    check(
+        "file \"/a/conf\" text=\"\"\nfile \"/a\" from=\"app\"\nlink \"/a/new\" to=\"conf\"",
+        &["3 overwritten: two lines bring \"/a/conf\", and the later one wins"],
+    );
+    check(
+        "file \"/a\" from=\"app\"\nfile \"/a/sub\" from=\"more\"",
+        &["3 overwritten: two lines bring \"/a/sub/x\", and the later one wins"],
+    );
+    check(
+        "file \"/a\" from=\"app\"\nfile \"/a/sub\" text=\"\"\ndir \"/a/conf\"",
+        &[
+            "3 bad-path: two lines bring \"/a/sub\", and \"app/sub\" is a folder",
+            "4 bad-path: two lines bring \"/a/conf\", and \"app/conf\" is a file",
+        ],
+    );
+}
+
+/// What is found where the files beside a spec, or packages, are known.
 fn elsewhere() -> BTreeSet<&'static str> {
-    ["not-utf8", "too-large", "too-deep", "key-missing", "file-missing"].into_iter().collect()
+    let beside = ["file-missing", "file-unusable", "overwritten"];
+    let built = ["unknown-program", "user-clash"];
+    let bytes = ["not-utf8", "too-large", "too-deep", "key-missing"];
+    beside.into_iter().chain(built).chain(bytes).collect()
 }
 
 fn check(name: &str, text: &str, seen: &mut BTreeSet<&'static str>) -> String {
