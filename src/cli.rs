@@ -182,6 +182,10 @@ pub struct Run {
     /// Reach a declared port at this port of the host: PORT=HOSTPORT or HOSTPORT:PORT, or PORT for the same number
     #[arg(long, short, value_name = "PORT[=HOSTPORT]")]
     pub port: Vec<String>,
+    /// Run the COMMAND as this user of the appliance, by name or number. Without it the COMMAND is root, but root without
+    /// its powers: use it to see what belongs to a service, such as its data
+    #[arg(long, short, value_name = "USER[:GROUP]", requires = "command")]
+    pub user: Option<String>,
     /// Let `from=` name files outside the spec's folder
     #[arg(long)]
     pub allow_outside: bool,

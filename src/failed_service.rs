@@ -1,14 +1,19 @@
 //! Which service ended a run, how, and what to do about it: from what the guest said on the way and what was printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::channel::{Event, ServiceState};
 use bundle::guest::{STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, STATUS_NOT_READY};
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use crate::last_words::{self, Cause};
+
 /// Lines of its output that are shown.
 const SHOWN_LINES: usize = 10;
+
+/// Lines of its output in which a reason is looked for.
+const READ_LINES: usize = 40;
 
 /// What the guest said about services, so far.
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub struct Services {
     states: BTreeMap<String, ServiceState>,
     /// Services that ended although nobody asked them to, with their statuses, first things first.
     fallen: Vec<(String, u8)>,
+    /// Services that were started again.
+    restarted: BTreeSet<String>,
 }
 
 /// The service that ended a run.
@@ -29,11 +36,20 @@ pub struct FailedService {
     pub signal: Option<&'static str>,
     /// The last lines that it printed.
     pub lines: Vec<String>,
+    /// What they tell about the reason.
+    #[serde(skip)]
+    cause: Option<Cause>,
+    /// Whether it was started again before it was given up.
+    #[serde(skip)]
+    was_restarted: bool,
 }
 
 impl Services {
     /// Takes up what the guest says.
     pub fn hear(&mut self, event: &Event) {
+        if let Event::Restart { name, .. } = event {
+            self.restarted.insert(name.clone());
+        }
         let Event::Service { name, state } = event else { return };
         let before = self.states.insert(name.clone(), *state);
         if let ServiceState::Exited(status @ 1..) = *state {
@@ -47,17 +63,18 @@ impl Services {
     /// The service that a run ended with; none when it ended well or as it was asked to.
     pub fn failed(&self, exit_status: i32, printed: &[String]) -> Option<FailedService> {
         let (service, status) = self.fallen.iter().find(|(_, status)| i32::from(*status) == exit_status)?.clone();
-        let lines = self.lines_of(&service, printed);
-        Some(FailedService { signal: signal_name(status), service, status, lines })
+        let all = self.lines_of(&service, printed);
+        let last = |count: usize| all.get(all.len().saturating_sub(count)..).unwrap_or_default();
+        let (cause, was_restarted) = (last_words::cause(last(READ_LINES)), self.restarted.contains(&service));
+        let lines = last(SHOWN_LINES).iter().map(|line| (*line).to_owned()).collect();
+        Some(FailedService { signal: signal_name(status), service, status, lines, cause, was_restarted })
     }
 
     /// With several services the guest puts the name before each line. Its own words are no service's.
-    fn lines_of(&self, service: &str, printed: &[String]) -> Vec<String> {
+    fn lines_of<'a>(&self, service: &str, printed: &'a [String]) -> Vec<&'a str> {
         let prefix = if self.states.len() > 1 { format!("{service}: ") } else { String::new() };
         let own = printed.iter().filter(|line| !line.starts_with("appliance: "));
-        let lines: Vec<&str> = own.filter_map(|line| line.strip_prefix(&prefix)).collect();
-        let first = lines.len().saturating_sub(SHOWN_LINES);
-        lines.into_iter().skip(first).map(str::to_owned).collect()
+        own.filter_map(|line| line.strip_prefix(&prefix)).collect()
     }
 }
 
@@ -81,6 +98,9 @@ impl FailedService {
     /// What to do about it. `what` is what was run.
     pub fn help(&self, what: &str) -> String {
         let look = format!("look around inside with: appliance run {what} -- /bin/sh");
+        if let (None, Some(cause)) = (self.signal, &self.cause) {
+            return format!("{}; {look}", cause.help());
+        }
         match (self.signal, self.status) {
             (Some("SIGKILL"), _) => format!("perhaps it needed more than `memory` of `resources` gives; {look}"),
             (Some("SIGSYS"), _) => {
@@ -92,6 +112,7 @@ impl FailedService {
             (None, STATUS_NOT_FOUND | STATUS_NOT_EXECUTABLE) => {
                 format!("check the path in `run`, and what its scripts call; {look}")
             }
+            _ if self.was_restarted => look,
             _ => format!("{look}; `restart \"on-failure\"` starts a service again"),
         }
     }
@@ -151,9 +172,23 @@ mod tests {
         let asked =
             told(&[("web", ServiceState::Ready), ("web", ServiceState::Stopping), ("web", ServiceState::Exited(143))]);
         assert_eq!(asked.failed(143, &[]), None);
+        let mut restarted = told(&[]);
+        restarted.hear(&Event::Restart { name: "web".to_owned(), status: 3, delay_ms: 50, failures: 4, limit: 5 });
+        restarted.hear(&Event::Service { name: "web".to_owned(), state: ServiceState::Exited(3) });
+        assert!(!restarted.failed(3, &[]).unwrap().help("out").contains("restart"));
         let long_ago = told(&[("job", ServiceState::Exited(1)), ("web", ServiceState::Exited(0))]);
         assert_eq!(long_ago.failed(0, &[]), None);
         assert_eq!(long_ago.failed(143, &[]), None);
+    }
+
+    #[test]
+    fn what_its_last_words_tell_comes_first() {
+        let services = told(&[("web", ServiceState::Ready), ("web", ServiceState::Exited(1))]);
+        let mut lines = vec!["httpd: bind: Permission denied".to_owned()];
+        assert!(services.failed(1, &lines).unwrap().help("out").contains("`capabilities \"net_bind_service\"`"));
+        lines.extend((0..20).map(|number| format!("line {number}")));
+        let failed = services.failed(1, &lines).unwrap();
+        assert_eq!((failed.lines.len(), failed.cause), (SHOWN_LINES, Some(Cause::LowPort)));
     }
 
     #[test]

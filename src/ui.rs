@@ -57,6 +57,13 @@ impl Ui {
         eprintln!("{value}");
     }
 
+    /// Tells a program what happens while another one runs, where JSON was asked for.
+    pub fn event(&self, value: &Value) {
+        if self.json {
+            self.json_aside(value);
+        }
+    }
+
     /// Says what is being done or was done, unless quiet or JSON.
     pub fn note(&self, text: impl fmt::Display) {
         if !self.quiet && !self.json {

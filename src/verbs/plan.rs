@@ -64,7 +64,8 @@ pub fn verdict_line(verdict: &Verdict, ui: &Ui) -> String {
         Held::Partial => ui.paint("33", "partly      "),
         Held::NotEnforced => ui.paint("31", "not enforced"),
     };
-    format!("  {held} {:22} {}", verdict.item, verdict.how)
+    let remedy = verdict.remedy.as_ref().map(|remedy| format!("; to have it: {remedy}")).unwrap_or_default();
+    format!("  {held} {:22} {}{remedy}", verdict.item, verdict.how)
 }
 
 fn describe(bound: &Bound, ui: &Ui) -> String {

@@ -2,16 +2,17 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use engine::{Bound, Held, Moved, Outcome, PortChoice, Report, RunError, RunOptions, reconcile, run as run_bound};
+use engine::{Bound, Held, Ids, Outcome, PortChoice, RunError, RunOptions, Verdict, reconcile, run as run_bound};
 use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::cli::{Build, Run, Scripts, SpecArgs};
 use crate::exit::Exit;
-use crate::failed_service::{FailedService, Services};
+use crate::failed_service::FailedService;
 use crate::failure::Failure;
+use crate::listener::Listener;
 use crate::tail::Tail;
 use crate::ui::Ui;
 use crate::verbs::plan::{bind_here, open_bundle, options, verdict_line};
@@ -24,7 +25,7 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let leftovers = reconcile(&options.state_folder);
     leftovers.instances.iter().for_each(|instance| ui.note(format!("cleaned up after {instance}, which was killed")));
     let bound = bind_here(&bundle, &options, ui)?;
-    warn_unenforced(&bound, ui);
+    warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
     let ended = start(&bound, &options, ui)?;
     finish(&ended, &args.what.display().to_string(), ui)
 }
@@ -42,9 +43,7 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
         return Ok(args.what.clone());
     }
     if !crate::places::spec(&args.what).exists() {
-        let within = if args.what.is_dir() { " in this folder" } else { "" };
-        let what = format!("run {}: there is neither a spec nor a bundle{within}", args.what.display());
-        return Err(Failure::new(Exit::CannotRun, what).help("start a spec with: appliance new NAME"));
+        return Err(nothing_to_run(&args.what));
     }
     let build_args = Build {
         spec: SpecArgs { spec: args.what.clone(), allow_outside: args.allow_outside },
@@ -61,6 +60,31 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
     Ok(built.folder)
 }
 
+fn nothing_to_run(what: &Path) -> Failure {
+    let (folder, problem) = if what.is_dir() {
+        (what, "there is neither a spec nor a bundle in this folder")
+    } else {
+        let folder = what.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (folder, "there is no such file or folder, so neither a spec nor a bundle")
+    };
+    let help = match specs_in(folder).as_slice() {
+        [] => "name a spec or the folder of a bundle, or start a spec with: appliance new NAME".to_owned(),
+        [only] => format!("there is {only}: appliance run {only}"),
+        all => format!("there are {}: appliance run FILE", all.join(", ")),
+    };
+    Failure::new(Exit::CannotRun, format!("run {}: {problem}", what.display())).help(help)
+}
+
+/// What in a folder looks like a spec, sorted.
+fn specs_in(folder: &Path) -> Vec<String> {
+    let paths = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let specs = paths.filter(|path| path.is_file() && path.extension().is_some_and(|ending| ending == "kdl"));
+    let shown = |path: PathBuf| path.strip_prefix("./").unwrap_or(&path).display().to_string();
+    let mut names: Vec<String> = specs.map(shown).collect();
+    names.sort();
+    names
+}
+
 fn run_options(args: &Run) -> Result<RunOptions, Failure> {
     let ports: Vec<PortChoice> = args.port.iter().map(|text| port_choice(text)).collect::<Result<_, _>>()?;
     if let Some(twice) = ports.iter().find(|one| ports.iter().filter(|other| other.inside == one.inside).count() > 1) {
@@ -68,7 +92,7 @@ fn run_options(args: &Run) -> Result<RunOptions, Failure> {
         return Err(Failure::new(Exit::Usage, what).help("give --port once for each port inside"));
     }
     let terminal = !args.command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
-    Ok(RunOptions { command: args.command.clone(), terminal, ports, ..options() })
+    Ok(RunOptions { command: args.command.clone(), user: args.user.clone(), terminal, ports, ..options() })
 }
 
 fn port_choice(text: &str) -> Result<PortChoice, Failure> {
@@ -77,16 +101,31 @@ fn port_choice(text: &str) -> Result<PortChoice, Failure> {
     let (inside, host) = turned.or_else(|| text.split_once('=')).unwrap_or((text, text));
     match (inside.parse(), host.parse()) {
         (Ok(inside @ 1..), Ok(host @ 1..)) => Ok(PortChoice { host, inside }),
-        _ => Err(Failure::new(Exit::Usage, format!("understand the port {text:?}"))
+        _ => Err(Failure::new(Exit::Usage, format!("understand the port {text:?}: {}", port_problem(inside, host)))
             .help("write PORT, PORT=HOSTPORT or HOSTPORT:PORT, such as 8080=18080 or 18080:8080")),
     }
 }
 
-/// A policy that is not enforced is said before anything runs, also in quiet mode.
-fn warn_unenforced(bound: &Bound, ui: &Ui) {
+fn port_problem(inside: &str, host: &str) -> String {
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = |text: &&str| matches!(text.parse::<u16>(), Ok(1..));
+    match [inside, host].iter().find(|text| is_number(text) && !is_port(text)) {
+        Some(number) => format!("{number} is no port, they go from 1 to 65535"),
+        None => "it is not a number from 1 to 65535, nor two of them".to_owned(),
+    }
+}
+
+/// A policy that is not enforced is said before anything runs, also in quiet mode; what holds in part where it matters to
+/// whom it runs as.
+fn warn_unenforced(bound: &Bound, has_users: bool, ui: &Ui) {
     for verdict in bound.verdicts.iter().filter(|verdict| verdict.held != Held::Enforced) {
+        let Verdict { item, how, remedy, .. } = verdict;
+        let help = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
         match verdict.held {
-            Held::NotEnforced => ui.warn(format!("{} is not enforced here: {}", verdict.item, verdict.how)),
+            Held::NotEnforced => ui.warn(format!("{item} is not enforced here: {how}{help}")),
+            _ if has_users && bound.ids == Ids::Single && remedy.is_some() => {
+                ui.note(format!("{item}, only in part: {how}{help}"))
+            }
             _ => ui.detail(verdict_line(verdict, ui)),
         }
     }
@@ -94,25 +133,17 @@ fn warn_unenforced(bound: &Bound, ui: &Ui) {
 
 fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure> {
     let cannot = |error: io::Error| Failure::doing(Exit::CannotRun, "use the standard streams", error);
-    // A command runs instead of the services, so nothing listens on the ports, and its streams are its own.
+    // A command's streams are its own.
     let with_services = options.command.is_empty();
-    let (mut tail, mut services, mut ports) = (Tail::default(), Services::default(), Vec::new());
+    let (mut tail, mut listener) = (Tail::default(), Listener::new(ui, options));
     let stdio = [
         io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?,
         output(io::stdout(), with_services, &mut tail).map_err(cannot)?,
         output(io::stderr(), with_services, &mut tail).map_err(cannot)?,
     ];
-    let outcome = run_bound(bound, &stdio, &options.helper, &mut |report| {
-        if let Report::Guest(event) = report {
-            services.hear(event);
-        }
-        if with_services {
-            ports.extend(tell_port(report, ui));
-        }
-        tell(report, ui);
-    });
+    let outcome = run_bound(bound, &stdio, &options.helper, &mut |report| listener.hear(report));
     drop(stdio);
-    let printed = tail.finish();
+    let (printed, (services, ports)) = (tail.finish(), listener.end());
     let outcome = outcome.map_err(|error| match &error {
         RunError::Failed { remedy: Some(remedy), .. } => {
             let remedy = remedy.clone();
@@ -132,34 +163,6 @@ fn output(
     tail: &mut Tail,
 ) -> io::Result<OwnedFd> {
     if with_services && !stream.is_terminal() { tail.through(stream) } else { stream.as_fd().try_clone_to_owned() }
-}
-
-/// Says where a port is; with JSON at once too, for who waits for it. Gives it as data.
-fn tell_port(report: &Report, ui: &Ui) -> Option<Value> {
-    let Report::PortOpen { inside, address, moved } = report else { return None };
-    let mut value = json!({ "event": "port", "port": inside, "address": address });
-    if let Some(Moved { wanted, why }) = moved {
-        value["moved"] = json!({ "wanted": wanted, "why": why });
-        ui.note(format!(
-            "port {inside} is at http://{address}/ because port {wanted} of this host cannot be used: {why}; \
-             --port {inside}=HOSTPORT chooses one"
-        ));
-    } else {
-        ui.note(format!("port {inside} is at http://{address}/"));
-    }
-    if ui.json {
-        ui.json_aside(&value);
-    }
-    Some(value)
-}
-
-fn tell(report: &Report, ui: &Ui) {
-    match report {
-        Report::Guest(bundle::channel::Event::Ready) => ui.detail("ready"),
-        // It also ends when the appliance does, so it is no reason to alarm anyone.
-        Report::ChannelLost(why) => ui.detail(format!("ports no longer lead inside: {why}")),
-        _ => {}
-    }
 }
 
 fn finish(ended: &Ended, what: &str, ui: &Ui) -> Result<Exit, Failure> {

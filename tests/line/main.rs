@@ -42,4 +42,5 @@ mod live;
 mod lock;
 mod places;
 mod run;
+mod run_words;
 mod words;

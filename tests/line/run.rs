@@ -17,20 +17,20 @@ use crate::toys;
 use crate::world::{Done, World};
 
 /// What a hang costs a test before it fails; nothing that works comes near.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A built appliance and the user who runs it.
-struct Toy {
-    world: World,
-    name: String,
-    user: Option<&'static str>,
+pub struct Toy {
+    pub world: World,
+    pub name: String,
+    pub user: Option<String>,
     program: PathBuf,
 }
 
 /// What stays in the folder of running instances: its lock, and whether this user may make namespaces.
 const KEPT: [&str; 2] = ["lock", "user-namespaces"];
 
-const WEB: &str = r#"
+pub const WEB: &str = r#"
     service "web" user="web" {
         run "/bin/httpd" "-f" "-p" "127.0.0.1:8080" "-h" "/srv/www"
         ready http="http://127.0.0.1:8080/" within="10s"
@@ -38,21 +38,26 @@ const WEB: &str = r#"
 
 impl Toy {
     /// A toy with these services for this user; none where that is not possible, with the reason said.
-    fn new(test: &str, as_root: bool, services: &str) -> Option<Self> {
+    pub fn new(test: &str, as_root: bool, services: &str) -> Option<Self> {
+        if as_root && !is_root() {
+            skip(test, "it needs root");
+            return None;
+        }
+        Self::of(test, (is_root() && !as_root).then(|| "65534".to_owned()), services)
+    }
+
+    /// A toy for this user of the host, or who this test is.
+    pub fn of(test: &str, user: Option<String>, services: &str) -> Option<Self> {
         let no = |reason: &str| {
             skip(test, reason);
             None
         };
-        if as_root && !is_root() {
-            return no("it needs root");
-        }
         let Some(busybox) = static_busybox() else { return no("there is no static busybox (package busybox-static)") };
         let guests = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap();
         let guest = format!("appliance-guest-{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
         if !guests.join(&guest).exists() {
             return no("there is no guest beside the program (make debug)");
         }
-        let user = (is_root() && !as_root).then_some("65534");
         if user.is_some() && tool("setpriv").is_none() {
             return no("there is no setpriv to become an ordinary user");
         }
@@ -65,7 +70,7 @@ impl Toy {
         }
     }
 
-    fn build(busybox: Vec<u8>, guest: &Path, user: Option<&'static str>, services: &str) -> Self {
+    fn build(busybox: Vec<u8>, guest: &Path, user: Option<String>, services: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("toy{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let world = World::of(&[toys::base(), toys::shell(busybox)]);
@@ -90,17 +95,17 @@ impl Toy {
     }
 
     /// `appliance run out` with these further arguments.
-    fn run(&self, args: &[&str]) -> Command {
+    pub fn run(&self, args: &[&str]) -> Command {
         self.command(&[&["run", "out"], args].concat())
     }
 
     /// Any other verb, as the toy's user.
-    fn verb(&self, args: &[&str]) -> Done {
+    pub fn verb(&self, args: &[&str]) -> Done {
         Done::of(self.command(args).output().unwrap())
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let command = match self.user {
+        let command = match &self.user {
             None => Command::new(&self.program),
             Some(user) => {
                 let mut command = Command::new("setpriv");
@@ -112,13 +117,13 @@ impl Toy {
     }
 
     /// Runs a shell script instead of the services.
-    fn shell(&self, script: &str) -> Done {
+    pub fn shell(&self, script: &str) -> Done {
         Done::of(self.run(&["--", "sh", "-c", script]).output().unwrap())
     }
 
     /// Starts the services and waits until the page is there.
     #[expect(clippy::zombie_processes, reason = "who starts it waits for it")]
-    fn start(&self) -> (Child, String) {
+    pub fn start(&self) -> (Child, String) {
         let log = fs::File::create(self.world.path("log")).unwrap();
         let mut command = self.run(&[]);
         let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -139,7 +144,7 @@ impl Toy {
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.world.path("log")).unwrap_or_default()
     }
 
@@ -205,12 +210,12 @@ fn processes(folder: &str, name: &str) -> Vec<String> {
     found
 }
 
-fn pid(child: &Child) -> Pid {
+pub fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap())
 }
 
 /// Waits for a command; gives its exit code and how long it took.
-fn end(child: &mut Child) -> (Option<i32>, Duration) {
+pub fn end(child: &mut Child) -> (Option<i32>, Duration) {
     let begun = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -222,7 +227,7 @@ fn end(child: &mut Child) -> (Option<i32>, Duration) {
 }
 
 /// Does this with a toy of each user that this test can be.
-fn check(test: &str, services: &str, verify: impl Fn(&Toy)) {
+pub fn check(test: &str, services: &str, verify: impl Fn(&Toy)) {
     for as_root in [true, false] {
         let Some(toy) = Toy::new(test, as_root, services) else { continue };
         verify(&toy);
