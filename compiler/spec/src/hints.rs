@@ -4,7 +4,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Token, TokenKind};
 use crate::source::{Place, Sources};
-use crate::strays::{FOREIGN_QUOTES, Slip, strays};
+use crate::strays::{FOREIGN_QUOTES, NO_SPEC, Slip, strays};
 
 /// Deepest nesting of blocks. The language needs four; the KDL parser recurses, so this also guards the stack.
 pub const MAX_DEPTH: usize = 32;
@@ -32,7 +32,12 @@ pub(crate) fn hints(sources: &Sources, number: usize, tokens: &[Token]) -> Resul
     let mut found = hinter.blocks(&seen)?;
     let seen: Vec<Token> =
         seen.into_iter().filter(|token| token.kind != TokenKind::BlockComment { closed: true }).collect();
-    let (odd, slips) = hinter.missing_quotes(&seen, strays(text, &seen));
+    let slips = strays(text, &seen);
+    // A file that begins with a block is one of another language: all else that could be said of it is a consequence.
+    if let Some(first) = slips.first().filter(|slip| slip.message == NO_SPEC) {
+        return Err(vec![hinter.error(first.message.clone(), first.token, first.label).help(first.help.clone())]);
+    }
+    let (odd, slips) = hinter.missing_quotes(&seen, slips);
     found.extend(slips.into_iter().map(|slip| hinter.error(slip.message, slip.token, slip.label).help(slip.help)));
     for (index, token) in seen.iter().enumerate() {
         if found.len() >= MAX_SLIPS {

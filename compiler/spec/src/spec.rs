@@ -126,7 +126,14 @@ impl Loader<'_> {
     fn appliance(&mut self, number: usize) -> Option<Node> {
         let nodes = self.nodes(number)?;
         let (mut found, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(|node| node.name == "appliance");
-        others.iter().for_each(|node| self.outside_appliance(node));
+        // Of a file that is something else, the first line tells enough.
+        let is_other = |node: &&Node| {
+            !is_nearly_appliance(&node.name)
+                && crate::sections::home_of(&node.name).is_none()
+                && elsewhere(&node.name).is_none()
+        };
+        let is_foreign = found.is_empty() && others.iter().all(|node| is_other(&node));
+        others.iter().take(if is_foreign { 1 } else { usize::MAX }).for_each(|node| self.outside_appliance(node));
         for extra in found.iter().skip(1) {
             let first = found.first().map_or(extra.place, |node| node.place);
             let error = Diagnostic::error("repeated-node", "a file describes one appliance")

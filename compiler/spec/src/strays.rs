@@ -89,14 +89,15 @@ impl Strays<'_> {
         let above = self.text.get(..token.start).unwrap_or_default().trim();
         let comment = usize::from(self.is(at, 2, TokenKind::LineComment));
         let named = self.before(at, 2 + comment).map(|token| token.kind);
-        let help = if above.is_empty() {
-            "a spec is no JSON; it begins with: appliance \"my-app\" {"
-        } else if self.is(at, 1, TokenKind::Newline) && matches!(named, Some(TokenKind::Word | TokenKind::Text { .. }))
-        {
-            "put the `{` at the end of the line above"
-        } else {
-            "write in front of it what it belongs to, as in: service \"web\" {"
-        };
+        if above.is_empty() {
+            return slip(token, NO_SPEC, "begins here", "a spec is no JSON; it begins with: appliance \"my-app\" {");
+        }
+        let help =
+            if self.is(at, 1, TokenKind::Newline) && matches!(named, Some(TokenKind::Word | TokenKind::Text { .. })) {
+                "put the `{` at the end of the line above"
+            } else {
+                "write in front of it what it belongs to, as in: service \"web\" {"
+            };
         slip(token, "no name stands in front of this block", "begins here", help)
     }
 
@@ -180,6 +181,9 @@ impl Strays<'_> {
         out
     }
 }
+
+/// What is wrong with a text that begins with a block.
+pub(crate) const NO_SPEC: &str = "no name stands in front of this block, the first thing in the file";
 
 /// Quotes of other languages, of shells and of word processors.
 pub(crate) const FOREIGN_QUOTES: [char; 8] = ['\'', '`', '“', '”', '„', '‘', '’', '«'];
