@@ -33,7 +33,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
         ui.note(ledger(&built.lock));
     }
     tell(&built, ui);
-    if runs_here(&built) {
+    if !built.unchanged && runs_here(&built) {
         ui.note(format!("run it with: appliance run {}", built.folder.display()));
     }
     Ok(Exit::Success)

@@ -57,7 +57,8 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
         ("run", "build what is not built yet, and run it; Ctrl-C stops it"),
         ("build", "only build, into out/ beside the spec"),
     ] {
-        ui.note(format!("  appliance {verb:5} {}   {what}", folder.display()));
+        let command = format!("appliance {verb} {}", folder.display());
+        ui.note(format!("  {command:width$}  {what}", width = "appliance check ".len() + args.name.len()));
     }
     Ok(Exit::Success)
 }

@@ -146,7 +146,7 @@ fn what_is_missing_offline_is_counted_and_the_first_of_it_named() {
 fn the_next_step_is_said_and_not_where_nobody_reads_it() {
     let world = World::new();
     let made = world.run(&["new", "mine"]).succeeds();
-    for step in ["appliance check mine", "appliance run   mine", "appliance build mine"] {
+    for step in ["appliance check mine", "appliance run mine ", "appliance build mine"] {
         assert!(made.stderr.contains(step), "{}", made.stderr);
     }
     world.spec_text("appliance \"toy\" {\n    base \"scratch\"\n    output \"oci\"\n}\n");
