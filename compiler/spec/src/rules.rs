@@ -55,7 +55,9 @@ fn owners(body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
         if let Some(name) =
             item.text(prop).filter(|name| !known(|image| &image.users, name) && !report.unread.may_hold(name))
         {
-            let near = nearest(name, own.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+            let of_base = image.into_iter().flat_map(|image| &image.users).map(String::as_str);
+            let near = nearest(name, own.iter().copied().chain(of_base).chain(["root"]));
+            let near = near.map(|near| format!("did you mean \"{near}\"?"));
             let error = report.error(
                 "unknown-user",
                 item.prop_place(prop),
@@ -73,7 +75,10 @@ fn owners(body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
                 format!("there is no group \"{name}\""),
                 "not a group",
             );
-            error.help("take the group of a declared user or one of the base's");
+            let of_base = image.into_iter().flat_map(|image| &image.groups).map(String::as_str);
+            let near =
+                nearest(name, own.iter().copied().chain(of_base)).map(|near| format!("did you mean \"{near}\"?"));
+            error.help(near.unwrap_or_else(|| "take the group of a declared user or one of the base's".to_owned()));
         }
     }
 }
