@@ -205,3 +205,20 @@ fn examples_and_templates_have_no_such_warning() {
         assert!(found.iter().all(|line| line.contains("[not-yet]")), "{spec}: {text}");
     }
 }
+
+/// What is shown first is copied first.
+#[test]
+fn the_specs_of_the_readme_are_good() {
+    let world = World::new();
+    let text = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let specs: Vec<&str> = text.split("```kdl\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(specs.len() > 1, "{text}");
+    fs::write(world.path("spec/index.html"), "a page").unwrap();
+    for spec in specs {
+        world.spec_text(spec);
+        let mut command = world.command(&["check"]);
+        command.env_remove("APPLIANCE_BASE_IMAGES");
+        let done = crate::world::Done::of(command.output().unwrap()).succeeds();
+        assert!(!done.text().contains("warning"), "{spec}{}", done.text());
+    }
+}
