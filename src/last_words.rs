@@ -54,8 +54,8 @@ fn is_about_a_port(line: &str) -> bool {
 /// The last absolute path in a line, without what stands around it.
 fn last_path(line: &str) -> Option<String> {
     let words = line.split(|letter: char| letter.is_whitespace() || "\"'`()[]<>,;=".contains(letter));
-    let paths = words.filter(|word| word.starts_with('/')).map(|word| word.trim_end_matches([':', '.', '/']));
-    paths.filter(|path| path.len() > 1).next_back().map(str::to_owned)
+    let mut paths = words.filter(|word| word.starts_with('/')).map(|word| word.trim_end_matches([':', '.', '/']));
+    paths.rfind(|path| path.len() > 1).map(str::to_owned)
 }
 
 /// The folder that a path is in; a path right below the root is one itself.

@@ -59,10 +59,11 @@ impl<'a> Listener<'a> {
                 self.ui.event(&json!({ "event": "shared-volume", "volume": volume, "instances": instances }));
             }
             Report::Waiting { services, signal, within_ms } => {
-                let again = if *signal == SIGINT { "Ctrl-C again" } else { "a second signal" };
+                let again = signal.map(|signal| if signal == SIGINT { "Ctrl-C again" } else { "a second signal" });
+                let again = again.map(|again| format!("; {again} kills it")).unwrap_or_default();
                 let whom = self.whom(services);
                 let within = seconds(*within_ms);
-                self.ui.note(format!("waiting for {whom} to stop (up to {within}; {again} kills it)"));
+                self.ui.note(format!("waiting for {whom} to stop (up to {within}{again})"));
                 self.ui.event(&json!({ "event": "waiting", "services": services, "within_ms": within_ms }));
             }
             Report::Killed { services, within_ms } => {

@@ -123,6 +123,19 @@ fn a_slow_stop_says_what_it_waits_for_and_a_second_ctrl_c_kills() {
 }
 
 #[test]
+fn a_slow_stop_that_nobody_asked_for_says_what_it_waits_for_too() {
+    let services =
+        DEAF.replace("WITHIN", "2s") + "\n" + r#"service "job" { run "/bin/sh" "-c" "exit 5"; after "deaf"; }"#;
+    check("a_slow_stop_that_nobody_asked_for", &services, |toy| {
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        done.fails(
+            5,
+            &["waiting for service \"deaf\" to stop (up to 2 s)\n", "\"deaf\" did not stop within 2 s and was killed"],
+        );
+    });
+}
+
+#[test]
 fn what_outlives_its_grace_is_told_to_be_killed() {
     check("what_outlives_its_grace_is_told", &DEAF.replace("WITHIN", "1500ms"), |toy| {
         let mut child = start(toy, &["--json"]);
@@ -235,7 +248,7 @@ fn check_foreign(test: &str, toy: &Toy, other: u32, why: &str) {
     let repaired = Command::new("chown").arg("-R").args(words).status().unwrap();
     assert!(repaired.success(), "{test}: {command}");
     assert_eq!(volume.metadata().unwrap().uid(), owner, "{test}");
-    assert_eq!(job().fails(0, &[]).stderr.contains("belongs to"), false, "{test}");
+    assert!(!job().fails(0, &[]).stderr.contains("belongs to"), "{test}");
 }
 
 #[test]

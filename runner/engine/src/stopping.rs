@@ -25,6 +25,13 @@ pub struct Stopping {
     killed: bool,
 }
 
+/// A stop that nobody outside asked for: of one service or, when one has failed, of all.
+#[derive(Debug, Default)]
+pub struct OwnStop {
+    notice: Option<Instant>,
+    is_told: bool,
+}
+
 /// The states of the services, as far as the guest has told them.
 #[derive(Debug, Default)]
 pub struct Services(BTreeMap<String, ServiceState>);
@@ -55,6 +62,29 @@ impl Stopping {
     }
 }
 
+impl OwnStop {
+    /// Takes up whether a service is stopping now.
+    pub fn follow(&mut self, is_stopping: bool, now: Instant) {
+        match is_stopping {
+            false => *self = Self::default(),
+            true if self.notice.is_none() && !self.is_told => self.notice = Some(now + SILENT),
+            true => {}
+        }
+    }
+
+    /// When to look at it next.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        self.notice
+    }
+
+    /// Whether it is time to say what is waited for; true once.
+    pub fn takes_long(&mut self, now: Instant) -> bool {
+        let takes_long = self.notice.take_if(|at| *at <= now).is_some();
+        self.is_told |= takes_long;
+        takes_long
+    }
+}
+
 impl Services {
     /// Takes up what the guest says.
     pub fn hear(&mut self, event: &Event) {
@@ -70,6 +100,11 @@ impl Services {
         };
         let stopping = those(|state| *state == ServiceState::Stopping);
         if stopping.is_empty() { self.left() } else { stopping }
+    }
+
+    /// Whether one was asked to stop and has not ended.
+    pub fn is_stopping(&self) -> bool {
+        self.0.values().any(|state| *state == ServiceState::Stopping)
     }
 
     /// Those that have not ended.
@@ -97,6 +132,21 @@ mod tests {
         assert!(long.kill() && !long.kill());
         let mut short = Stopping::new(2, false, now, second / 2, true);
         assert_eq!((short.wakes_at(), short.takes_long(now + second)), (now + second, false));
+    }
+
+    #[test]
+    fn a_stop_of_its_own_is_told_once_too() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut own = OwnStop::default();
+        own.follow(true, now);
+        own.follow(true, now + second / 2);
+        assert_eq!((own.wakes_at(), own.takes_long(now + second / 2)), (Some(now + second), false));
+        assert!(own.takes_long(now + second));
+        own.follow(true, now + 2 * second);
+        assert!(own.wakes_at().is_none() && !own.takes_long(now + 9 * second));
+        own.follow(false, now);
+        own.follow(true, now);
+        assert!(own.wakes_at().is_some());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::ports::{Channel, Ports};
-use crate::stopping::{Services, Stopping};
+use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
 
 /// Signal numbers of Linux that mean something here.
@@ -38,6 +38,7 @@ pub struct Supervisor<'a> {
     grace: Duration,
     services: Services,
     stopping: Option<Stopping>,
+    own_stop: OwnStop,
     command_gone: bool,
     /// The guest said goodbye: that its channel ends is no loss.
     guest_done: bool,
@@ -114,6 +115,7 @@ impl<'a> Supervisor<'a> {
             grace,
             services: Services::default(),
             stopping: None,
+            own_stop: OwnStop::default(),
             command_gone: false,
             guest_done: false,
         })
@@ -152,7 +154,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn timeout_ms(&self) -> Option<u64> {
-        let left = self.stopping.as_ref()?.wakes_at().saturating_duration_since(Instant::now());
+        let wakes_at = self.stopping.as_ref().map(Stopping::wakes_at).or(self.own_stop.wakes_at())?;
+        let left = wakes_at.saturating_duration_since(Instant::now());
         // One more than left, so that the time has come on waking.
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1).max(20))
     }
@@ -191,12 +194,18 @@ impl<'a> Supervisor<'a> {
     /// Says what a stop waits for when it takes long, and kills what is left at its deadline.
     fn watch_stop(&mut self) -> io::Result<()> {
         let (now, within_ms) = (Instant::now(), self.grace_ms());
-        let Some(stopping) = &mut self.stopping else { return Ok(()) };
+        let Some(stopping) = &mut self.stopping else {
+            if self.own_stop.takes_long(now) {
+                let services = self.services.waited_for();
+                wire::report(self.socket, &Report::Waiting { services, signal: None, within_ms });
+            }
+            return Ok(());
+        };
         if now >= stopping.deadline {
             return self.kill(Some(within_ms));
         }
         if stopping.takes_long(now) {
-            let (services, signal) = (self.services.waited_for(), stopping.signal);
+            let (services, signal) = (self.services.waited_for(), Some(stopping.signal));
             wire::report(self.socket, &Report::Waiting { services, signal, within_ms });
         }
         Ok(())
@@ -229,6 +238,7 @@ impl<'a> Supervisor<'a> {
             Ok(events) => {
                 self.guest_done |= events.iter().any(|event| matches!(event, GuestEvent::Exited { .. }));
                 events.iter().for_each(|event| self.services.hear(event));
+                self.own_stop.follow(self.services.is_stopping(), Instant::now());
                 events.into_iter().for_each(|event| wire::report(self.socket, &Report::Guest(event)));
             }
             Err(reason) => {

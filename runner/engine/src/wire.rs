@@ -46,8 +46,8 @@ pub enum Report {
     Waiting {
         /// The services that are waited for; none where they are not known.
         services: Vec<String>,
-        /// The signal that began the stop.
-        signal: i32,
+        /// The signal that began the stop; none when it began inside.
+        signal: Option<i32>,
         /// Milliseconds between the request and the kill.
         within_ms: u64,
     },
