@@ -41,7 +41,7 @@ pub(crate) const ISOLATION: NodeRule = NodeRule {
         },
         NodeRule {
             name: "writable",
-            doc: "Further paths that can be written although the root is read-only or sealed.",
+            doc: "Further folders, or single files, that can be written although the root is read-only or sealed.",
             args: &[ArgRule::some("paths", Kind::Path)],
             occurs: Occurs::Many,
             example: "writable \"/var/lib/luna\" \"/var/cache/luna\"",
