@@ -36,6 +36,9 @@ pub struct FailedService {
     pub signal: Option<&'static str>,
     /// The last lines that it printed.
     pub lines: Vec<String>,
+    /// What it printed went to a terminal, past this program: a person saw it, and nothing is known of it here.
+    #[serde(skip)]
+    pub is_unseen: bool,
     /// What they tell about the reason.
     #[serde(skip)]
     cause: Option<Cause>,
@@ -67,7 +70,15 @@ impl Services {
         let last = |count: usize| all.get(all.len().saturating_sub(count)..).unwrap_or_default();
         let (cause, was_restarted) = (last_words::cause(last(READ_LINES)), self.restarted.contains(&service));
         let lines = last(SHOWN_LINES).iter().map(|line| (*line).to_owned()).collect();
-        Some(FailedService { signal: signal_name(status), service, status, lines, cause, was_restarted })
+        Some(FailedService {
+            signal: signal_name(status),
+            service,
+            status,
+            lines,
+            is_unseen: false,
+            cause,
+            was_restarted,
+        })
     }
 
     /// With several services the guest puts the name before each line. Its own words are no service's.
@@ -112,6 +123,10 @@ impl FailedService {
             (None, STATUS_NOT_FOUND | STATUS_NOT_EXECUTABLE) => {
                 format!("check the path in `run`, and what its scripts call; {look}")
             }
+            _ if self.is_unseen => format!(
+                "where it said \"Read-only file system\", `writable \"/path\"` in `isolation` allows it; a port below 1024 \
+                 takes `capabilities \"net_bind_service\"` there; {look}"
+            ),
             _ if self.was_restarted => look,
             _ => format!("{look}; `restart \"on-failure\"` starts a service again"),
         }
@@ -188,7 +203,9 @@ mod tests {
         assert!(services.failed(1, &lines).unwrap().help("out").contains("`capabilities \"net_bind_service\"`"));
         lines.extend((0..20).map(|number| format!("line {number}")));
         let failed = services.failed(1, &lines).unwrap();
-        assert_eq!((failed.lines.len(), failed.cause), (SHOWN_LINES, Some(Cause::LowPort)));
+        assert_eq!((failed.lines.len(), failed.cause.clone()), (SHOWN_LINES, Some(Cause::LowPort)));
+        let unseen = FailedService { is_unseen: true, ..services.failed(1, &[]).unwrap() };
+        assert!(unseen.help("out").contains("net_bind_service") && unseen.help("out").contains("writable"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What the last lines of a failed service tell about why it failed: the few reasons that come from what the spec allows.
 
+/// What stands around paths and words in messages.
+const AROUND: [char; 13] = [' ', '\t', '"', '\'', '`', '(', ')', '[', ']', ',', ';', '=', ':'];
+
 /// A reason that the spec can do something about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -48,13 +51,14 @@ fn says(lower: &str, words: &[&str]) -> bool {
 /// Sockets in the file system are bound too, and need no capability.
 fn is_about_a_port(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
-    says(&lower, &["bind", "listen"]) && !says(&lower, &[".sock", "unix:"])
+    let is_file = |word: &str| word.ends_with(".sock") || word == "unix";
+    says(&lower, &["bind", "listen"]) && !lower.split(AROUND).any(is_file)
 }
 
 /// The last absolute path in a line, without what stands around it.
 fn last_path(line: &str) -> Option<String> {
-    let words = line.split(|letter: char| letter.is_whitespace() || "\"'`()[]<>,;=".contains(letter));
-    let mut paths = words.filter(|word| word.starts_with('/')).map(|word| word.trim_end_matches([':', '.', '/']));
+    let words = line.split(AROUND);
+    let mut paths = words.filter(|word| word.starts_with('/')).map(|word| word.trim_end_matches(['.', '/']));
     paths.rfind(|path| path.len() > 1).map(str::to_owned)
 }
 

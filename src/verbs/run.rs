@@ -151,7 +151,10 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
         }
         _ => Failure::new(Exit::CannotRun, error),
     })?;
-    let failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
+    let mut failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
+    if let Some(failed) = &mut failed {
+        failed.is_unseen = io::stdout().is_terminal() && io::stderr().is_terminal();
+    }
     Ok(Ended { outcome, failed, ports })
 }
 
