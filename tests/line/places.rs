@@ -206,6 +206,20 @@ fn examples_and_templates_have_no_such_warning() {
     }
 }
 
+/// What nobody else brings is made for a volume or a writable path, and nothing is made in place of what somebody brings.
+#[test]
+fn places_that_can_be_written_belong_to_who_brings_them() {
+    let world = World::new();
+    let body = "packages \"toy-tools\"\nuser \"web\"\nservice \"a\" user=\"web\" {\n    run \"/usr/bin/cat\"\n}\n\
+                file \"/data/conf\" text=\"one\"\nisolation \"auto\" { writable \"/data/conf\" \"/var/cache/a\"; }\noutput \"oci\"";
+    // A home that is a volume is the user's.
+    world.spec(&format!("{body}\nvolume \"home\" at=\"/home/web\""));
+    assert!(!world.run(&["build"]).succeeds().text().contains("warning"));
+    // Without the volume nobody makes anything in its place either.
+    world.spec(body);
+    world.run(&["build"]).succeeds();
+}
+
 /// What is shown first is copied first.
 #[test]
 fn the_specs_of_the_readme_are_good() {

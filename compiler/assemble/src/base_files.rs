@@ -23,19 +23,27 @@ const FOLDERS: [(&str, u16); 9] = [
     ("var/tmp", 0o1777),
 ];
 
-/// Makes the folders of every root and the places of volumes, scratch and writable paths. Where something is in the way
-/// of these, it is told when the spec's own files are there too.
-pub(crate) fn make_folders(files: &mut Files<'_>, appliance: &Appliance) -> Result<(), AssembleError> {
+/// Makes the folders of every root.
+pub(crate) fn make_folders(files: &mut Files<'_>) -> Result<(), AssembleError> {
     for (path, mode) in FOLDERS {
         files.make_dir(path, mode).map_err(|source| problem("make the folder", path, source))?;
     }
+    Ok(())
+}
+
+/// Makes the places of volumes, scratch and writable paths that nothing else brings: so it comes after users, whose homes
+/// are theirs, and after the spec's own files. What is in the way of one is told by [`crate::volumes::mistakes`].
+pub(crate) fn make_claimed_folders(files: &mut Files<'_>, appliance: &Appliance) -> Result<(), AssembleError> {
     let named = appliance.volumes.iter().map(|volume| volume.at.as_str());
     let named = named.chain(appliance.resources.scratch.iter().map(|(path, _)| path.as_str()));
     let named = named.chain(appliance.isolation.writable.iter().map(String::as_str));
-    for path in named.filter(|path| !files.exists(path)).map(str::to_owned).collect::<Vec<_>>() {
-        match files.make_dir(&path, 0o755) {
+    for path in named {
+        if files.exists(path) {
+            continue;
+        }
+        match files.make_dir(path, 0o755) {
             Ok(_) | Err(PathProblem::NotDir(_) | PathProblem::Loop) => {}
-            Err(source) => return Err(problem("make the folder", &path, source)),
+            Err(source) => return Err(problem("make the folder", path, source)),
         }
     }
     Ok(())
