@@ -11,7 +11,7 @@ use assemble::{
 use image::{BaseLayers, Part, RootInput};
 use nix::fcntl::{Flock, FlockArg};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
-use sandbox::Sandbox;
+use sandbox::{Emulator, NoEmulator, Sandbox};
 use spec::appliance::Arch;
 use store::Image;
 use tree::{Blobs, TreePath};
@@ -20,7 +20,7 @@ use crate::cli::{Build, Scripts};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::materials::Materials;
-use crate::spec_file::SpecFile;
+use crate::spec_file::{SpecFile, host_arch};
 use crate::workshop::Workshop;
 
 /// The finished tree of one architecture.
@@ -84,6 +84,7 @@ fn policy(args: &Build) -> ScriptPolicy {
         Scripts::Auto => ScriptPolicy::Auto,
         Scripts::EmulateOnly => ScriptPolicy::EmulateOnly,
         Scripts::Strict => ScriptPolicy::Strict,
+        Scripts::Run => ScriptPolicy::Run,
     }
 }
 
@@ -100,7 +101,8 @@ fn assemble_one(
     shop.bar.clear();
     are_what_they_are_called(spec, &locked.packages, &unpacked)?;
     let contents = materials.with_store(&shop.store);
-    let mut runner = OnDemand { blobs: &contents, work: shop.store.root().join("sandbox"), running: None };
+    let work = shop.store.root().join("sandbox");
+    let mut runner = OnDemand { arch: locked.arch, blobs: &contents, work, running: None };
     let inputs = Inputs {
         appliance: spec.appliance(),
         arch: locked.arch,
@@ -115,7 +117,7 @@ fn assemble_one(
         scripts,
         runner: Some(&mut runner),
     };
-    let assembled = assemble::assemble(inputs).map_err(failed)?;
+    let assembled = assemble::assemble(inputs).map_err(|error| failed(error, lock, locked.arch))?;
     Ok(Root { arch: locked.arch, assembled, image })
 }
 
@@ -142,18 +144,33 @@ fn is_what_it_is_called(rules: &dyn Rules, package: &LockedPackage, unpacked: &U
     Err(Failure::new(Exit::Build, what).help("the archive's index or a hand on the lock is wrong"))
 }
 
-fn failed(error: AssembleError) -> Failure {
-    let refused = matches!(error, AssembleError::Refused { .. });
-    let failure = Failure::new(Exit::Build, error);
-    if refused {
-        failure.help("--scripts auto runs such a script in a sandbox and takes up what it changed")
-    } else {
-        failure
+/// An error with what to do about it; of several architectures, or of another one than this host's, it says which.
+fn failed(error: AssembleError, lock: &Lock, arch: Arch) -> Failure {
+    let foreign = host_arch().is_ok_and(|host| host != arch);
+    let help = match &error {
+        AssembleError::Blocked { source: None, .. } => {
+            Some("--scripts auto runs such a script in a sandbox and takes up what it changed".to_owned())
+        }
+        AssembleError::Blocked { .. } if foreign => Some(format!(
+            "with qemu's user mode emulator, linked statically (on Debian the package qemu-user-static), and Linux 6.7 or \
+             newer such scripts run here; or build on a machine of {arch}, or leave these packages out",
+            arch = arch.name()
+        )),
+        _ => None,
+    };
+    let failure = match foreign || lock.roots.len() > 1 {
+        true => Failure::doing(Exit::Build, format!("assemble the root for {}", arch.name()), error),
+        false => Failure::new(Exit::Build, error),
+    };
+    match help {
+        Some(help) => failure.help(help),
+        None => failure,
     }
 }
 
 /// A sandbox that starts with the first script that needs one: most builds need none.
 struct OnDemand<'a> {
+    arch: Arch,
     blobs: &'a dyn Blobs,
     work: PathBuf,
     running: Option<Running<'a>>,
@@ -167,22 +184,38 @@ struct Running<'a> {
 
 impl<'a> OnDemand<'a> {
     fn start(&self) -> Result<Running<'a>, Box<dyn Error + Send + Sync>> {
+        let emulator = emulator(self.arch)?;
         fs::create_dir_all(&self.work)?;
         let lock = File::create(self.work.with_extension("lock"))?;
         let alone = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        let sandbox = Sandbox::start(&std::env::current_exe()?, &self.work, self.blobs)?;
+        let sandbox = Sandbox::start(&std::env::current_exe()?, &self.work, self.blobs, emulator.as_ref())?;
         Ok(Running { sandbox, _alone: alone })
     }
 }
 
+/// What runs programs of an architecture here; nothing where this host does.
+fn emulator(arch: Arch) -> Result<Option<Emulator>, NoEmulator> {
+    let machine = match arch {
+        Arch::Amd64 => "x86_64",
+        Arch::Arm64 => "aarch64",
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    (std::env::consts::ARCH != machine).then(|| Emulator::find(machine, &path)).transpose()
+}
+
 impl ScriptRunner for OnDemand<'_> {
+    fn ready(&mut self) -> Result<(), ScriptRunError> {
+        let started = self
+            .start()
+            .map_err(|source| ScriptRunError { what: "it cannot start".to_owned(), source: Some(source) })?;
+        self.running = Some(started);
+        Ok(())
+    }
+
     fn run(&mut self, request: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
-        let running = match self.running.take() {
-            Some(running) => running,
-            None => {
-                self.start().map_err(|source| ScriptRunError { what: request.name.clone(), source: Some(source) })?
-            }
-        };
-        self.running.insert(running).sandbox.run(request)
+        match &mut self.running {
+            Some(running) => running.sandbox.run(request),
+            None => Err(ScriptRunError { what: request.name.clone(), source: None }),
+        }
     }
 }

@@ -11,6 +11,7 @@ mod attempt;
 mod base_files;
 mod canonical;
 pub mod deb;
+mod elsewhere;
 mod entries;
 mod error;
 mod family;
@@ -22,7 +23,7 @@ mod runner;
 mod settings;
 
 pub use assemble::assemble;
-pub use error::AssembleError;
+pub use error::{AssembleError, BlockedScript};
 pub use files::{Files, PathProblem, Root};
 pub use inputs::{Assembled, Inputs, Origin, ScriptPolicy, Source};
 pub use runner::{Change, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner};

@@ -35,15 +35,8 @@ pub(crate) fn install(
     let Ordered { packages, in_every_root } = read_all(&mut order)?;
     let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
     let mut shipped = Shipped::default();
-    for folder in [database::FOLDER, "var/cache/apk"] {
-        files.make_dir(folder, 0o755).map_err(in_database)?;
-    }
-    for (at, package) in packages.iter().enumerate() {
-        scripts.run(files, package, "pre-install", &[&package.version])?;
-        unpack::unpack(files, &packages, at, &mut shipped)?;
-        scripts.run(files, package, "post-install", &[&package.version])?;
-    }
-    triggers::answer(files, &packages, &shipped, &mut scripts)?;
+    let configured = configure(files, &packages, &in_every_root, &mut shipped, &mut scripts);
+    scripts.verdict(configured)?;
     database::write(files, &packages, &shipped).map_err(in_database)?;
     configuration::write(files, &order)?;
 
@@ -54,6 +47,31 @@ pub(crate) fn install(
     origins.extend(shipped.places().map(|(place, at)| (place.clone(), origin(at))));
     let ids = scripts.system.made_ids(files).map_err(in_database)?;
     Ok(Installed { ledger: scripts.into_ledger(), ids })
+}
+
+/// Unpacks each package between its own scripts, then answers triggers.
+fn configure(
+    files: &mut Files<'_>,
+    packages: &[Package],
+    in_every_root: &[bool],
+    shipped: &mut Shipped,
+    scripts: &mut Scripts<'_>,
+) -> Result<(), AssembleError> {
+    for folder in [database::FOLDER, "var/cache/apk"] {
+        files.make_dir(folder, 0o755).map_err(in_database)?;
+    }
+    if scripts.all_run() {
+        // Scripts that are run need the shell of the base before the base's own scripts have had their turn.
+        for at in (0..packages.len()).filter(|at| in_every_root[*at]) {
+            unpack::unpack(files, packages, at, shipped)?;
+        }
+    }
+    for (at, package) in packages.iter().enumerate() {
+        scripts.run(files, package, "pre-install", &[&package.version])?;
+        unpack::unpack(files, packages, at, shipped)?;
+        scripts.run(files, package, "post-install", &[&package.version])?;
+    }
+    triggers::answer(files, packages, shipped, scripts)
 }
 
 /// The packages in the order in which they are installed, which depends on the set alone.
