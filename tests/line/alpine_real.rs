@@ -1,6 +1,5 @@
 //! Real packages of Alpine, and toy ones beside them, against the real `apk`: the same root, entry for entry, and clean for
-//! it afterwards. Data comes from `APPLIANCE_TEST_ALPINE`, a folder with a published minirootfs
-//! (`alpine-minirootfs-*-x86_64.tar.gz`) and a signed repository of its packages (`x86_64/`, `keys/*.rsa.pub`).
+//! it afterwards. The packages are those of a published minirootfs, in a repository that is made of it here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,6 +11,8 @@ use std::process::{Command, Output};
 use crate::alpine::{all, base};
 use crate::apk_archive::{Apk, GOODLY, Repository};
 use crate::apks::GOOD;
+use crate::apks::published::published;
+use crate::minirootfs::minirootfs;
 use crate::support::{is_root, skip};
 use crate::world::World;
 
@@ -43,6 +44,7 @@ const ALLOWED: [(&str, &str); 19] = [
 /// Files that hold the numbers of made users or the day: compared by their words alone.
 const ACCOUNTS: [&str; 3] = ["etc/group", "etc/passwd", "etc/shadow"];
 
+/// A repository of the published packages (`ARCH/`, `keys/`), and a minirootfs whose `apk` runs here.
 struct Data {
     rootfs: PathBuf,
     folder: PathBuf,
@@ -50,21 +52,10 @@ struct Data {
 
 /// The data, or why there is none.
 fn data() -> Result<Data, String> {
-    let folder = std::env::var("APPLIANCE_TEST_ALPINE").map_err(|_| "APPLIANCE_TEST_ALPINE is not set")?;
-    let folder = PathBuf::from(folder);
     if !cfg!(target_arch = "x86_64") || !is_root() {
         return Err("it takes root on an x86_64 machine to run the real apk".to_owned());
     }
-    if !folder.join("x86_64/APKINDEX.tar.gz").exists() {
-        return Err("there is no x86_64/APKINDEX.tar.gz in APPLIANCE_TEST_ALPINE".to_owned());
-    }
-    let is_rootfs = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("alpine-minirootfs-") && name.ends_with("-x86_64.tar.gz")
-    };
-    let rootfs = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(is_rootfs);
-    let rootfs = rootfs.ok_or("there is no alpine-minirootfs-*-x86_64.tar.gz in APPLIANCE_TEST_ALPINE")?;
-    Ok(Data { rootfs, folder })
+    Ok(Data { rootfs: minirootfs("x86_64")?, folder: published(Path::new(env!("CARGO_TARGET_TMPDIR")))? })
 }
 
 #[test]
@@ -107,27 +98,30 @@ fn real_packages_make_the_root_that_apk_makes() {
 
 const REPOSITORIES: [&str; 5] = ["--no-network", "-X", "/repo", "-X", "/toys"];
 
-/// A world whose base is the real Alpine with the keys of the data, and toys in a repository of the spec.
-fn world(data: &Data) -> (World, Repository) {
+/// A world whose base is the real Alpine with the packages and the keys of this folder.
+pub fn real_world(repository: &Path) -> World {
     let mut world = World::new();
     let folder = world.path("bases/alpine/keys");
     fs::create_dir_all(&folder).unwrap();
     let text = include_str!("../../base-images/alpine/base.kdl").replace(" \"community\"", "");
     let mut lines: Vec<String> = text.lines().filter(|line| !line.contains(" key ")).map(str::to_owned).collect();
     let at = lines.iter().position(|line| line.trim_start().starts_with("suite ")).unwrap();
-    for key in fs::read_dir(data.folder.join("keys")).unwrap().map(|entry| entry.unwrap().path()) {
+    for key in fs::read_dir(repository.join("keys")).unwrap().map(|entry| entry.unwrap().path()) {
         let name = key.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".pub") {
-            fs::copy(&key, folder.join(&name)).unwrap();
-            lines.insert(at, format!("            key \"keys/{name}\""));
-        }
+        fs::copy(&key, folder.join(&name)).unwrap();
+        lines.insert(at, format!("            key \"keys/{name}\""));
     }
     fs::write(world.path("bases/alpine/base.kdl"), lines.join("\n")).unwrap();
-    let mirror = world.path("mirror/alpine/v3.20/main");
-    fs::create_dir_all(&mirror).unwrap();
-    std::os::unix::fs::symlink(fs::canonicalize(data.folder.join("x86_64")).unwrap(), mirror.join("x86_64")).unwrap();
+    let branch = world.path("mirror/alpine/v3.20");
+    fs::create_dir_all(&branch).unwrap();
+    std::os::unix::fs::symlink(repository, branch.join("main")).unwrap();
     world.set_mirror(&world.path("mirror/alpine").display().to_string());
+    world
+}
 
+/// The same with toys in a repository of the spec.
+fn world(data: &Data) -> (World, Repository) {
+    let world = real_world(&data.folder);
     let toys = Repository(world.path("toys"));
     let real_base = |package: &Apk| package.name != base().name;
     let toy_packages: Vec<_> = all().into_iter().filter(real_base).collect();

@@ -12,6 +12,10 @@ mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/layout.rs"]
+mod layout;
+#[path = "../../compiler/packages/tests/support/minirootfs.rs"]
+mod minirootfs;
 #[path = "../support/package.rs"]
 mod package;
 #[path = "../support/server.rs"]
@@ -30,6 +34,7 @@ mod alpine;
 mod alpine_real;
 mod bad_archives;
 mod bad_disks;
+mod bad_images;
 mod bad_packages;
 mod bad_specs;
 mod bases;
