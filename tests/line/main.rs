@@ -31,6 +31,7 @@ mod toys;
 mod world;
 
 mod alpine;
+mod alpine_images;
 mod alpine_real;
 mod bad_archives;
 mod bad_disks;

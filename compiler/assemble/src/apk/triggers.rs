@@ -1,4 +1,5 @@
-//! Triggers: a package is told of the folders that changed and that its patterns name. In a new root that is all of them.
+//! Triggers: a package is told of the folders that changed and that its patterns name. A package that is
+//! new is told of all folders, one that was there before of those that new ones brought.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +9,17 @@ use super::unpack::Shipped;
 use crate::error::AssembleError;
 use crate::files::Files;
 
-/// Runs the trigger of every package with a pattern for a folder that packages brought, in package order.
+/// Runs the trigger of every package with a pattern for a folder that it is told of, in package order.
 pub(crate) fn answer(
     files: &mut Files<'_>,
     packages: &[Package],
     shipped: &Shipped,
     scripts: &mut Scripts<'_>,
 ) -> Result<(), AssembleError> {
-    let folders: BTreeSet<String> = shipped.folders().map(|path| path.display()).collect();
+    let all: BTreeSet<String> = shipped.folders().map(|path| path.display()).collect();
+    let changed: BTreeSet<String> = shipped.changed().map(|path| path.display()).collect();
     for package in packages {
+        let folders = if package.installed.is_some() { &changed } else { &all };
         let is_named = |folder: &&String| package.triggers.iter().any(|pattern| matches(pattern, folder));
         let named: Vec<&str> = folders.iter().filter(is_named).map(String::as_str).collect();
         if !named.is_empty() {
