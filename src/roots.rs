@@ -1,25 +1,20 @@
 //! Stage 4 for every architecture: locked packages and the spec's own entries become finished trees.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::fs::{self, File};
-use std::path::PathBuf;
+use std::thread;
 
-use assemble::{
-    AssembleError, Assembled, Inputs, Origin, ScriptPolicy, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner,
-};
+use assemble::{AssembleError, Assembled, Inputs, Origin, ScriptPolicy};
 use image::{BaseLayers, Part, RootInput};
-use nix::fcntl::{Flock, FlockArg};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
-use sandbox::{Emulator, NoEmulator, Sandbox};
 use spec::appliance::Arch;
 use store::Image;
-use tree::{Blobs, TreePath};
+use tree::TreePath;
 
 use crate::cli::{Build, Scripts};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::materials::Materials;
+use crate::script_runner::OnDemand;
 use crate::spec_file::{SpecFile, host_arch};
 use crate::workshop::Workshop;
 
@@ -43,12 +38,27 @@ pub fn assemble(
     args: &Build,
 ) -> Result<Vec<Root>, Failure> {
     let policy = policy(args);
-    let one = |locked: &LockedRoot| {
+    let one = |locked: &LockedRoot, unpacked: Vec<Unpacked>| {
         let image = images.iter().find(|image| image.arch == locked.arch);
         let image = image.map(|image| shop.base_layers(image)).transpose()?;
-        assemble_one(spec, lock, locked, image, materials, shop, policy)
+        are_what_they_are_called(spec, &locked.packages, &unpacked)?;
+        assemble_one(spec, lock, (locked, unpacked), image, materials, shop, policy)
     };
-    lock.roots.iter().map(one).collect()
+    let (one, unpacked) = (&one, unpack(lock, shop)?);
+    thread::scope(|scope| {
+        let roots = lock.roots.iter().zip(unpacked);
+        let roots: Vec<_> = roots.map(|(locked, unpacked)| scope.spawn(move || one(locked, unpacked))).collect();
+        roots.into_iter().map(|root| root.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+/// The packages of every architecture, unpacked as one: cores are busy with the largest first, whichever root has them.
+fn unpack(lock: &Lock, shop: &Workshop<'_>) -> Result<Vec<Vec<Unpacked>>, Failure> {
+    let all: Vec<LockedPackage> = lock.roots.iter().flat_map(|root| root.packages.clone()).collect();
+    let unpacked = shop.store.unpack(&all, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
+    shop.bar.clear();
+    let mut rest = unpacked.into_iter();
+    Ok(lock.roots.iter().map(|root| rest.by_ref().take(root.packages.len()).collect()).collect())
 }
 
 /// The lock with what assembling decided: the ledger of scripts and the ids that were given out.
@@ -91,18 +101,15 @@ fn policy(args: &Build) -> ScriptPolicy {
 fn assemble_one(
     spec: &SpecFile,
     lock: &Lock,
-    locked: &LockedRoot,
+    (locked, unpacked): (&LockedRoot, Vec<Unpacked>),
     image: Option<BaseLayers>,
     materials: &Materials,
     shop: &Workshop<'_>,
     scripts: ScriptPolicy,
 ) -> Result<Root, Failure> {
-    let unpacked = shop.store.unpack(&locked.packages, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
-    shop.bar.clear();
-    are_what_they_are_called(spec, &locked.packages, &unpacked)?;
     let contents = materials.with_store(&shop.store);
     let work = shop.store.root().join("sandbox");
-    let mut runner = OnDemand { arch: locked.arch, blobs: &contents, work, running: None };
+    let mut runner = OnDemand::new(locked.arch, &contents, work);
     let inputs = Inputs {
         appliance: spec.appliance(),
         arch: locked.arch,
@@ -165,57 +172,5 @@ fn failed(error: AssembleError, lock: &Lock, arch: Arch) -> Failure {
     match help {
         Some(help) => failure.help(help),
         None => failure,
-    }
-}
-
-/// A sandbox that starts with the first script that needs one: most builds need none.
-struct OnDemand<'a> {
-    arch: Arch,
-    blobs: &'a dyn Blobs,
-    work: PathBuf,
-    running: Option<Running<'a>>,
-}
-
-struct Running<'a> {
-    sandbox: Sandbox<'a>,
-    /// One sandbox works in the folder at a time; others wait.
-    _alone: Flock<File>,
-}
-
-impl<'a> OnDemand<'a> {
-    fn start(&self) -> Result<Running<'a>, Box<dyn Error + Send + Sync>> {
-        let emulator = emulator(self.arch)?;
-        fs::create_dir_all(&self.work)?;
-        let lock = File::create(self.work.with_extension("lock"))?;
-        let alone = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        let sandbox = Sandbox::start(&std::env::current_exe()?, &self.work, self.blobs, emulator.as_ref())?;
-        Ok(Running { sandbox, _alone: alone })
-    }
-}
-
-/// What runs programs of an architecture here; nothing where this host does.
-fn emulator(arch: Arch) -> Result<Option<Emulator>, NoEmulator> {
-    let machine = match arch {
-        Arch::Amd64 => "x86_64",
-        Arch::Arm64 => "aarch64",
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    (std::env::consts::ARCH != machine).then(|| Emulator::find(machine, &path)).transpose()
-}
-
-impl ScriptRunner for OnDemand<'_> {
-    fn ready(&mut self) -> Result<(), ScriptRunError> {
-        let started = self
-            .start()
-            .map_err(|source| ScriptRunError { what: "it cannot start".to_owned(), source: Some(source) })?;
-        self.running = Some(started);
-        Ok(())
-    }
-
-    fn run(&mut self, request: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
-        match &mut self.running {
-            Some(running) => running.sandbox.run(request),
-            None => Err(ScriptRunError { what: request.name.clone(), source: None }),
-        }
     }
 }

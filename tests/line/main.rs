@@ -12,6 +12,8 @@ mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/image_tree.rs"]
+mod image_tree;
 #[path = "../support/layout.rs"]
 mod layout;
 #[path = "../../compiler/packages/tests/support/minirootfs.rs"]
@@ -40,10 +42,14 @@ mod bad_packages;
 mod bad_specs;
 mod bases;
 mod conformance;
+mod emulation;
 mod faults;
 mod first_hour;
+mod foreign;
 mod golden;
 mod images;
 mod live;
 mod lock;
+mod releases;
 mod run;
+mod slim_images;
