@@ -29,33 +29,11 @@ pub(crate) fn answer(
     Ok(())
 }
 
-/// Whether a folder is one that a pattern names: as fnmatch(3) with `FNM_PATHNAME`, for `*` and `?`.
+/// Whether a folder is one that a pattern names: as fnmatch(3) with `FNM_PATHNAME`.
 fn matches(pattern: &str, folder: &str) -> bool {
     let (pattern, folder): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), folder.split('/').collect());
     pattern.len() == folder.len()
-        && pattern.iter().zip(&folder).all(|(one, part)| part_matches(one.as_bytes(), part.as_bytes()))
-}
-
-fn part_matches(pattern: &[u8], part: &[u8]) -> bool {
-    // The last star, and how far what it stands for reaches.
-    let (mut at, mut star, mut seen) = (0, None, 0);
-    while seen < part.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(&one) if one == b'?' || one == part[seen] => (at, seen) = (at + 1, seen + 1),
-            _ => match star {
-                None => return false,
-                Some((back, from)) => {
-                    star = Some((back, from + 1));
-                    (at, seen) = (back + 1, from + 1);
-                }
-            },
-        }
-    }
-    pattern[at..].iter().all(|one| *one == b'*')
+        && pattern.iter().zip(&folder).all(|(one, part)| shell::matches(one.as_bytes(), part.as_bytes()))
 }
 
 #[cfg(test)]

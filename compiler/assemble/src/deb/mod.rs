@@ -5,6 +5,7 @@ mod commands;
 mod control;
 mod database;
 mod diversions;
+mod filters;
 mod installed;
 mod order;
 mod overrides;
@@ -27,6 +28,7 @@ use tree::TreePath;
 
 use self::control::Package;
 use self::diversions::Diversions;
+use self::filters::Filters;
 use self::order::Ordered;
 use self::scripts::Scripts;
 use self::system::System;
@@ -47,7 +49,7 @@ pub(crate) fn install(
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let mut shipped = Shipped::default();
+    let mut shipped = Shipped::beside(Filters::load(files).map_err(in_database)?);
     let mut packages = installed::read(files, &mut shipped)?;
     let first = packages.len();
     let Ordered { packages: new, in_every_root } = read_all(order.packages, order.base)?;
