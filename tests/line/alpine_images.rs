@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use crate::alpine::all;
+use crate::alpine_real::{apk, compare, data, good, unpack_image};
 use crate::apk_archive::{Apk, GOODLY, Repository, write_base_image};
 use crate::apks::GOOD;
 use crate::images::files;
+use crate::layout::Image;
 use crate::support::{skip, tool};
 use crate::world::World;
 
@@ -158,4 +161,43 @@ fn a_database_that_cannot_be_built_on_is_told() {
     check_refused(&world, &third, &["apk version 3"]);
     let evil = installed("P:a\\nV:1\\nA:noarch\\nF:../../etc\\nR:passwd\\n\\n");
     check_refused(&world, &evil, &["its database has the path `../../etc`"]);
+}
+
+#[test]
+fn the_published_image_takes_packages_as_apk_adds_them() {
+    let data = match data() {
+        Ok(data) => data,
+        Err(reason) => return skip("the_published_image_takes_packages_as_apk_adds_them", &reason),
+    };
+    let (world, toys) = crate::alpine_real::world(&data);
+    Image::of(vec![fs::read(&data.rootfs).unwrap()]).write(&world.path("spec/base"));
+    let spec = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(spec.replace("base \"alpine\" release=\"3.20\"", "base \"oci\" \"oci:base\""));
+    world.run(&["build", "--scripts", "emulate-only"]).succeeds();
+    let lock = world.lock();
+    assert!(lock.contains("package \"alp-web\"") && !lock.contains("package \"busybox\""), "{lock}");
+    let (ours, theirs) = (world.path("ours"), world.path("theirs"));
+    unpack_image(&world.path("spec/out/oci"), &ours);
+    fs::create_dir(&theirs).unwrap();
+    good(Command::new("tar").arg("-xzf").arg(&data.rootfs).arg("-C").arg(&theirs));
+    for root in [&ours, &theirs] {
+        good(Command::new("cp").arg("-r").arg(&toys.0).arg(root.join("toys")));
+    }
+    let (name, pem) = GOOD.file();
+    fs::write(theirs.join("etc/apk/keys").join(name), pem).unwrap();
+    fs::write(theirs.join("etc/apk/repositories"), "/toys\n").unwrap();
+    apk(&theirs, &["add", "--no-network", "alp-web~2", "so:libtoy.so.1"]);
+    compare(&theirs, &ours);
+    fs::write(ours.join("etc/apk/repositories"), "/toys\n").unwrap();
+    // The package manager inside has nothing to complain about, nothing to mend, and goes on from here.
+    assert_eq!(apk(&ours, &["audit", "--system"]), "");
+    assert_eq!(apk(&ours, &["info", "-v"]), apk(&theirs, &["info", "-v"]));
+    let nothing_to_do = apk(&ours, &["fix", "--simulate", "--no-network"]);
+    assert!(nothing_to_do.starts_with("OK: ") && nothing_to_do.lines().count() == 1, "{nothing_to_do}");
+    for root in [&ours, &theirs] {
+        let removed = apk(root, &["del", "--no-network", "alp-web"]);
+        assert!(removed.contains("Purging alp-web-doc"), "{removed}");
+        apk(root, &["add", "--no-network", "alp-web"]);
+    }
+    assert_eq!(apk(&ours, &["audit", "--system"]), "");
 }

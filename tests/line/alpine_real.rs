@@ -12,6 +12,7 @@ use crate::alpine::{all, base};
 use crate::apk_archive::{Apk, GOODLY, Repository};
 use crate::apks::GOOD;
 use crate::apks::published::published;
+use crate::layout::unpacked;
 use crate::minirootfs::minirootfs;
 use crate::support::{is_root, skip};
 use crate::world::World;
@@ -45,13 +46,13 @@ const ALLOWED: [(&str, &str); 19] = [
 const ACCOUNTS: [&str; 3] = ["etc/group", "etc/passwd", "etc/shadow"];
 
 /// A repository of the published packages (`ARCH/`, `keys/`), and a minirootfs whose `apk` runs here.
-struct Data {
-    rootfs: PathBuf,
-    folder: PathBuf,
+pub struct Data {
+    pub rootfs: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// The data, or why there is none.
-fn data() -> Result<Data, String> {
+pub fn data() -> Result<Data, String> {
     if !cfg!(target_arch = "x86_64") || !is_root() {
         return Err("it takes root on an x86_64 machine to run the real apk".to_owned());
     }
@@ -120,7 +121,7 @@ pub fn real_world(repository: &Path) -> World {
 }
 
 /// The same with toys in a repository of the spec.
-fn world(data: &Data) -> (World, Repository) {
+pub fn world(data: &Data) -> (World, Repository) {
     let world = real_world(&data.folder);
     let toys = Repository(world.path("toys"));
     let real_base = |package: &Apk| package.name != base().name;
@@ -205,7 +206,7 @@ fn a_script_that_is_not_understood_runs_in_the_sandbox() {
 }
 
 /// Unpacks the layers of an image layout, as nothing in them removes anything.
-fn unpack_image(layout: &Path, folder: &Path) {
+pub fn unpack_image(layout: &Path, folder: &Path) {
     fs::create_dir(folder).unwrap();
     let blob = |digest: &str| layout.join("blobs").join(digest.replace(':', "/"));
     let json = |path: &Path| serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap();
@@ -215,7 +216,7 @@ fn unpack_image(layout: &Path, folder: &Path) {
         manifest = json(&blob(&digest(&manifest["manifests"][0])));
     }
     for layer in manifest["layers"].as_array().unwrap() {
-        let tar = zstd::decode_all(fs::File::open(blob(&digest(layer))).unwrap()).unwrap();
+        let tar = unpacked(&fs::read(blob(&digest(layer))).unwrap());
         let path = folder.with_extension("tar");
         fs::write(&path, tar).unwrap();
         good(Command::new("tar").args(["--numeric-owner", "-xpf"]).arg(&path).arg("-C").arg(folder));
@@ -223,7 +224,7 @@ fn unpack_image(layout: &Path, folder: &Path) {
 }
 
 #[track_caller]
-fn good(command: &mut Command) -> String {
+pub fn good(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = String::from_utf8_lossy(&stdout).into_owned();
     assert!(status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&stderr));
@@ -232,7 +233,7 @@ fn good(command: &mut Command) -> String {
 
 /// The real `apk` of a root, run in it.
 #[track_caller]
-fn apk(root: &Path, args: &[&str]) -> String {
+pub fn apk(root: &Path, args: &[&str]) -> String {
     good(Command::new("chroot").arg(root).arg("/sbin/apk").args(args).env("PATH", "/sbin:/bin:/usr/sbin:/usr/bin"))
 }
 
@@ -328,7 +329,7 @@ fn entries(root: &Path) -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn compare(theirs: &Path, ours: &Path) {
+pub fn compare(theirs: &Path, ours: &Path) {
     let (expected, found) = (entries(theirs), entries(ours));
     let paths: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let is_allowed = |path: &str| ALLOWED.iter().any(|(allowed, _)| *allowed == path);
