@@ -34,9 +34,9 @@ setup:
 test: setup debug
 	@tools/run-tests
 
-## The speed table of docs/speed.md, as ratios measured in one run
+## The speed table of docs/speed.md, as ratios measured in one run; ROWS names only some of its groups
 bench: release
-	@tools/bench
+	@tools/bench $(ROWS)
 
 ## Every fuzz target for SECONDS; TARGETS names only some. Needs a nightly toolchain and cargo-fuzz
 fuzz: SECONDS = 30

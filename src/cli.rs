@@ -151,7 +151,7 @@ pub struct Build {
     /// Where packages come from.
     #[command(flatten)]
     pub sources: Sources,
-    /// What to do with a maintainer script that is not understood
+    /// What to do with maintainer scripts, above all with one that is not understood
     #[arg(long, value_name = "POLICY", default_value = "auto")]
     pub scripts: Scripts,
     /// The same as --scripts strict
@@ -159,15 +159,17 @@ pub struct Build {
     pub strict: bool,
 }
 
-/// What to do with a maintainer script that cannot be emulated.
+/// What to do with maintainer scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scripts {
-    /// Run it in the sandbox
+    /// Emulate what is understood and run the rest in the sandbox
     Auto,
-    /// Refuse it
+    /// Refuse what is not understood
     EmulateOnly,
-    /// Refuse it, and refuse also what is left to the first boot
+    /// Refuse that, and also what is left to the first boot
     Strict,
+    /// Emulate nothing and run every script in the sandbox: what emulation is compared with
+    Run,
 }
 
 /// `run`.

@@ -1,12 +1,10 @@
 //! Packages on top of an image: which distribution is in it, what it has installed, and what has to come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use assemble::Files;
-use packages::deb::{Installed, read_installed};
-use packages::{Lock, Origin, Requests, Update};
-use spec::appliance::{PackageRequest, Relation, VersionRule};
-use spec::base::{BaseImage, Family};
+use packages::{Database, Installed, Lock, Requests, Update, databases};
+use spec::base::BaseImage;
 use store::Image;
 use tree::Tree;
 
@@ -16,15 +14,6 @@ use crate::images::failed;
 use crate::lock_file::unsatisfiable;
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
-
-/// dpkg's database.
-const DPKG: &str = "/var/lib/dpkg/status";
-
-/// Where apk keeps its database: before version 3.22 of Alpine, and since.
-const APK: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
-
-/// The archive that a lock never names: what comes from the image is in the image.
-const IMAGE: &str = "image";
 
 impl Workshop<'_> {
     /// The lock of a spec that stands on images or on nothing: the packages that come on top.
@@ -48,11 +37,10 @@ impl Workshop<'_> {
         let mut roots = Vec::new();
         for (image, catalog) in images.iter().zip(&mut catalogs) {
             let installed = self.installed(image)?;
-            let origin = Origin { archive: IMAGE.to_owned(), suite: String::new(), component: String::new() };
-            catalog
-                .add_index(origin, installed.index.as_bytes())
-                .map_err(|error| Failure::doing(Exit::Build, "read dpkg's database of the base image", error))?;
-            let wish = on_top_of(requests, &base, image, &installed);
+            installed
+                .add_to(catalog)
+                .map_err(|error| Failure::doing(Exit::Build, "read what is installed in the base image", error))?;
+            let wish = installed.requests(requests, base.family, catalog);
             let one = packages::resolve(
                 &wish,
                 std::slice::from_ref(catalog),
@@ -61,9 +49,8 @@ impl Workshop<'_> {
                 old.map(|lock| (lock, update)),
             );
             let mut lock = one.map_err(|problems| unsatisfiable(spec, &problems))?;
-            let there: BTreeSet<&str> = installed.packages.iter().map(|package| package.name.as_str()).collect();
             for root in &mut lock.roots {
-                root.packages.retain(|package| !there.contains(package.name.as_str()));
+                root.packages.retain(|package| !installed.has(&package.name));
             }
             roots.push(lock);
         }
@@ -91,30 +78,26 @@ impl Workshop<'_> {
     fn distribution_of(&self, spec: &SpecFile, image: &Image) -> Result<BaseImage, Failure> {
         let mut tree = self.tree_of(image)?;
         let files = Files { root: &mut tree, blobs: &self.store, epoch_secs: 0 };
-        let refuse = |what: &str| Failure::new(Exit::Build, format!("add packages to the base image: {what}"));
-        match (files.exists(DPKG), APK.iter().any(|path| files.exists(path))) {
-            (true, false) => {}
-            (true, true) => return Err(refuse("it has two package databases, dpkg's and apk's")),
-            (false, true) => {
-                return Err(refuse("it is Alpine's, and packages are added to images of Debian and Ubuntu only")
-                    .help("take base \"alpine\" instead, or put programs there with `file`"));
-            }
-            (false, false) => {
-                return Err(refuse("it has no package database that is known")
-                    .help("put programs there with `file`, or take a distribution as base"));
-            }
-        }
+        let family = database(&files)?.family;
         let text = files.read_text("/etc/os-release").map_err(|error| {
             Failure::doing(Exit::Build, "add packages to the base image: read its /etc/os-release", error)
         })?;
         let says = os_release(&text);
         let get = |name: &str| says.get(name).map(String::as_str).unwrap_or_default();
-        let fits = |base: &&BaseImage| {
-            let release = base.release == get("VERSION_CODENAME") || base.version == get("VERSION_ID");
-            base.family == Family::Deb && base.name == get("ID") && release
+        // Some write down a point release too: 3.20.3 is of 3.20.
+        let is_version = |base: &BaseImage| {
+            get("VERSION_ID").strip_prefix(&base.version).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
+        let fits = |base: &&BaseImage| {
+            let release = base.release == get("VERSION_CODENAME") || is_version(base);
+            base.family == family && base.name == get("ID") && release
+        };
+        if let Some(what) = spec::misfit(spec.appliance(), family) {
+            return Err(refuse(&format!("it is {}'s, and {what}", get("ID").escape_debug())));
+        }
         spec.bases.iter().find(fits).cloned().ok_or_else(|| {
-            let name = format!("{} {}", get("ID").escape_debug(), get("VERSION_CODENAME").escape_debug());
+            let release = [get("VERSION_CODENAME"), get("VERSION_ID")].into_iter().find(|word| !word.is_empty());
+            let name = format!("{} {}", get("ID").escape_debug(), release.unwrap_or_default().escape_debug());
             refuse(&format!("its /etc/os-release says that it is `{}`, and no such base is known", name.trim()))
         })
     }
@@ -122,10 +105,11 @@ impl Workshop<'_> {
     fn installed(&self, image: &Image) -> Result<Installed, Failure> {
         let mut tree = self.tree_of(image)?;
         let files = Files { root: &mut tree, blobs: &self.store, epoch_secs: 0 };
-        let status = files
-            .read_text(DPKG)
-            .map_err(|error| Failure::doing(Exit::Build, format!("read {DPKG} of the base image"), error))?;
-        read_installed(&status, image.arch.name()).map_err(|error| Failure::new(Exit::Build, error))
+        let database = database(&files)?;
+        let bytes = files
+            .read(database.path)
+            .map_err(|error| Failure::doing(Exit::Build, format!("read {} of the base image", database.path), error))?;
+        database.read(&bytes, image.arch).map_err(|error| Failure::new(Exit::Build, error))
     }
 
     fn tree_of(&self, image: &Image) -> Result<Tree, Failure> {
@@ -135,18 +119,23 @@ impl Workshop<'_> {
     }
 }
 
-/// What is asked of the solver: what the spec asks for, and everything that is there, as it is.
-fn on_top_of(requests: &Requests, base: &BaseImage, image: &Image, installed: &Installed) -> Requests {
-    let there: BTreeMap<&str, &str> =
-        installed.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
-    let asked = requests.packages.iter().filter(|one| one.rule.is_some() || !there.contains_key(one.name.as_str()));
-    let kept = there.iter().map(|(name, version)| PackageRequest {
-        name: (*name).to_owned(),
-        rule: Some(VersionRule { relation: Relation::Equal, version: (*version).to_owned() }),
-    });
-    let mut packages: Vec<PackageRequest> = asked.cloned().chain(kept).collect();
-    packages.sort();
-    Requests { family: base.family, arches: vec![image.arch], packages, ..requests.clone() }
+/// The one database of installed packages that an image has.
+fn database(files: &Files<'_>) -> Result<Database, Failure> {
+    match databases(|path| files.exists(path)).as_slice() {
+        [one] => Ok(*one),
+        [] => Err(refuse("it has no package database that is known")
+            .help("put programs there with `file`, or take a distribution as base")),
+        many => {
+            let paths: Vec<&str> = many.iter().map(|one| one.path).collect();
+            let what =
+                format!("it has two package databases, {}, and nothing says which one counts", paths.join(" and "));
+            Err(refuse(&what).help("take an image with one of the two"))
+        }
+    }
+}
+
+fn refuse(what: &str) -> Failure {
+    Failure::new(Exit::Build, format!("add packages to the base image: {what}"))
 }
 
 /// The locks of several architectures as one.

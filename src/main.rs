@@ -27,6 +27,7 @@ mod places;
 mod progress;
 mod replace_file;
 mod roots;
+mod script_runner;
 mod settings;
 mod spec_file;
 mod tail;

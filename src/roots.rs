@@ -1,27 +1,22 @@
 //! Stage 4 for every architecture: locked packages and the spec's own entries become finished trees.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::fs::{self, File};
-use std::path::PathBuf;
+use std::thread;
 
-use assemble::{
-    AssembleError, Assembled, Inputs, Origin, ScriptPolicy, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner,
-};
+use assemble::{AssembleError, Assembled, Inputs, Origin, ScriptPolicy};
 use image::{BaseLayers, Part, RootInput};
-use nix::fcntl::{Flock, FlockArg};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
-use sandbox::Sandbox;
 use spec::Severity;
 use spec::appliance::Arch;
 use store::Image;
-use tree::{Blobs, TreePath};
+use tree::TreePath;
 
 use crate::cli::{Build, Scripts};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::materials::Materials;
-use crate::spec_file::SpecFile;
+use crate::script_runner::OnDemand;
+use crate::spec_file::{SpecFile, host_arch};
 use crate::workshop::Workshop;
 
 /// The finished tree of one architecture.
@@ -44,12 +39,42 @@ pub fn assemble(
     args: &Build,
 ) -> Result<Vec<Root>, Failure> {
     let policy = policy(args);
-    let one = |locked: &LockedRoot| {
+    let one = |locked: &LockedRoot, unpacked: Vec<Unpacked>| {
         let image = images.iter().find(|image| image.arch == locked.arch);
         let image = image.map(|image| shop.base_layers(image)).transpose()?;
-        assemble_one(spec, lock, locked, image, materials, shop, policy)
+        are_what_they_are_called(spec, &locked.packages, &unpacked)?;
+        assemble_one(spec, lock, (locked, unpacked), image, materials, shop, policy)
     };
-    lock.roots.iter().map(one).collect()
+    let (one, unpacked) = (&one, unpack(lock, shop)?);
+    let roots: Result<Vec<Root>, Failure> = thread::scope(|scope| {
+        let roots = lock.roots.iter().zip(unpacked);
+        let roots: Vec<_> = roots.map(|(locked, unpacked)| scope.spawn(move || one(locked, unpacked))).collect();
+        roots.into_iter().map(|root| root.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let roots = roots?;
+    warn(spec, shop, &roots);
+    Ok(roots)
+}
+
+/// Tells what is doubtful in the finished trees; what holds for every architecture only once.
+fn warn(spec: &SpecFile, shop: &Workshop<'_>, roots: &[Root]) {
+    let mut told = Vec::new();
+    for warning in roots.iter().flat_map(|root| &root.assembled.warnings) {
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    let told: Vec<_> = told.iter().map(|warning| warning.diagnostic(Severity::Warning, &spec.checked)).collect();
+    shop.ui.diagnostics(&told, &spec.sources);
+}
+
+/// The packages of every architecture, unpacked as one: cores are busy with the largest first, whichever root has them.
+fn unpack(lock: &Lock, shop: &Workshop<'_>) -> Result<Vec<Vec<Unpacked>>, Failure> {
+    let all: Vec<LockedPackage> = lock.roots.iter().flat_map(|root| root.packages.clone()).collect();
+    let unpacked = shop.store.unpack(&all, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
+    shop.bar.clear();
+    let mut rest = unpacked.into_iter();
+    Ok(lock.roots.iter().map(|root| rest.by_ref().take(root.packages.len()).collect()).collect())
 }
 
 /// The lock with what assembling decided: the ledger of scripts and the ids that were given out.
@@ -85,23 +110,22 @@ fn policy(args: &Build) -> ScriptPolicy {
         Scripts::Auto => ScriptPolicy::Auto,
         Scripts::EmulateOnly => ScriptPolicy::EmulateOnly,
         Scripts::Strict => ScriptPolicy::Strict,
+        Scripts::Run => ScriptPolicy::Run,
     }
 }
 
 fn assemble_one(
     spec: &SpecFile,
     lock: &Lock,
-    locked: &LockedRoot,
+    (locked, unpacked): (&LockedRoot, Vec<Unpacked>),
     image: Option<BaseLayers>,
     materials: &Materials,
     shop: &Workshop<'_>,
     scripts: ScriptPolicy,
 ) -> Result<Root, Failure> {
-    let unpacked = shop.store.unpack(&locked.packages, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
-    shop.bar.clear();
-    are_what_they_are_called(spec, &locked.packages, &unpacked)?;
     let contents = materials.with_store(&shop.store);
-    let mut runner = OnDemand { blobs: &contents, work: shop.store.root().join("sandbox"), running: None };
+    let work = shop.store.root().join("sandbox");
+    let mut runner = OnDemand::new(locked.arch, &contents, work);
     let inputs = Inputs {
         appliance: spec.appliance(),
         arch: locked.arch,
@@ -116,9 +140,7 @@ fn assemble_one(
         scripts,
         runner: Some(&mut runner),
     };
-    let assembled = assemble::assemble(inputs).map_err(|error| failed(spec, error))?;
-    let warnings = assembled.warnings.iter().map(|warning| warning.diagnostic(Severity::Warning, &spec.checked));
-    shop.ui.diagnostics(&warnings.collect::<Vec<_>>(), &spec.sources);
+    let assembled = assemble::assemble(inputs).map_err(|error| failed(spec, error, lock, locked.arch))?;
     Ok(Root { arch: locked.arch, assembled, image })
 }
 
@@ -145,50 +167,29 @@ fn is_what_it_is_called(rules: &dyn Rules, package: &LockedPackage, unpacked: &U
     Err(Failure::new(Exit::Build, what).help("the archive's index or a hand on the lock is wrong"))
 }
 
-fn failed(spec: &SpecFile, error: AssembleError) -> Failure {
+/// An error with what to do about it; of several architectures, or of another one than this host's, it says which.
+fn failed(spec: &SpecFile, error: AssembleError, lock: &Lock, arch: Arch) -> Failure {
     if let AssembleError::Mistakes(mistakes) = &error {
         return spec.mistakes(Exit::Build, mistakes);
     }
-    let refused = matches!(error, AssembleError::Refused { .. });
-    let failure = Failure::new(Exit::Build, error);
-    if refused {
-        failure.help("--scripts auto runs such a script in a sandbox and takes up what it changed")
-    } else {
-        failure
-    }
-}
-
-/// A sandbox that starts with the first script that needs one: most builds need none.
-struct OnDemand<'a> {
-    blobs: &'a dyn Blobs,
-    work: PathBuf,
-    running: Option<Running<'a>>,
-}
-
-struct Running<'a> {
-    sandbox: Sandbox<'a>,
-    /// One sandbox works in the folder at a time; others wait.
-    _alone: Flock<File>,
-}
-
-impl<'a> OnDemand<'a> {
-    fn start(&self) -> Result<Running<'a>, Box<dyn Error + Send + Sync>> {
-        fs::create_dir_all(&self.work)?;
-        let lock = File::create(self.work.with_extension("lock"))?;
-        let alone = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        let sandbox = Sandbox::start(&std::env::current_exe()?, &self.work, self.blobs)?;
-        Ok(Running { sandbox, _alone: alone })
-    }
-}
-
-impl ScriptRunner for OnDemand<'_> {
-    fn run(&mut self, request: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
-        let running = match self.running.take() {
-            Some(running) => running,
-            None => {
-                self.start().map_err(|source| ScriptRunError { what: request.name.clone(), source: Some(source) })?
-            }
-        };
-        self.running.insert(running).sandbox.run(request)
+    let foreign = host_arch().is_ok_and(|host| host != arch);
+    let help = match &error {
+        AssembleError::Blocked { source: None, .. } => {
+            Some("--scripts auto runs such a script in a sandbox and takes up what it changed".to_owned())
+        }
+        AssembleError::Blocked { .. } if foreign => Some(format!(
+            "with qemu's user mode emulator, linked statically (on Debian the package qemu-user-static), and Linux 6.7 or \
+             newer such scripts run here; or build on a machine of {arch}, or leave these packages out",
+            arch = arch.name()
+        )),
+        _ => None,
+    };
+    let failure = match foreign || lock.roots.len() > 1 {
+        true => Failure::doing(Exit::Build, format!("assemble the root for {}", arch.name()), error),
+        false => Failure::new(Exit::Build, error),
+    };
+    match help {
+        Some(help) => failure.help(help),
+        None => failure,
     }
 }

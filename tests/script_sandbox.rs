@@ -35,7 +35,7 @@ fn root() -> Option<Tree> {
 fn check(test: &str, scripts: &[&str], verify: impl FnOnce(&ScriptRun, &Tree)) {
     let Some(mut tree) = root() else { return skip(test, "no static busybox on this host") };
     let work = tempfile::tempdir().unwrap();
-    let mut sandbox = match Sandbox::start(Path::new(env!("CARGO_BIN_EXE_appliance")), work.path(), &NoBlobs) {
+    let mut sandbox = match Sandbox::start(Path::new(env!("CARGO_BIN_EXE_appliance")), work.path(), &NoBlobs, None) {
         Ok(sandbox) => sandbox,
         Err(error) => return skip(test, &format!("{error}: {:?}", std::error::Error::source(&error))),
     };

@@ -4,8 +4,8 @@ use std::fs;
 
 use sha1::Digest as _;
 
-use crate::apk_archive::{Apk, GOODLY, Repository, Sealed, base_64, write_base_image};
-use crate::apks::{GOOD, OTHER};
+use crate::apk_archive::{Apk, GOODLY, Repository, Sealed, write_base_image};
+use crate::apks::{self, GOOD, OTHER, base_64, records};
 use crate::conformance::Ext4;
 use crate::world::World;
 
@@ -32,6 +32,11 @@ impl Alpine {
     fn ext4(&self) -> Option<Ext4> {
         Ext4::of(&self.world.path("spec/out/root.ext4"))
     }
+}
+
+/// A world with all toys of Alpine in its repository.
+pub fn toy_world() -> World {
+    Alpine::of(&all(), SPEC).world
 }
 
 pub fn base() -> Apk {
@@ -207,6 +212,63 @@ fn a_package_that_is_another_one_is_refused() {
 }
 
 #[test]
+fn an_index_that_lies_about_a_package_is_refused() {
+    let lie = |letter: &'static str, value: String| {
+        move |alpine: &Alpine| {
+            let of_libtoy = |paragraph: &str| {
+                let line = |line: &str| match line.starts_with(letter) {
+                    true => format!("{letter}:{value}\n"),
+                    false => format!("{line}\n"),
+                };
+                match paragraph.contains("\nP:libtoy\n") {
+                    true => paragraph.lines().map(line).collect(),
+                    false => format!("{paragraph}\n"),
+                }
+            };
+            let change = |text: &str| text.trim().split("\n\n").map(|one| of_libtoy(one) + "\n").collect::<String>();
+            alpine.main.publish_changed(&all(), change);
+        }
+    };
+    let (size, package) = (library("1.0-r0").bytes().len(), "libtoy 1.0-r0");
+    check_refused(lie("S", (size + 1).to_string()), 5, &[package, &size.to_string(), &(size + 1).to_string()]);
+    check_refused(lie("S", (1u64 << 40).to_string()), 5, &[package, "1099511627776"]);
+    check_refused(lie("S", "1".to_owned()), 5, &[package, "a file of"]);
+    check_refused(lie("C", format!("Q1{}", base_64(&[0; 20]))), 5, &[package, "not the one of the signed index"]);
+    check_refused(lie("C", "Q1".to_owned()), 5, &["package `libtoy`", "checksum"]);
+    check_refused(lie("V", "1.1-r0".to_owned()), 5, &["libtoy 1.1-r0", "there is no such file"]);
+    // A count that is only told to people is taken as it is.
+    let alpine = Alpine::of(&all(), SPEC);
+    lie("I", (1u64 << 40).to_string())(&alpine);
+    alpine.world.build();
+}
+
+#[test]
+fn an_index_and_packages_that_do_not_belong_together_are_refused() {
+    // Another package's bytes, an older index beside newer packages, and an index of another's signature.
+    let mixed = |alpine: &Alpine| alpine.main.write("x86_64", "libtoy-1.0-r0.apk", &web().bytes());
+    check_refused(mixed, 5, &["libtoy 1.0-r0", "a file of"]);
+    let newer = library("1.0-r0").file("usr/share/toy/later", 0o644, "later\n").bytes();
+    check_refused(
+        |alpine| alpine.main.write("x86_64", "libtoy-1.0-r0.apk", &newer),
+        5,
+        &["libtoy 1.0-r0", "a file of"],
+    );
+    let crossed = |alpine: &Alpine| {
+        let read = |arch: &str| fs::read(alpine.main.0.join(arch).join("APKINDEX.tar.gz")).unwrap();
+        let (of_signature, of_index) = (GOOD.sign("RSA", &apks::index("P:other\n")), read("x86_64"));
+        let start = GOOD.sign("RSA", &[]).len();
+        alpine.main.write("x86_64", "APKINDEX.tar.gz", &[of_signature, of_index[start..].to_vec()].concat());
+    };
+    check_refused(crossed, 5, &["the index of alp v1/main/x86_64"]);
+    // Another version, with the sums of this one: what is signed fits, and the package says what it is.
+    let renamed = |alpine: &Alpine| {
+        alpine.main.publish_changed(&all(), |text| text.replace("P:libtoy\nV:1.0", "P:libtoy\nV:1.9"));
+        alpine.main.write("x86_64", "libtoy-1.9-r0.apk", &library("1.0-r0").bytes());
+    };
+    check_refused(renamed, 6, &["use libtoy 1.9-r0: the package itself says that it is libtoy 1.0-r0"]);
+}
+
+#[test]
 fn what_a_trusted_package_may_not_do_is_refused() {
     let check =
         |packages: Vec<Apk>, words: &[&str]| check_refused(|alpine| alpine.main.publish(&packages, GOODLY), 6, words);
@@ -216,6 +278,11 @@ fn what_a_trusted_package_may_not_do_is_refused() {
         &["libtoy 1.0-r0", "the entry `../../evil` is refused"],
     );
     check(with(library("1.0-r0").file("/etc/evil", 0o644, "x")), &["is absolute"]);
+    let record =
+        |name: &str, value: &str| library("1.0-r0").entry([records(&[(name, value)]), apks::file("a", b"x")].concat());
+    check(with(record("path", "usr/../../evil")), &["libtoy 1.0-r0", "the entry `usr/../../evil` is refused"]);
+    check(with(record("size", "1099511627776")), &["libtoy 1.0-r0", "bytes of contents"]);
+    check(with(library("1.0-r0").hard_link("b", "../../etc/shadow", 0o644, "root")), &["libtoy 1.0-r0", "`..`"]);
     check(with(library("1.0-r0").link("out", "/tmp").file("out/x", 0o644, "x")), &["libtoy 1.0-r0"]);
     let clash = library("1.0-r0").file("bin/busybox", 0o755, "mine");
     check(with(clash), &["/bin/busybox", "libtoy", "alp-base ships it too"]);

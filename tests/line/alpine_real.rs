@@ -1,6 +1,5 @@
 //! Real packages of Alpine, and toy ones beside them, against the real `apk`: the same root, entry for entry, and clean for
-//! it afterwards. Data comes from `APPLIANCE_TEST_ALPINE`, a folder with a published minirootfs
-//! (`alpine-minirootfs-*-x86_64.tar.gz`) and a signed repository of its packages (`x86_64/`, `keys/*.rsa.pub`).
+//! it afterwards. The packages are those of a published minirootfs, in a repository that is made of it here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,6 +11,9 @@ use std::process::{Command, Output};
 use crate::alpine::{all, base};
 use crate::apk_archive::{Apk, GOODLY, Repository};
 use crate::apks::GOOD;
+use crate::apks::published::published;
+use crate::layout::unpacked;
+use crate::minirootfs::minirootfs;
 use crate::support::{is_root, skip};
 use crate::world::World;
 
@@ -43,28 +45,18 @@ const ALLOWED: [(&str, &str); 19] = [
 /// Files that hold the numbers of made users or the day: compared by their words alone.
 const ACCOUNTS: [&str; 3] = ["etc/group", "etc/passwd", "etc/shadow"];
 
-struct Data {
-    rootfs: PathBuf,
-    folder: PathBuf,
+/// A repository of the published packages (`ARCH/`, `keys/`), and a minirootfs whose `apk` runs here.
+pub struct Data {
+    pub rootfs: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// The data, or why there is none.
-fn data() -> Result<Data, String> {
-    let folder = std::env::var("APPLIANCE_TEST_ALPINE").map_err(|_| "APPLIANCE_TEST_ALPINE is not set")?;
-    let folder = PathBuf::from(folder);
+pub fn data() -> Result<Data, String> {
     if !cfg!(target_arch = "x86_64") || !is_root() {
         return Err("it takes root on an x86_64 machine to run the real apk".to_owned());
     }
-    if !folder.join("x86_64/APKINDEX.tar.gz").exists() {
-        return Err("there is no x86_64/APKINDEX.tar.gz in APPLIANCE_TEST_ALPINE".to_owned());
-    }
-    let is_rootfs = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("alpine-minirootfs-") && name.ends_with("-x86_64.tar.gz")
-    };
-    let rootfs = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(is_rootfs);
-    let rootfs = rootfs.ok_or("there is no alpine-minirootfs-*-x86_64.tar.gz in APPLIANCE_TEST_ALPINE")?;
-    Ok(Data { rootfs, folder })
+    Ok(Data { rootfs: minirootfs("x86_64")?, folder: published(Path::new(env!("CARGO_TARGET_TMPDIR")))? })
 }
 
 #[test]
@@ -107,27 +99,30 @@ fn real_packages_make_the_root_that_apk_makes() {
 
 const REPOSITORIES: [&str; 5] = ["--no-network", "-X", "/repo", "-X", "/toys"];
 
-/// A world whose base is the real Alpine with the keys of the data, and toys in a repository of the spec.
-fn world(data: &Data) -> (World, Repository) {
+/// A world whose base is the real Alpine with the packages and the keys of this folder.
+pub fn real_world(repository: &Path) -> World {
     let mut world = World::new();
     let folder = world.path("bases/alpine/keys");
     fs::create_dir_all(&folder).unwrap();
     let text = include_str!("../../base-images/alpine/base.kdl").replace(" \"community\"", "");
     let mut lines: Vec<String> = text.lines().filter(|line| !line.contains(" key ")).map(str::to_owned).collect();
     let at = lines.iter().position(|line| line.trim_start().starts_with("suite ")).unwrap();
-    for key in fs::read_dir(data.folder.join("keys")).unwrap().map(|entry| entry.unwrap().path()) {
+    for key in fs::read_dir(repository.join("keys")).unwrap().map(|entry| entry.unwrap().path()) {
         let name = key.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".pub") {
-            fs::copy(&key, folder.join(&name)).unwrap();
-            lines.insert(at, format!("            key \"keys/{name}\""));
-        }
+        fs::copy(&key, folder.join(&name)).unwrap();
+        lines.insert(at, format!("            key \"keys/{name}\""));
     }
     fs::write(world.path("bases/alpine/base.kdl"), lines.join("\n")).unwrap();
-    let mirror = world.path("mirror/alpine/v3.20/main");
-    fs::create_dir_all(&mirror).unwrap();
-    std::os::unix::fs::symlink(fs::canonicalize(data.folder.join("x86_64")).unwrap(), mirror.join("x86_64")).unwrap();
+    let branch = world.path("mirror/alpine/v3.20");
+    fs::create_dir_all(&branch).unwrap();
+    std::os::unix::fs::symlink(repository, branch.join("main")).unwrap();
     world.set_mirror(&world.path("mirror/alpine").display().to_string());
+    world
+}
 
+/// The same with toys in a repository of the spec.
+pub fn world(data: &Data) -> (World, Repository) {
+    let world = real_world(&data.folder);
     let toys = Repository(world.path("toys"));
     let real_base = |package: &Apk| package.name != base().name;
     let toy_packages: Vec<_> = all().into_iter().filter(real_base).collect();
@@ -211,7 +206,7 @@ fn a_script_that_is_not_understood_runs_in_the_sandbox() {
 }
 
 /// Unpacks the layers of an image layout, as nothing in them removes anything.
-fn unpack_image(layout: &Path, folder: &Path) {
+pub fn unpack_image(layout: &Path, folder: &Path) {
     fs::create_dir(folder).unwrap();
     let blob = |digest: &str| layout.join("blobs").join(digest.replace(':', "/"));
     let json = |path: &Path| serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap();
@@ -221,7 +216,7 @@ fn unpack_image(layout: &Path, folder: &Path) {
         manifest = json(&blob(&digest(&manifest["manifests"][0])));
     }
     for layer in manifest["layers"].as_array().unwrap() {
-        let tar = zstd::decode_all(fs::File::open(blob(&digest(layer))).unwrap()).unwrap();
+        let tar = unpacked(&fs::read(blob(&digest(layer))).unwrap());
         let path = folder.with_extension("tar");
         fs::write(&path, tar).unwrap();
         good(Command::new("tar").args(["--numeric-owner", "-xpf"]).arg(&path).arg("-C").arg(folder));
@@ -229,7 +224,7 @@ fn unpack_image(layout: &Path, folder: &Path) {
 }
 
 #[track_caller]
-fn good(command: &mut Command) -> String {
+pub fn good(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = String::from_utf8_lossy(&stdout).into_owned();
     assert!(status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&stderr));
@@ -238,7 +233,7 @@ fn good(command: &mut Command) -> String {
 
 /// The real `apk` of a root, run in it.
 #[track_caller]
-fn apk(root: &Path, args: &[&str]) -> String {
+pub fn apk(root: &Path, args: &[&str]) -> String {
     good(Command::new("chroot").arg(root).arg("/sbin/apk").args(args).env("PATH", "/sbin:/bin:/usr/sbin:/usr/bin"))
 }
 
@@ -334,7 +329,7 @@ fn entries(root: &Path) -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn compare(theirs: &Path, ours: &Path) {
+pub fn compare(theirs: &Path, ours: &Path) {
     let (expected, found) = (entries(theirs), entries(ours));
     let paths: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let is_allowed = |path: &str| ALLOWED.iter().any(|(allowed, _)| *allowed == path);

@@ -7,6 +7,9 @@ use std::process::Command;
 
 use formats::tar::{Entry, EntryKind, Limits, Reader};
 
+use crate::apks::published::published;
+use crate::layout::Image;
+use crate::server::Server;
 use crate::support::{copy_program, is_root, skip, tool};
 use crate::world::World;
 
@@ -22,15 +25,51 @@ fn check_pinned(name: &str, found: &str) {
     assert!(found == pinned, "{name}: {differ:?}: if it is meant, say why and run the test with UPDATE_GOLDEN=1");
 }
 
+/// An appliance whose bytes are pinned: one for each family of packages, and one on an image.
+struct Golden {
+    name: &'static str,
+    world: fn() -> World,
+    /// Puts its spec into a folder, the files made in reverse order where that is asked for.
+    put: fn(&Path, bool),
+}
+
+const GOLDENS: [Golden; 3] = [
+    Golden { name: "toy", world: World::new, put: put_spec },
+    Golden { name: "alp", world: crate::alpine::toy_world, put: |to, reversed| put_files("alp", to, reversed) },
+    Golden {
+        name: "above",
+        world: World::new,
+        put: |to, reversed| {
+            put_files("above", to, reversed);
+            Image::rich().write(&to.join("base"));
+        },
+    },
+];
+
+impl Golden {
+    /// A world with its spec.
+    fn world(&self) -> World {
+        let world = (self.world)();
+        (self.put)(&world.path("spec"), false);
+        world
+    }
+}
+
 /// Puts the golden spec into a folder, its files made in this order.
 pub fn put_spec(to: &Path, reversed: bool) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/toy");
+    put_files("toy", to, reversed);
+}
+
+/// A golden spec; all have the same files of a user's.
+fn put_files(golden: &str, to: &Path, reversed: bool) {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut names = vec!["appliance.kdl", "app/start.sh", "app/lib/a.txt", "app/lib/b.txt", "app/current"];
     if reversed {
         names.reverse();
     }
     for name in names {
-        let (from, to) = (from.join(name), to.join(name));
+        let folder = if name == "appliance.kdl" { golden } else { "toy" };
+        let (from, to) = (goldens.join(folder).join(name), to.join(name));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         // A link that is made here survives every way in which sources are handed on.
         match name {
@@ -41,18 +80,54 @@ pub fn put_spec(to: &Path, reversed: bool) {
 }
 
 fn golden_world() -> World {
-    let world = World::new();
-    put_spec(&world.path("spec"), false);
-    world
+    GOLDENS[0].world()
 }
 
 #[test]
-fn the_golden_appliance_has_its_pinned_digests() {
-    let world = golden_world();
+fn the_golden_appliances_have_their_pinned_digests() {
+    for golden in &GOLDENS {
+        check_digests(golden.name, &golden.world());
+    }
+}
+
+/// Builds, and compares what came out with what is pinned under this name.
+#[track_caller]
+fn check_digests(name: &str, world: &World) {
     let artifacts = world.build();
     // The readable one first: where both differ, it says what.
-    check_pinned("toy-layers.txt", &layers(&world.path("spec/out/oci")));
-    check_pinned("toy.txt", &artifacts);
+    check_pinned(&format!("{name}-layers.txt"), &layers(&world.path("spec/out/oci")));
+    check_pinned(&format!("{name}.txt"), &artifacts);
+}
+
+/// An example spec in a world, for both architectures.
+fn put_example(name: &str, world: &World) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs").join(name);
+    for entry in fs::read_dir(example).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), world.path("spec").join(entry.file_name())).unwrap();
+    }
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    assert!(!text.contains("    arch "), "{text}");
+    world.spec_text(text.replacen("    base ", "    arch \"amd64\" \"arm64\"\n    base ", 1));
+}
+
+#[test]
+fn the_example_on_an_image_has_its_pinned_digests() {
+    let mut world = World::new();
+    Image::rich().publish(&world.path("registry"), "library/busybox", "1.37");
+    let server = Server::of(world.path("registry"));
+    world.set_mirror(&format!("docker.io=http://{}", server.address));
+    put_example("on-oci", &world);
+    check_digests("on-oci", &world);
+}
+
+#[test]
+fn the_example_on_alpine_has_its_pinned_digests() {
+    let world = match published(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(repository) => crate::alpine_real::real_world(&repository),
+        Err(reason) => return skip("the_example_on_alpine_has_its_pinned_digests", &reason),
+    };
+    put_example("alpine-web", &world);
+    check_digests("alpine-web", &world);
 }
 
 /// What the layers of an image hold, readable; of files that are all alike only how many there are.
@@ -60,7 +135,7 @@ fn layers(oci: &Path) -> String {
     let mut text = String::new();
     for (number, layer) in crate::conformance::layers(oci).iter().enumerate() {
         text += &format!("layer {number}\n");
-        let (mut many, bytes) = (0, zstd::decode_all(fs::File::open(layer).unwrap()).unwrap());
+        let (mut many, bytes) = (0, crate::layout::unpacked(&fs::read(layer).unwrap()));
         let mut archive = Reader::new(&bytes[..], Limits::default());
         while let Some(entry) = archive.next_entry().unwrap() {
             let line = describe(&entry, &mut archive);
@@ -107,13 +182,19 @@ struct Elsewhere<'a> {
     out: &'a str,
 }
 
-/// Builds the golden spec in another way; the artifacts must be those of the plain build.
-fn check(prepare: impl FnOnce(&World), prefix: &[&str], elsewhere: &Elsewhere<'_>) {
-    let plain = golden_world();
-    let expected = plain.build();
-    let world = World::new();
-    prepare(&world);
-    let program = program_for_all(&world);
+/// Builds each golden spec in another way; the artifacts must be those of the plain build.
+fn check(prepare: impl Fn(&World, &Golden), prefix: &[&str], elsewhere: &Elsewhere<'_>) {
+    for golden in &GOLDENS {
+        let expected = golden.world().build();
+        let world = (golden.world)();
+        prepare(&world, golden);
+        build_elsewhere(&world, prefix, elsewhere);
+        assert_eq!(world.artifacts(elsewhere.out), expected, "{}", golden.name);
+    }
+}
+
+fn build_elsewhere(world: &World, prefix: &[&str], elsewhere: &Elsewhere<'_>) {
+    let program = program_for_all(world);
     let script =
         format!("umask {} && cd '{}' && exec \"$0\" \"$@\"", elsewhere.umask, world.path(elsewhere.cwd).display());
     let mut words: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).collect();
@@ -124,7 +205,6 @@ fn check(prepare: impl FnOnce(&World), prefix: &[&str], elsewhere: &Elsewhere<'_
     let mut command = world.dressed(command, elsewhere.args);
     command.envs(elsewhere.env.iter().copied());
     crate::world::Done::of(command.output().unwrap()).succeeds();
-    assert_eq!(world.artifacts(elsewhere.out), expected);
 }
 
 /// The program where any user may run it.
@@ -147,10 +227,10 @@ fn folder_umask_time_zone_language_home_and_output_do_not_matter() {
         ("HOSTNAME", "elsewhere"),
         ("SOURCE_DATE_EPOCH", "1"),
     ];
-    let prepare = |world: &World| {
+    let prepare = |world: &World, golden: &Golden| {
         fs::create_dir_all(world.path("a/b")).unwrap();
         fs::create_dir(world.path("deep out")).unwrap();
-        put_spec(&world.path("a/b"), true);
+        (golden.put)(&world.path("a/b"), true);
     };
     let elsewhere = Elsewhere {
         env: &env,
@@ -165,7 +245,7 @@ fn folder_umask_time_zone_language_home_and_output_do_not_matter() {
 #[test]
 fn the_number_of_cores_does_not_matter() {
     let Some(_) = tool("taskset") else { return skip("the_number_of_cores_does_not_matter", "there is no taskset") };
-    let one = |world: &World| put_spec(&world.path("spec"), false);
+    let one = |world: &World, golden: &Golden| (golden.put)(&world.path("spec"), false);
     check(one, &["taskset", "--cpu-list", "0"], &USUAL);
 }
 
@@ -176,8 +256,8 @@ fn the_user_does_not_matter() {
         return skip(test, "only root can become another user");
     }
     let Some(_) = tool("setpriv") else { return skip(test, "there is no setpriv") };
-    let prepare = |world: &World| {
-        put_spec(&world.path("spec"), true);
+    let prepare = |world: &World, golden: &Golden| {
+        (golden.put)(&world.path("spec"), true);
         world.open_to_all();
     };
     let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];

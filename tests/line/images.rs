@@ -373,7 +373,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// The files of a disk with their contents; links with their targets.
-fn files(world: &World, name: &str) -> BTreeMap<String, String> {
+pub fn files(world: &World, name: &str) -> BTreeMap<String, String> {
     let folder = world.path(name);
     fs::create_dir(&folder).unwrap();
     let request = format!("rdump / {}", folder.display());
@@ -460,11 +460,17 @@ fn packages_need_a_distribution_that_is_known() {
         world.run(&["build"])
     };
     let release = |id: &str| format!("file \"/etc/os-release\" text=\"ID={id}\\nVERSION_ID=1\\n\"");
-    above(&release("strange")).fails(6, &["says that it is `strange`"]);
+    above(&release("strange")).fails(6, &["says that it is `strange 1`"]);
     above(&format!("{}\nfile \"/lib/apk/db/installed\" text=\"\"", release("toy")))
         .fails(6, &["two package databases"]);
     above("").fails(6, &["/etc/os-release"]);
     above(&release("toy")).succeeds();
+    // What only another family has words for.
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(text.replace("packages \"toy-x\"", "packages \"so:x.1\""));
+    world.run(&["build"]).fails(6, &["it is toy's", "`so:x.1` is no package of its"]);
+    world.spec_text(text.replace("packages \"toy-x\"", "packages \"toy-x~1\""));
+    world.run(&["build"]).fails(6, &["the rule of `toy-x` has a `~`"]);
 }
 
 #[test]

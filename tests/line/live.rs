@@ -18,7 +18,8 @@ struct Example {
     folder: tempfile::TempDir,
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
+/// The command on the spec of a folder, with the live mirror and a cache of all live tests.
+pub fn live_command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_appliance"));
     command
         .args(args)
@@ -41,14 +42,14 @@ fn command(folder: &Path, args: &[&str]) -> Command {
 }
 
 /// Why there are no packages; asked once for all tests.
-fn unreachable() -> Option<&'static str> {
+pub fn unreachable() -> Option<&'static str> {
     static WHY: OnceLock<Option<String>> = OnceLock::new();
     let why = WHY.get_or_init(|| {
         if !fs::read_to_string("/etc/os-release").unwrap_or_default().contains("ID=debian") {
             return Some("the host's apt is not configured for Debian".to_owned());
         }
         let folder = copy("hello");
-        let done = Done::of(command(folder.path(), &["lock"]).output().unwrap());
+        let done = Done::of(live_command(folder.path(), &["lock"]).output().unwrap());
         match done.code {
             Some(0) => None,
             Some(5) => Some(done.text().lines().take(2).collect::<Vec<_>>().join("; ")),
@@ -58,7 +59,16 @@ fn unreachable() -> Option<&'static str> {
     why.as_deref()
 }
 
-fn copy(name: &str) -> tempfile::TempDir {
+/// Why nothing can be built for an architecture.
+pub fn no_guest(arch: &str) -> Option<String> {
+    let guest = Path::new(env!("CARGO_BIN_EXE_appliance")).with_file_name(format!("appliance-guest-{arch}"));
+    let cpu = if arch == "arm64" { "aarch64" } else { "x86_64" };
+    (!guest.exists())
+        .then(|| format!("there is no guest for {arch} beside the program (make debug, make guest ARCH={cpu})"))
+}
+
+/// A copy of an example in a folder `spec`.
+pub fn copy(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs").join(name);
     let copied = Command::new("cp").arg("-r").arg(from).arg(folder.path().join("spec")).status().unwrap();
@@ -76,19 +86,19 @@ impl Example {
             skip(test, why);
             return None;
         }
-        let guest = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap();
-        if !guest.join("appliance-guest-amd64").exists() && !guest.join("appliance-guest-arm64").exists() {
-            skip(test, "there is no guest beside the program (make debug)");
+        let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        if let Some(why) = no_guest(arch) {
+            skip(test, &why);
             return None;
         }
         let folder = copy(name);
-        let done = Done::of(command(folder.path(), &["build", "--scripts", "emulate-only"]).output().unwrap());
+        let done = Done::of(live_command(folder.path(), &["build", "--scripts", "emulate-only"]).output().unwrap());
         assert_eq!(done.code, Some(0), "{}", done.text());
         Some(Self { folder })
     }
 
     fn run(&self, args: &[&str]) -> Done {
-        Done::of(command(self.folder.path(), &[&["run", "out"], args].concat()).output().unwrap())
+        Done::of(live_command(self.folder.path(), &[&["run", "out"], args].concat()).output().unwrap())
     }
 
     /// What the disk and the image are for other tools.
@@ -123,7 +133,7 @@ fn wait_for(log: &Path, word: &str) -> String {
 fn check_page(example: &Example, path: &str, expected: &str) {
     let log = example.folder.path().join("log");
     let file = fs::File::create(&log).unwrap();
-    let mut command = command(example.folder.path(), &["run", "out"]);
+    let mut command = live_command(example.folder.path(), &["run", "out"]);
     let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
     let text = wait_for(&log, "http://127.0.0.1:");
     let address = text.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
@@ -199,7 +209,7 @@ fn dpkg_finds_nothing_wrong_inside() {
 
 /// Runs a command inside a root; it must succeed. Gives what it said.
 #[track_caller]
-fn inside(root: &Path, words: &[&str]) -> String {
+pub fn inside(root: &Path, words: &[&str]) -> String {
     let mut command = Command::new("chroot");
     command.arg(root).args(words).env_clear().stdin(Stdio::null());
     command

@@ -12,6 +12,12 @@ mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/image_tree.rs"]
+mod image_tree;
+#[path = "../support/layout.rs"]
+mod layout;
+#[path = "../../compiler/packages/tests/support/minirootfs.rs"]
+mod minirootfs;
 #[path = "../support/package.rs"]
 mod package;
 #[path = "../support/server.rs"]
@@ -27,20 +33,26 @@ mod toys;
 mod world;
 
 mod alpine;
+mod alpine_images;
 mod alpine_real;
 mod bad_archives;
 mod bad_disks;
+mod bad_images;
 mod bad_packages;
 mod bad_specs;
 mod bases;
 mod conformance;
+mod emulation;
 mod faults;
 mod first_hour;
+mod foreign;
 mod golden;
 mod images;
 mod live;
 mod lock;
 mod places;
+mod releases;
 mod run;
 mod run_words;
+mod slim_images;
 mod words;

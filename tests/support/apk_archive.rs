@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha1::Digest as _;
 
-use super::apks::{GOOD, Key, gzip, records};
+use super::apks::{GOOD, Key, base_64, gzip, records, seal};
 
 /// A package to be.
 #[derive(Clone)]
@@ -78,6 +78,12 @@ impl Apk {
     /// Another name of a file of this user's with this mode.
     pub fn hard_link(mut self, path: &str, first: &str, mode: u16, owner: &str) -> Self {
         self.entries.push(tar_entry(b'1', path, first, b"", (mode, 77, owner)));
+        self
+    }
+
+    /// An entry as it stands in the archive.
+    pub fn entry(mut self, bytes: Vec<u8>) -> Self {
+        self.entries.push(bytes);
         self
     }
 
@@ -154,6 +160,16 @@ impl Repository {
         }
     }
 
+    /// The same with another, well signed text of the index.
+    pub fn publish_changed(&self, packages: &[Apk], change: impl Fn(&str) -> String) {
+        self.publish(packages, GOODLY);
+        for arch in ["x86_64", "aarch64"] {
+            let text: String = packages.iter().map(Apk::paragraph).collect();
+            let index = super::apks::index(&change(&text.replace("A:x86_64", &format!("A:{arch}"))));
+            self.write(arch, "APKINDEX.tar.gz", &[GOOD.sign("RSA", &index), index].concat());
+        }
+    }
+
     /// Puts bytes beside the index.
     pub fn write(&self, arch: &str, name: &str, bytes: &[u8]) {
         fs::create_dir_all(self.0.join(arch)).unwrap();
@@ -205,22 +221,8 @@ fn tar_entry(kind: u8, name: &str, link: &str, content: &[u8], (mode, id, owner)
     put(257, b"ustar\x0000");
     put(265, owner.as_bytes());
     put(297, owner.as_bytes());
-    put(148, b"        ");
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    seal(&mut block);
     let mut out = [&block[..], content].concat();
     out.resize(out.len().next_multiple_of(512), 0);
     out
-}
-
-/// RFC 4648 section 4.
-pub fn base_64(bytes: &[u8]) -> String {
-    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |part: &[u8]| {
-        let byte = |at: usize| u32::from(part.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let digit = |at: usize| char::from(digits[(bits >> (18 - 6 * at)) as usize & 63]);
-        (0..4).map(|at| if at > part.len() { '=' } else { digit(at) }).collect::<String>()
-    };
-    bytes.chunks(3).map(group).collect()
 }

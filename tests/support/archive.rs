@@ -36,6 +36,7 @@ pub enum Signed {
 pub struct Release {
     pub date: i64,
     pub valid_until: Option<i64>,
+    pub suite: &'static str,
     pub codename: &'static str,
     pub signed: Signed,
     pub index: Packing,
@@ -47,6 +48,7 @@ impl Default for Release {
             date: FIRST_DAY,
             // Beyond any test: in 2096.
             valid_until: Some(4_000_000_000),
+            suite: "stable",
             codename: "one",
             signed: Signed::By(TRUSTED),
             index: Packing::Xz,
@@ -107,7 +109,8 @@ impl Archive {
             list("Packages", index.as_bytes(), suffix.is_empty());
         }
         let mut text = format!(
-            "Origin: Toy\nLabel: Toy\nSuite: stable\nCodename: {}\nDate: {}\n",
+            "Origin: Toy\nLabel: Toy\nSuite: {}\nCodename: {}\nDate: {}\n",
+            release.suite,
             release.codename,
             date(release.date)
         );

@@ -24,12 +24,22 @@ pub enum Manner {
     Corrupt,
     /// Redirects to the same address.
     RedirectLoop,
+    /// Sends nothing at all.
+    Silence,
+    /// Limits the rate, and asks to wait for so many seconds.
+    Limit(u32),
+    /// Limits the rate once, and then no more.
+    LimitOnce,
+    /// Asks for authentication of this kind.
+    Ask(&'static str),
 }
 
 /// The server; it ends with the test process.
 pub struct Server {
     /// Root of the archive that it serves.
     pub url: String,
+    /// Where it listens: the name of a registry, whose paths are those of the folder too.
+    pub address: String,
     state: Arc<State>,
 }
 
@@ -43,7 +53,8 @@ impl Server {
     /// Serves the archive `toy` of this folder.
     pub fn of(folder: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/toy", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
+        let url = format!("http://{address}/toy");
         let state = Arc::new(State { folder, bad: Mutex::default(), log: Mutex::default() });
         let shared = state.clone();
         std::thread::spawn(move || {
@@ -52,7 +63,7 @@ impl Server {
                 std::thread::spawn(move || drop(answer(stream, &state)));
             }
         });
-        Self { url, state }
+        Self { url, address, state }
     }
 
     /// From now on every path that contains `part` is answered so.
@@ -70,19 +81,29 @@ impl Server {
     }
 }
 
+impl State {
+    /// How a path is answered this time.
+    fn manner(&self, path: &str) -> Option<Manner> {
+        let mut bad = self.bad.lock().unwrap();
+        let at = bad.iter().position(|(part, _)| path.contains(part.as_str()))?;
+        Some(if bad[at].1 == Manner::LimitOnce { bad.remove(at).1 } else { bad[at].1 })
+    }
+}
+
 fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let path = first.split(' ').nth(1).unwrap_or_default();
-    let path = path.strip_prefix("/toy/").unwrap_or_default().to_owned();
+    let below = path.strip_prefix("/toy/").or(path.strip_prefix('/'));
+    let (target, path) = (path.to_owned(), below.unwrap_or_default().to_owned());
     let mut line = String::from("more");
     while line.trim() != "" {
         line.clear();
         reader.read_line(&mut line)?;
     }
     state.log.lock().unwrap().push(path.clone());
-    let manner = state.bad.lock().unwrap().iter().find(|(part, _)| path.contains(part.as_str())).map(|(_, how)| *how);
+    let manner = state.manner(&path);
     let Ok(bytes) = fs::read(state.folder.join(&path)) else { return head(&mut stream, "404 Not Found", 0, "") };
     match manner {
         None => {
@@ -109,7 +130,14 @@ fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
             head(&mut stream, "200 OK", bytes.len(), "")?;
             stream.write_all(&vec![b'#'; bytes.len()])
         }
-        Some(Manner::RedirectLoop) => head(&mut stream, "302 Found", 0, &format!("Location: /toy/{path}\r\n")),
+        Some(Manner::RedirectLoop) => head(&mut stream, "302 Found", 0, &format!("Location: {target}\r\n")),
+        Some(Manner::Silence) => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Some(Manner::Limit(secs)) => head(&mut stream, "429 Slowly", 0, &format!("Retry-After: {secs}\r\n")),
+        Some(Manner::LimitOnce) => head(&mut stream, "429 Slowly", 0, "Retry-After: 0\r\n"),
+        Some(Manner::Ask(kind)) => head(&mut stream, "401 Who is there", 0, &format!("WWW-Authenticate: {kind}\r\n")),
     }
 }
 

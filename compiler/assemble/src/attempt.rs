@@ -1,5 +1,6 @@
 //! How the attempt to emulate a script ends, for every package family: understood to its end, or as if it had never been.
 
+use crate::error::log_tail;
 use crate::files::Files;
 
 /// How the attempt to emulate a script ended.
@@ -24,6 +25,14 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
+    /// Why the script counts as not emulated, in words for the ledger and for errors.
+    pub(crate) fn why_not(self) -> String {
+        match self {
+            Self::Done { status, log, .. } => format!("its emulation ends with status {status}{}", log_tail(&log)),
+            Self::Unknown { line, construct } => format!("line {line}: {construct}"),
+        }
+    }
+
     /// What came of an evaluation that began with `before`. What failed or was not understood leaves no change, neither
     /// in the files nor in `system`; `how` tells what a script consisted of.
     pub(crate) fn settle<S>(

@@ -8,6 +8,17 @@ use crate::files::PathProblem;
 use crate::mistake::Mistake;
 use crate::runner::ScriptRunError;
 
+/// A script that stands in the way of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockedScript {
+    /// Its package.
+    pub package: String,
+    /// The script (`postinst`).
+    pub script: String,
+    /// Why it is not emulated: what is not understood and where, or how its emulation fails.
+    pub why: String,
+}
+
 /// Why a tree cannot be assembled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,17 +71,14 @@ pub enum AssembleError {
         /// `block` or `character`.
         kind: &'static str,
     },
-    /// A script cannot be emulated and may not be run.
-    #[error("emulate {script} of package {package}: line {line}: {construct}")]
-    Refused {
-        /// The package.
-        package: String,
-        /// The script (`postinst`).
-        script: String,
-        /// Line in the script, from 1; 0 when it is not known.
-        line: u32,
-        /// What is not understood there.
-        construct: String,
+    /// Scripts that can neither be emulated nor run: all of the root, in the order in which they are met.
+    #[error("{}", blocked(scripts))]
+    Blocked {
+        /// Each of them.
+        scripts: Vec<BlockedScript>,
+        /// Why none can be run here, where they may be run.
+        #[source]
+        source: Option<ScriptRunError>,
     },
     /// A script ended with an error.
     #[error("run {script} of package {package}: it ended with status {status}{}", log_tail(log))]
@@ -139,7 +147,19 @@ pub enum AssembleError {
     },
 }
 
-fn log_tail(log: &str) -> String {
+fn blocked(scripts: &[BlockedScript]) -> String {
+    let line = |one: &BlockedScript| format!("{} of package {}: {}", one.script, one.package, one.why);
+    match scripts {
+        [one] => format!("emulate {}", line(one)),
+        many => {
+            let lines: String = many.iter().map(|one| format!("\n    {}", line(one))).collect();
+            format!("emulate {} maintainer scripts:{lines}", many.len())
+        }
+    }
+}
+
+/// The last lines that a script printed, as an addition to a message.
+pub(crate) fn log_tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().rev().take(5).collect();
     if lines.is_empty() {
         String::new()

@@ -35,7 +35,7 @@ pub struct Inputs<'a> {
     pub epoch_secs: i64,
     /// What happens with a script that cannot be emulated.
     pub scripts: ScriptPolicy,
-    /// Runs what cannot be emulated, under [`ScriptPolicy::Auto`].
+    /// Runs what cannot be emulated, under [`ScriptPolicy::Auto`], and all under [`ScriptPolicy::Run`].
     pub runner: Option<&'a mut dyn ScriptRunner>,
 }
 
@@ -48,7 +48,7 @@ pub enum Source {
     Folder(Tree),
 }
 
-/// What happens with a script that cannot be emulated.
+/// What happens with scripts, above all with those that cannot be emulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptPolicy {
     /// It goes to the runner; without one it is refused.
@@ -57,6 +57,8 @@ pub enum ScriptPolicy {
     EmulateOnly,
     /// It is refused, and so is a script that leaves work to the first boot.
     Strict,
+    /// Every script goes to the runner and none is emulated: what emulation is compared with.
+    Run,
 }
 
 /// A finished file system and what was decided on the way.

@@ -11,6 +11,7 @@ mod attempt;
 mod base_files;
 mod canonical;
 pub mod deb;
+mod elsewhere;
 mod entries;
 mod error;
 mod family;
@@ -24,7 +25,7 @@ mod settings;
 mod volumes;
 
 pub use assemble::assemble;
-pub use error::AssembleError;
+pub use error::{AssembleError, BlockedScript};
 pub use files::{Files, PathProblem, Root};
 pub use inputs::{Assembled, Inputs, Origin, ScriptPolicy, Source};
 pub use mistake::Mistake;

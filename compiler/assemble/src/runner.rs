@@ -6,6 +6,14 @@ use tree::{Node, Tree, TreePath};
 
 /// Runs a maintainer script over a tree.
 pub trait ScriptRunner {
+    /// Prepares for scripts; asked once, when the first one needs it.
+    ///
+    /// # Errors
+    /// When no script can be run here, with what is missing.
+    fn ready(&mut self) -> Result<(), ScriptRunError> {
+        Ok(())
+    }
+
     /// Runs one script to its end, as root of the tree, without network and standard input.
     ///
     /// # Errors
@@ -18,7 +26,7 @@ pub trait ScriptRunner {
 pub struct ScriptRequest<'a> {
     /// The file system it sees.
     pub tree: &'a Tree,
-    /// What to call it in logs (`libc6 postinst`).
+    /// What to call it: the name of its package in the database, a space, and its own (`libc6:amd64 postinst`).
     pub name: String,
     /// Its bytes, with the `#!` line.
     pub script: &'a [u8],

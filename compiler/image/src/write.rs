@@ -32,7 +32,8 @@ pub enum WriteError {
     FileSystem(String, #[source] io::Error),
 }
 
-/// Writes all artifacts of a plan and lists them. File systems and layers are written side by side.
+/// Writes all artifacts of a plan and lists them. File systems and layers, and those of each architecture, are written
+/// side by side.
 ///
 /// # Errors
 /// The first that fails; what was written until then is in `outputs`, which its owner discards.
@@ -45,12 +46,12 @@ pub fn write(
     workers: usize,
 ) -> Result<Vec<Artifact>, WriteError> {
     thread::scope(|scope| {
-        let disks = scope.spawn(|| {
-            let disks = plan.roots.iter().filter_map(|root| root.ext4.as_ref().map(|ext4| (root, ext4)));
-            disks.map(|(root, ext4)| write_ext4(root, ext4, blobs, outputs)).collect::<Result<Vec<_>, _>>()
-        });
+        let disks = plan.roots.iter().filter_map(|root| root.ext4.as_ref().map(|ext4| (root, ext4)));
+        let disks: Vec<_> =
+            disks.map(|(root, ext4)| scope.spawn(move || write_ext4(root, ext4, blobs, outputs))).collect();
         let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
-        let mut artifacts = disks.join().expect("writing a file system does not panic")?;
+        let done = disks.into_iter().map(|disk| disk.join().expect("writing a file system does not panic"));
+        let mut artifacts = done.collect::<Result<Vec<_>, _>>()?;
         artifacts.extend(layout);
         Ok(artifacts)
     })
@@ -81,8 +82,11 @@ fn write_layout(
     let created = oci::rfc3339(plan.identity.epoch_secs);
     let mut size_bytes = 0;
     let mut manifests = Vec::new();
-    for root in &plan.roots {
-        let layers = write_layers(root, blobs, cache, outputs, workers)?;
+    for (root, layers) in plan.roots.iter().zip(make_layers(plan, blobs, cache, workers)?) {
+        for (part, layer) in &layers {
+            let taken = outputs.take_layer(layer, &blob_path(&layer.digest));
+            taken.map_err(|error| WriteError::Layer(part.name(), error))?;
+        }
         let config = oci::config(appliance, root.arch, &created, &plan.process, root, &layers);
         let manifest = oci::manifest(appliance, &created, &config, root, &layers);
         size_bytes += take_below(root, outputs)?;
@@ -107,28 +111,29 @@ fn take_below(root: &RootPlan, outputs: &dyn Outputs) -> Result<u64, WriteError>
     Ok(root.below.iter().map(|layer| layer.size_bytes).sum())
 }
 
-fn write_layers(
-    root: &RootPlan,
+/// The finished layers of a root, lowest first.
+type RootLayers = Vec<(Part, WrittenLayer)>;
+
+/// The layers of each root, in the cache. The roots share the workers, so that no more memory is used than for one.
+fn make_layers(
+    plan: &ImagePlan,
     blobs: &dyn Blobs,
     cache: &dyn LayerCache,
-    outputs: &dyn Outputs,
     workers: usize,
-) -> Result<Vec<(Part, WrittenLayer)>, WriteError> {
-    let write_one = |layer: &Layer| -> io::Result<WrittenLayer> {
-        let written = match cache.get(&layer.key) {
-            Some(written) => written,
-            None => cache.make(&layer.key, &mut |out| make_layer(layer, blobs, workers, out))?,
-        };
-        outputs.take_layer(&written, &blob_path(&written.digest))?;
-        Ok(written)
+) -> Result<Vec<RootLayers>, WriteError> {
+    let workers = workers.div_ceil(plan.roots.len().max(1));
+    let one = |layer: &Layer| match cache.get(&layer.key) {
+        Some(written) => Ok((layer.part, written)),
+        None => {
+            let made = cache.make(&layer.key, &mut |out| make_layer(layer, blobs, workers, out));
+            made.map(|made| (layer.part, made)).map_err(|error| WriteError::Layer(layer.part.name(), error))
+        }
     };
-    root.layers
-        .iter()
-        .map(|layer| {
-            let written = write_one(layer).map_err(|error| WriteError::Layer(layer.part.name(), error))?;
-            Ok((layer.part, written))
-        })
-        .collect()
+    let of_root = |root: &RootPlan| root.layers.iter().map(one).collect::<Result<RootLayers, _>>();
+    thread::scope(|scope| {
+        let all: Vec<_> = plan.roots.iter().map(|root| scope.spawn(|| of_root(root))).collect();
+        all.into_iter().map(|root| root.join().expect("making a layer does not panic")).collect()
+    })
 }
 
 /// Writes a layer's compressed tar and tells what names it.

@@ -9,6 +9,7 @@ mod archive_digest;
 mod catalog;
 mod date;
 pub mod deb;
+mod installed;
 pub mod lock;
 mod requests;
 mod rules;
@@ -18,6 +19,7 @@ mod unpacked;
 
 pub use archive_digest::{ArchiveDigest, Sha1};
 pub use catalog::{Catalog, CatalogError, Field, IndexReadError, Origin, Package, PackageId};
+pub use installed::{Database, Installed, InstalledError, InstalledPackage, databases};
 pub use lock::{
     AllocatedId, IdKind, LedgerLine, Lock, LockError, LockedBase, LockedIndex, LockedPackage, LockedRoot, ScriptClass,
 };

@@ -7,7 +7,7 @@ use spec::appliance::{Arch, Init, Relation, VersionRule};
 use spec::base::Family;
 
 use crate::catalog::{IndexReadError, Origin, Package, Record};
-use crate::{Unpacked, apk, deb};
+use crate::{Installed, InstalledError, Unpacked, apk, deb};
 
 /// The rules of a family; none where it is not supported yet. This is where this crate asks which family it is.
 pub fn rules_of(family: Family) -> Option<&'static dyn Rules> {
@@ -98,6 +98,15 @@ pub trait Rules: fmt::Debug + Sync {
     /// # Errors
     /// When the text is no index of this family.
     fn read_index(&self, text: &[u8], arch: Arch, origin: &Origin) -> Result<(String, Vec<Record>), IndexReadError>;
+
+    /// Where the family's package manager keeps its database of what is installed, in the order in which to look.
+    fn databases(&self) -> &'static [&'static str];
+
+    /// Reads such a database, found at one of [`Rules::databases`]: its packages of `arch` and of all architectures.
+    ///
+    /// # Errors
+    /// When it is none, is of a kind that is not read, or a package is half installed.
+    fn read_installed(&self, path: &'static str, bytes: &[u8], arch: Arch) -> Result<Installed, InstalledError>;
 }
 
 /// A package name with an optional version rule.

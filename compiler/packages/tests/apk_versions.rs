@@ -1,8 +1,10 @@
-//! Alpine's version order against the real `apk version -t`, which is run from a root file system in
-//! `APPLIANCE_TEST_ALPINE`, a folder with a published minirootfs (`alpine-minirootfs-*-x86_64.tar.gz`).
+//! Alpine's version order against the real `apk version -t`, which is run from a published minirootfs.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the reference is a process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/minirootfs.rs"]
+mod minirootfs;
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -24,14 +26,7 @@ struct Apk {
 
 impl Apk {
     fn find() -> Result<Self, String> {
-        let folder =
-            std::env::var("APPLIANCE_TEST_ALPINE").map_err(|_| "APPLIANCE_TEST_ALPINE is not set".to_owned())?;
-        let named = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.starts_with("alpine-minirootfs-") && name.ends_with("-x86_64.tar.gz")
-        };
-        let files = std::fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
-        let rootfs = files.map(|file| file.unwrap().path()).find(named).ok_or("there is no minirootfs for x86_64")?;
+        let rootfs = minirootfs::minirootfs("x86_64")?;
         let root = tempfile::tempdir().unwrap();
         let unpacked = Command::new("tar")
             .arg("--extract")

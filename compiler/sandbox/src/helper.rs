@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
-use crate::{layout, stage, wire};
+use crate::{binfmt, layout, stage, wire};
 
 /// The hidden first argument that makes this program a helper; the command hands over to [`helper_main`] on it.
 pub const HELPER_ARG: &str = "__script-sandbox";
@@ -27,7 +27,8 @@ const LOG_LIMIT_BYTES: usize = 64 << 10;
 /// What the helper does with the arguments after [`HELPER_ARG`]; gives its exit code.
 pub fn helper_main(args: &[String]) -> u8 {
     let outcome = match args {
-        [role, work] if role == "serve" => serve(Path::new(work)),
+        [role, work] if role == "serve" => serve(Path::new(work), None),
+        [role, work, machine, emulator] if role == "serve" => serve(Path::new(work), Some((machine, emulator))),
         [role, work] if role == "stage" => return stage::enter(Path::new(work)),
         [role] if role == "init" => return stage::init(),
         _ => Err(io::Error::other("not for use by hand")),
@@ -41,8 +42,9 @@ pub fn helper_main(args: &[String]) -> u8 {
     }
 }
 
-/// Enters the namespaces, waits for the id maps, then serves requests until its input ends.
-fn serve(work: &Path) -> io::Result<()> {
+/// Enters the namespaces, waits for the id maps, then serves requests until its input ends. An emulator comes with the
+/// machine whose programs it runs.
+fn serve(work: &Path, emulator: Option<(&String, &String)>) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let flags = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
@@ -59,6 +61,16 @@ fn serve(work: &Path) -> io::Result<()> {
     output.flush()?;
     wire::receive(&mut input)?;
     become_root(work)?;
+    let registered = emulator.map(|(machine, emulator)| binfmt::register(work, machine.as_ref(), emulator.as_ref()));
+    let _registered = match registered.transpose() {
+        Ok(registered) => registered,
+        Err(error) => {
+            wire::send(&mut output, error.to_string().as_bytes())?;
+            return output.flush();
+        }
+    };
+    wire::send(&mut output, b"")?;
+    output.flush()?;
     loop {
         let request = match receive_request(&mut input, work) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return clear(work),

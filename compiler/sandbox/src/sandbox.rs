@@ -8,6 +8,7 @@ use assemble::{Change, ScriptRequest, ScriptRun, ScriptRunError, ScriptRunner};
 use tree::{Blobs, Content, Kind, Node, Tree};
 
 use crate::changes::difference;
+use crate::emulator::Emulator;
 use crate::ids::Ids;
 use crate::{HELPER_ARG, wire};
 
@@ -37,13 +38,18 @@ pub struct Sandbox<'a> {
 
 impl<'a> Sandbox<'a> {
     /// Starts `program`, which must be this one, as the helper. It works in the folder `work`,
-    /// which it empties first and which no other sandbox may use at the same time.
+    /// which it empties first and which no other sandbox may use at the same time. An emulator runs programs of its machine.
     ///
     /// # Errors
-    /// When the host allows no user namespace or no id maps, with what to do about it.
-    pub fn start(program: &Path, work: &Path, blobs: &'a dyn Blobs) -> Result<Self, StartError> {
+    /// When the host allows no user namespace, no id maps or no emulator in it, with what to do about it.
+    pub fn start(
+        program: &Path,
+        work: &Path,
+        blobs: &'a dyn Blobs,
+        emulator: Option<&Emulator>,
+    ) -> Result<Self, StartError> {
         let ids = Ids::of_this_user().map_err(StartError::Ids)?;
-        start_helper(program, work, &ids).map_err(StartError::Helper).map(|(helper, to, from)| Self {
+        start_helper(program, work, &ids, emulator).map_err(StartError::Helper).map(|(helper, to, from)| Self {
             helper,
             to: Some(to),
             from,
@@ -130,26 +136,27 @@ impl Drop for Sandbox<'_> {
 
 type Helper = (Child, BufWriter<ChildStdin>, BufReader<ChildStdout>);
 
-fn start_helper(program: &Path, work: &Path, ids: &Ids) -> io::Result<Helper> {
-    let mut helper = Command::new(program)
-        .args([HELPER_ARG, "serve"])
-        .arg(work)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()?;
+fn start_helper(program: &Path, work: &Path, ids: &Ids, emulator: Option<&Emulator>) -> io::Result<Helper> {
+    let mut helper = Command::new(program);
+    helper.args([HELPER_ARG, "serve"]).arg(work);
+    if let Some(Emulator { machine, program }) = emulator {
+        helper.arg(machine).arg(program);
+    }
+    let mut helper =
+        helper.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
     let (Some(to), Some(from)) = (helper.stdin.take(), helper.stdout.take()) else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
     let (mut to, mut from) = (BufWriter::with_capacity(1 << 20, to), BufReader::with_capacity(1 << 16, from));
-    let mapped = wire::receive(&mut from).and_then(|problem| {
-        if !problem.is_empty() {
-            return Err(io::Error::other(String::from_utf8_lossy(&problem).into_owned()));
-        }
+    let mut succeeded = || match wire::receive(&mut from)?.as_slice() {
+        [] => Ok(()),
+        problem => Err(io::Error::other(String::from_utf8_lossy(problem).into_owned())),
+    };
+    let mapped = succeeded().and_then(|()| {
         ids.apply(helper.id())?;
         wire::send(&mut to, b"")?;
-        to.flush()
+        to.flush()?;
+        succeeded()
     });
     if let Err(error) = mapped {
         let _ = helper.kill();

@@ -27,4 +27,5 @@ pub use call::{Call, Command, Commands};
 pub use fs::{Errno, Fs};
 pub use journal::Changes;
 pub use parse::{SyntaxError, parse};
+pub use pattern::text_matches as matches;
 pub use session::{Done, Limits, Outcome, Session, Unknown, run, run_program};

@@ -17,6 +17,12 @@ pub(crate) fn from_text(text: &[u8]) -> Vec<(u8, bool)> {
     text.iter().map(|byte| (*byte, false)).collect()
 }
 
+/// Whether the whole text matches a pattern of which nothing is quoted, as fnmatch(3) has it without flags: `*` stands for
+/// slashes too.
+pub fn text_matches(pattern: &[u8], text: &[u8]) -> bool {
+    matches(&from_text(pattern), text)
+}
+
 /// Whether the whole text matches.
 pub(crate) fn matches(pattern: &Pattern, text: &[u8]) -> bool {
     let (mut at, mut text_at) = (0, 0);

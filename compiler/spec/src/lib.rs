@@ -45,6 +45,7 @@ pub use files_beside::{Beside, Standing, file_problems};
 pub use format::format;
 pub use hints::MAX_DEPTH;
 pub use image_reference::{ImageReference, LocalImage, ReferenceProblem, RegistryReference};
+pub use naming::misfit;
 pub use reference::reference;
 pub use source::{Source, Sources};
 pub use spec::{Fragments, Rejected, Spec, parse, parse_bytes, read_text};

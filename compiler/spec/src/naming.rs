@@ -1,5 +1,6 @@
 //! How packages are asked for, by package family: this is where the language asks which family it is.
 
+use crate::appliance::Appliance;
 use crate::base::Family;
 
 /// What a family lets a spec say of packages and repositories.
@@ -31,6 +32,37 @@ pub(crate) fn of(family: Option<Family>) -> Naming {
             has_suites: true,
         },
     }
+}
+
+/// The naming of an image, whose family is known once it is there: what any family lets a spec say.
+pub(crate) fn of_image() -> Naming {
+    let names =
+        "a package is named as the image's own package manager names it: \"nginx\", on Alpine also \"so:libz.so.1\"";
+    Naming { is_name: |name| is_debian(name) || is_alpine(name), names, has_tags: true, has_suites: false }
+}
+
+/// What a spec says of packages that their family, known by now, does not let it say; in words, the first of it.
+pub fn misfit(appliance: &Appliance, family: Family) -> Option<String> {
+    let naming = of(Some(family));
+    let wanted = appliance.packages.iter().map(|request| &request.name);
+    if let Some(name) = wanted.chain(&appliance.excluded).find(|name| !(naming.is_name)(name)) {
+        return Some(format!("`{}` is no package of its: {}", name.escape_debug(), naming.names));
+    }
+    let tilde = |request: &&crate::appliance::PackageRequest| {
+        request.rule.as_ref().is_some_and(|rule| rule.version.starts_with('~'))
+    };
+    if let Some(request) = appliance.packages.iter().find(tilde).filter(|_| !naming.has_tags) {
+        return Some(format!(
+            "the rule of `{}` has a `~`, and its packages have `<`, `<=`, `=`, `>=` and `>`",
+            request.name
+        ));
+    }
+    let repositories = || appliance.repositories.iter();
+    if let Some(one) = repositories().find(|one| naming.has_suites && one.suite.is_empty()) {
+        return Some(format!("the repository {} needs a `suite=`", one.url));
+    }
+    let tagged = repositories().find(|one| !naming.has_tags && one.tag.is_some());
+    tagged.map(|one| format!("the repository {} has a `tag=`, which means nothing for its packages", one.url))
 }
 
 /// Whether a name fits Debian Policy, section 5.6.7.
@@ -65,6 +97,7 @@ mod tests {
         for name in ["", "-x", "a b", "a,b", "!a", "a@", "@a", "a@b@c", "a\"b"] {
             assert!(!good(Some(Family::Apk), name), "{name}");
         }
+        assert!((of_image().is_name)("so:x") && (of_image().is_name)("libstdc++6") && !(of_image().is_name)("a b"));
         assert!(good(None, "libstdc++6") && !good(None, "so:x") && !good(Some(Family::Deb), "a_b"));
     }
 }

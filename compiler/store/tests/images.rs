@@ -399,6 +399,41 @@ fn what_lies_is_refused() {
 }
 
 #[test]
+fn an_index_that_lies_about_the_size_of_a_manifest_is_refused() {
+    let registry = Registry::new(|_, _| None);
+    let entry = registry.manifest(&layers(), "amd64").replacen("\"size\":", "\"size\":1", 1);
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#);
+    registry.put("/v2/team/app/manifests/v1", index.as_bytes());
+    Client::of(&format!("{}/team/app:v1", registry.address)).fails(&["its index says that the manifest sha256:"]);
+}
+
+#[test]
+fn a_registry_that_limits_how_much_it_gives_is_asked_again_when_it_says_so() {
+    let limited = |after: &'static str, answers: usize| {
+        let left = Mutex::new(answers);
+        let registry = Registry::new(move |path, _| {
+            let mut left = left.lock().unwrap();
+            *left = left.saturating_sub(usize::from(path.contains("blobs/")));
+            let headers = vec![("Retry-After", after.to_owned())];
+            (path.contains("blobs/") && *left > 0).then(|| Reply { status: 429, headers, ..Reply::default() })
+        });
+        registry.publish("v1", &layers(), &["amd64"]);
+        (Client::of(&format!("{}/team/app:v1", registry.address)), registry)
+    };
+    let (client, registry) = limited("1", 3);
+    let (_, image) = client.pull().unwrap();
+    assert_eq!(client.files(&image), FILES);
+    drop(registry);
+    // What would take hours is told at once; what names no number is tried as always.
+    let (client, registry) = limited("7200", 1000);
+    client.fails(&["answered 429 and asks to wait 7200 seconds", "podman login", "--mirror"]);
+    assert_eq!(registry.log().iter().filter(|line| line.contains("blobs/")).count(), 1, "{:?}", registry.log());
+    let (client, registry) = limited("Fri, 31 Dec 1999 23:59:59 GMT", 1000);
+    client.fails(&["answered 429: it limits"]);
+    assert!(registry.log().iter().filter(|line| line.contains("blobs/")).count() > 1, "{:?}", registry.log());
+}
+
+#[test]
 fn a_layer_that_is_not_what_the_configuration_says_is_refused() {
     let registry = Registry::new(|_, _| None);
     let good = layers();

@@ -5,11 +5,9 @@ use std::io::{self, Read};
 use formats::deb::ContentSink;
 use formats::oci::{Layering, read_archive_manifest, read_config, read_document};
 use formats::tar::Limits;
-use packages::Catalog;
-use packages::deb::read_installed;
+use packages::{Catalog, databases};
 use spec::ImageReference;
 use spec::appliance::Arch;
-use spec::base::Family;
 use store::{Challenge, read_auth_file, read_challenge};
 use tree::{Content, Digest};
 
@@ -61,13 +59,16 @@ pub fn registry_texts(data: &[u8]) -> bool {
     !matches!(challenge, Challenge::Other(_)) || read_auth_file(data).is_some()
 }
 
-/// dpkg's database of an image: what is read of it is an index that the catalogue takes or refuses in words.
+/// The package database of an image, of whichever family: what is read of it is an index that the catalogue takes or
+/// refuses in words.
 pub fn installed(data: &[u8]) -> bool {
-    let Ok(installed) = read_installed(&String::from_utf8_lossy(data), "amd64") else { return false };
-    let origin = packages::Origin { archive: "image".to_owned(), suite: String::new(), component: String::new() };
-    let Ok(mut catalog) = Catalog::new(Family::Deb, Arch::Amd64) else { return false };
-    if catalog.add_index(origin, installed.index.as_bytes()).is_ok() {
-        assert_eq!(catalog.len(), installed.packages.len());
-    }
-    !installed.packages.is_empty()
+    let understood = |database: &packages::Database| {
+        let Ok(installed) = database.read(data, Arch::Amd64) else { return false };
+        let Ok(mut catalog) = Catalog::new(database.family, Arch::Amd64) else { return false };
+        if installed.add_to(&mut catalog).is_ok() {
+            assert_eq!(catalog.len(), installed.packages.len());
+        }
+        !installed.packages.is_empty()
+    };
+    databases(|_| true).iter().filter(|database| understood(database)).count() > 0
 }

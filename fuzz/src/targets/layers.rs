@@ -24,7 +24,7 @@ pub fn layer(data: &[u8]) -> bool {
     let root = outer.path().join("root");
     fs::create_dir(&root).expect("the root");
     fs::write(outer.path().join("beside"), "untouched").expect("a file beside it");
-    let unpacked = unpack(&bytes[..], &root, true);
+    let unpacked = unpack(&bytes[..], &root, &[], true);
     let mut names: Vec<_> =
         fs::read_dir(outer.path()).expect("the folder").flatten().map(|one| one.file_name()).collect();
     names.sort();

@@ -31,6 +31,9 @@ pub struct Layer {
     pub compression: Compression,
     /// SHA-256 of the uncompressed tar, 64 hexadecimal digits.
     pub diff_id: String,
+    /// SHA-256 of that and of all layers below, 64 hexadecimal digits (image-spec `config.md`, "Layer ChainID"): what the
+    /// layer holds once it is unpacked also depends on those.
+    pub chain_id: String,
 }
 
 /// How a layer is compressed.
@@ -167,12 +170,19 @@ impl Bundle {
             return Err(unusable(folder, "its image lists other layers in the manifest than in the configuration"));
         }
         let pairs = image.layers.iter().zip(&config.rootfs.diff_ids);
-        pairs.map(|(layer, diff_id)| Layer::new(folder, layer, diff_id)).collect()
+        let mut chain = None;
+        pairs
+            .map(|(layer, diff_id)| {
+                let layer = Layer::new(folder, layer, diff_id, chain.as_deref())?;
+                chain = Some(layer.chain_id.clone());
+                Ok(layer)
+            })
+            .collect()
     }
 }
 
 impl Layer {
-    fn new(folder: &Path, descriptor: &Descriptor, diff_id: &str) -> Result<Self, BundleError> {
+    fn new(folder: &Path, descriptor: &Descriptor, diff_id: &str, below: Option<&str>) -> Result<Self, BundleError> {
         let compression = match descriptor.media_type.rsplit_once('+').map(|(_, suffix)| suffix) {
             Some("zstd") => Compression::Zstd,
             Some("gzip") => Compression::Gzip,
@@ -180,7 +190,10 @@ impl Layer {
             _ => return Err(unusable(folder, &format!("a layer is of the unknown kind {}", descriptor.media_type))),
         };
         let blob = folder.join(blob_path(folder, &descriptor.digest)?);
-        Ok(Self { blob, compression, diff_id: digits(folder, diff_id)?.to_owned() })
+        let diff_id = digits(folder, diff_id)?.to_owned();
+        let chained = |below: &str| crate::hex(&Sha256::digest(format!("sha256:{below} sha256:{diff_id}")));
+        let chain_id = below.map_or_else(|| diff_id.clone(), chained);
+        Ok(Self { blob, compression, diff_id, chain_id })
     }
 }
 

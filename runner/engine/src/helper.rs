@@ -107,7 +107,9 @@ impl Run<'_> {
         self.layers.push(roots.mark_used(layer)?);
         if !roots.has(layer) {
             let one_owner = self.bound.ids == Ids::Single;
-            id_namespace(self.bound).inside(|| Ok(roots.ensure(layer, one_owner).map(|()| Vec::new())?))?;
+            let layers = self.bound.layers.as_slice();
+            let below = layers.iter().position(|one| one == layer).and_then(|at| layers.get(..at)).unwrap_or_default();
+            id_namespace(self.bound).inside(|| Ok(roots.ensure(layer, below, one_owner).map(|()| Vec::new())?))?;
         }
         Ok(())
     }

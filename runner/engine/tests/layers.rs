@@ -13,7 +13,7 @@ use support::{Entry, Toy, What, busybox, tar};
 fn unpack(archive: &[u8]) -> (tempfile::TempDir, Result<(), String>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("root")).unwrap();
-    let result = engine::layers::unpack(archive, &folder.path().join("root"), true);
+    let result = engine::layers::unpack(archive, &folder.path().join("root"), &[], true);
     (
         folder,
         result.map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))),
@@ -138,6 +138,55 @@ fn upper_layers_hide_lower_ones() {
             continue;
         }
         assert_eq!(text, "/a:\nstays\n\n/b:\nnew\n", "as root: {as_root}");
+    }
+}
+
+#[test]
+fn a_layer_builds_on_the_files_below_it() {
+    let test = "a_layer_builds_on_the_files_below_it";
+    let Some(busybox) = busybox() else { return support::skip(test, "no static busybox").unwrap_or(()) };
+    let shell = [
+        ("bin", 0o755, 0, What::Folder),
+        ("bin/busybox", 0o755, 0, What::File(&busybox)),
+        ("bin/sh", 0o777, 0, What::Symlink("busybox")),
+    ];
+    let lowest = |text: &'static [u8]| {
+        let more = [
+            ("shared", 0o1770, 0, What::Folder),
+            ("shared/text", 0o640, 0, What::File(text)),
+            ("gone", 0o644, 0, What::File(b"gone\n")),
+        ];
+        tar(&shell
+            .iter()
+            .map(|(path, mode, owner, what)| (*path, *mode, *owner, what.clone()))
+            .chain(more)
+            .collect::<Vec<_>>())
+    };
+    let middle = tar(&[(".wh.gone", 0o644, 0, What::File(b"")), ("other", 0o755, 0, What::Folder)]);
+    // Both links mean a file two layers below; the folder of the second is left out, which makes it no other folder.
+    let links = tar(&[
+        ("other/text", 0o640, 0, What::HardLink("shared/text")),
+        ("shared/again", 0o640, 0, What::HardLink("other/text")),
+    ]);
+    for as_root in [true, false] {
+        if as_root && !support::is_root() {
+            continue;
+        }
+        // The same upper layers on another lower one: they are other folders of the cache.
+        for text in [&b"one\n"[..], b"two\n"] {
+            let toy = Toy::of(&[lowest(text), middle.clone(), links.clone()], |_| {}, as_root);
+            let (said, status) = toy.shell("cat /other/text /shared/again; stat -c %a /shared /other/text");
+            if status == 125 {
+                support::skip::<()>(test, said.trim());
+                continue;
+            }
+            let text = String::from_utf8_lossy(text);
+            assert_eq!(said, format!("{text}{text}1770\n640\n"), "as root: {as_root}");
+        }
+        let hidden = tar(&[("link", 0o644, 0, What::HardLink("gone"))]);
+        let toy = Toy::of(&[lowest(b""), middle.clone(), hidden], |_| {}, as_root);
+        let (said, status) = toy.shell("true");
+        assert!(status == 125 && said.contains("link"), "{said}");
     }
 }
 

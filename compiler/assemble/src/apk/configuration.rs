@@ -11,6 +11,35 @@ use crate::family::Order;
 use crate::files::{Files, PathProblem};
 use crate::inputs::Source;
 
+/// Adds to the configuration of a root that has one: what is asked for now, and the repositories and keys of the spec.
+/// What stands there stays: it is the image's own.
+pub(crate) fn add(files: &mut Files<'_>, order: &Order<'_>) -> Result<(), AssembleError> {
+    let problem = |source| AssembleError::Path { doing: "add to", path: "/etc/apk".to_owned(), source };
+    let text = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let old = files.read_text("etc/apk/world").map_err(problem)?;
+    files.write("etc/apk/world", 0o644, text(merged_world(&old, wanted(order)))).map_err(problem)?;
+    let of_spec: Vec<String> = order.appliance.repositories.iter().flat_map(of_spec).collect();
+    if !of_spec.is_empty() {
+        let old = files.read_text("etc/apk/repositories").map_err(problem)?;
+        let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
+        lines.extend(of_spec.into_iter().filter(|line| !old.lines().any(|known| known == line)));
+        files.write("etc/apk/repositories", 0o644, text(lines)).map_err(problem)?;
+    }
+    put_own_keys(files, order)
+}
+
+/// The old lines but those of names that new ones have, and the new ones; sorted.
+fn merged_world(old: &str, new: Vec<String>) -> Vec<String> {
+    let name = |line: &str| {
+        let line = line.strip_prefix('!').unwrap_or(line);
+        line.split(['@', '<', '>', '=', '~']).next().unwrap_or_default().to_owned()
+    };
+    let named: BTreeSet<String> = new.iter().map(|line| name(line)).collect();
+    let kept = old.split_ascii_whitespace().filter(|line| !named.contains(&name(line))).map(str::to_owned);
+    let all: BTreeSet<String> = kept.chain(new).collect();
+    all.into_iter().collect()
+}
+
 /// Writes `world`, `arch`, `repositories` and the keys below `etc/apk`.
 pub(crate) fn write(files: &mut Files<'_>, order: &Order<'_>) -> Result<(), AssembleError> {
     let problem = |source| AssembleError::Path { doing: "write", path: "/etc/apk".to_owned(), source };
@@ -25,6 +54,10 @@ pub(crate) fn write(files: &mut Files<'_>, order: &Order<'_>) -> Result<(), Asse
             put_key(files, name, bytes.clone()).map_err(problem)?;
         }
     }
+    put_own_keys(files, order)
+}
+
+fn put_own_keys(files: &mut Files<'_>, order: &Order<'_>) -> Result<(), AssembleError> {
     let own = order.appliance.repositories.iter();
     own.filter(|one| !one.key.is_empty()).try_for_each(|one| put_own_key(files, &one.key, order.sources))
 }
@@ -44,15 +77,20 @@ fn put_key(files: &mut Files<'_>, name: &str, bytes: Vec<u8>) -> Result<(), Path
 
 /// What was asked for, sorted: what the base asks for, the spec and its init, and what must stay out (apk-world(5)).
 fn world(order: &Order<'_>) -> Vec<String> {
+    let named: BTreeSet<&str> = order.appliance.packages.iter().map(|one| one.name.as_str()).collect();
+    let base = order.base.packages.iter().filter(|name| !named.contains(name.as_str())).cloned();
+    let all: BTreeSet<String> = wanted(order).into_iter().chain(base).collect();
+    all.into_iter().collect()
+}
+
+/// What the spec asks for and its init, and what must stay out.
+fn wanted(order: &Order<'_>) -> Vec<String> {
     let rules = packages::rules_of(order.base.family);
     let init = rules.map(|rules| rules.init_packages(order.appliance.init)).unwrap_or_default();
-    let wanted = order.appliance.packages.iter().map(request);
     let named: BTreeSet<&str> = order.appliance.packages.iter().map(|one| one.name.as_str()).collect();
-    let base = order.base.packages.iter().map(String::as_str).chain(init.iter().copied());
-    let base = base.filter(|name| !named.contains(name)).map(str::to_owned);
+    let of_init = init.iter().filter(|name| !named.contains(*name)).map(|name| (*name).to_owned());
     let out = order.appliance.excluded.iter().map(|name| format!("!{name}"));
-    let all: BTreeSet<String> = wanted.chain(base).chain(out).collect();
-    all.into_iter().collect()
+    order.appliance.packages.iter().map(request).chain(of_init).chain(out).collect()
 }
 
 /// A request as `apk` writes it.
@@ -92,4 +130,19 @@ fn lines(tag: &str, root: &str, suite: &str, components: &[String]) -> Vec<Strin
         format!("{tag}{}", path.collect::<Vec<_>>().join("/"))
     };
     parts.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_keeps_what_nobody_asks_for_anew() {
+        let merged = |old: &str, new: &[&str]| merged_world(old, new.iter().map(|one| (*one).to_owned()).collect());
+        assert_eq!(
+            merged("b>1\na\n.deps=1\ntoy><Q1abc=\n!x\n", &["c@edge", "b~2", "x"]),
+            [".deps=1", "a", "b~2", "c@edge", "toy><Q1abc=", "x"]
+        );
+        assert_eq!(merged("", &["a"]), ["a"]);
+    }
 }

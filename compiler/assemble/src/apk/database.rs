@@ -9,6 +9,7 @@ use packages::Sha1;
 use sha1::{Digest as _, Sha1 as Hasher};
 use tree::{Meta, Node, TreePath};
 
+use super::installed::Entry;
 use super::package::{Package, SCRIPTS, checksum};
 use super::unpack::Shipped;
 use crate::files::{Files, PathProblem};
@@ -53,6 +54,9 @@ pub(crate) fn write(files: &mut Files<'_>, packages: &[Package], shipped: &Shipp
 
 /// A package's paragraph with an empty line at its end.
 fn paragraph(package: &Package, at: usize, shipped: &Shipped) -> Vec<u8> {
+    if let Some(entry) = &package.installed {
+        return kept(entry, at, shipped);
+    }
     let mut out = format!("C:{}\n", package.identity()).into_bytes();
     let archive = package.unpacked.archive.as_ref();
     for (letter, name) in FIELDS.into_iter().chain(OWN_FIELDS) {
@@ -75,11 +79,22 @@ fn paragraph(package: &Package, at: usize, shipped: &Shipped) -> Vec<u8> {
     out
 }
 
+/// The paragraph of a package that is there already, without the files that another one took over.
+fn kept(entry: &Entry, at: usize, shipped: &Shipped) -> Vec<u8> {
+    let mut out = entry.head.clone();
+    for folder in &entry.folders {
+        out.extend_from_slice(&folder.head);
+        let own = folder.files.iter().filter(|(path, _)| shipped.owns(at, path));
+        own.for_each(|(_, lines)| out.extend_from_slice(lines));
+    }
+    out.push(b'\n');
+    out
+}
+
 /// The folders of a package, each with its files.
 fn push_files(out: &mut Vec<u8>, package: &Package, at: usize, shipped: &Shipped) {
     let mut below: BTreeMap<TreePath, Vec<(&TreePath, &Node)>> = BTreeMap::new();
-    let is_owned = |path: &TreePath| shipped.files.get(at).is_some_and(|files| files.contains(path));
-    for (path, _, node) in package.tree().iter().filter(|(path, ..)| is_owned(path)) {
+    for (path, _, node) in package.tree().iter().filter(|(path, ..)| shipped.owns(at, path)) {
         below.entry(path.parent().unwrap_or_else(TreePath::root)).or_default().push((path, node));
     }
     let sums = package.checksums();

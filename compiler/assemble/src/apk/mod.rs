@@ -3,6 +3,7 @@
 mod commands;
 mod configuration;
 mod database;
+mod installed;
 mod order;
 mod package;
 mod scripts;
@@ -25,35 +26,63 @@ use crate::files::{Files, PathProblem};
 use crate::inputs::Origin;
 use crate::runner::ScriptRunner;
 
-/// Installs packages into an empty tree: each is unpacked between its own scripts, then triggers are answered.
+/// Installs packages into a tree, beside those that its database has already: each is unpacked between its own scripts,
+/// then triggers are answered. What is there already stays at its version.
 pub(crate) fn install(
     files: &mut Files<'_>,
     mut order: Order<'_>,
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let Ordered { packages, in_every_root } = read_all(&mut order)?;
-    let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
     let mut shipped = Shipped::default();
-    for folder in [database::FOLDER, "var/cache/apk"] {
-        files.make_dir(folder, 0o755).map_err(in_database)?;
-    }
-    for (at, package) in packages.iter().enumerate() {
-        scripts.run(files, package, "pre-install", &[&package.version])?;
-        unpack::unpack(files, &packages, at, &mut shipped)?;
-        scripts.run(files, package, "post-install", &[&package.version])?;
-    }
-    triggers::answer(files, &packages, &shipped, &mut scripts)?;
+    let stands = installed::is_there(files);
+    let mut packages = installed::read(files, &mut shipped)?;
+    let Ordered { packages: new, in_every_root } = read_all(&mut order)?;
+    let in_every_root = [vec![false; packages.len()], in_every_root].concat();
+    packages.extend(new);
+    let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
+    let configured = configure(files, &packages, &in_every_root, &mut shipped, &mut scripts);
+    scripts.verdict(configured)?;
     database::write(files, &packages, &shipped).map_err(in_database)?;
-    configuration::write(files, &order)?;
+    if stands {
+        configuration::add(files, &order)?
+    } else {
+        configuration::write(files, &order)?
+    }
 
     let origin = |at: usize| {
         let name = packages[at].name.clone();
         if in_every_root[at] { Origin::Base(name) } else { Origin::Package(name) }
     };
-    origins.extend(shipped.places().map(|(place, at)| (place.clone(), origin(at))));
+    let new = shipped.places().filter(|(_, at)| packages[*at].installed.is_none());
+    origins.extend(new.map(|(place, at)| (place.clone(), origin(at))));
     let ids = scripts.system.made_ids(files).map_err(in_database)?;
     Ok(Installed { ledger: scripts.into_ledger(), ids })
+}
+
+/// Unpacks each package between its own scripts, then answers triggers.
+fn configure(
+    files: &mut Files<'_>,
+    packages: &[Package],
+    in_every_root: &[bool],
+    shipped: &mut Shipped,
+    scripts: &mut Scripts<'_>,
+) -> Result<(), AssembleError> {
+    for folder in [database::FOLDER, "var/cache/apk"] {
+        files.make_dir(folder, 0o755).map_err(in_database)?;
+    }
+    if scripts.all_run() {
+        // Scripts that are run need the shell of the base before the base's own scripts have had their turn.
+        for at in (0..packages.len()).filter(|at| in_every_root[*at]) {
+            unpack::unpack(files, packages, at, shipped)?;
+        }
+    }
+    for (at, package) in packages.iter().enumerate().filter(|(_, package)| package.installed.is_none()) {
+        scripts.run(files, package, "pre-install", &[&package.version])?;
+        unpack::unpack(files, packages, at, shipped)?;
+        scripts.run(files, package, "post-install", &[&package.version])?;
+    }
+    triggers::answer(files, packages, shipped, scripts)
 }
 
 /// The packages in the order in which they are installed, which depends on the set alone.

@@ -7,6 +7,7 @@ use packages::{ArchiveDigest, Sha1, Unpacked};
 use spec::appliance::Relation;
 use tree::{Tree, TreePath};
 
+use super::installed::Entry;
 use crate::error::AssembleError;
 
 /// The scripts that a package may have, in the order in which the package manager writes them down.
@@ -22,12 +23,14 @@ pub(crate) struct Package {
     pub lines: Vec<(String, String)>,
     pub depends: Vec<String>,
     pub provides: Vec<String>,
-    replaces: Vec<String>,
-    replaces_priority: u16,
+    pub replaces: Vec<String>,
+    pub replaces_priority: u16,
     /// Patterns of folders.
     pub triggers: Vec<String>,
     pub built_secs: i64,
     pub unpacked: Unpacked,
+    /// What the database says of it, where it is there already.
+    pub installed: Option<Entry>,
 }
 
 impl Package {
@@ -52,6 +55,7 @@ impl Package {
             triggers: owned(&info.triggers),
             built_secs: info.built_secs,
             unpacked,
+            installed: None,
         })
     }
 
@@ -66,6 +70,9 @@ impl Package {
 
     /// The checksum by which the database and its scripts name the package: `Q1` and base 64 of a SHA-1 digest.
     pub fn identity(&self) -> String {
+        if let Some(entry) = &self.installed {
+            return entry.identity.clone();
+        }
         match self.unpacked.archive.as_ref().map(|archive| archive.digest) {
             Some(ArchiveDigest::ControlSha1(sha1)) => checksum(&sha1),
             _ => checksum(&Sha1([0; 20])),

@@ -1,4 +1,5 @@
-//! Triggers: a package is told of the folders that changed and that its patterns name. In a new root that is all of them.
+//! Triggers: a package is told of the folders that changed and that its patterns name. A package that is
+//! new is told of all folders, one that was there before of those that new ones brought.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +9,17 @@ use super::unpack::Shipped;
 use crate::error::AssembleError;
 use crate::files::Files;
 
-/// Runs the trigger of every package with a pattern for a folder that packages brought, in package order.
+/// Runs the trigger of every package with a pattern for a folder that it is told of, in package order.
 pub(crate) fn answer(
     files: &mut Files<'_>,
     packages: &[Package],
     shipped: &Shipped,
     scripts: &mut Scripts<'_>,
 ) -> Result<(), AssembleError> {
-    let folders: BTreeSet<String> = shipped.folders().map(|path| path.display()).collect();
+    let all: BTreeSet<String> = shipped.folders().map(|path| path.display()).collect();
+    let changed: BTreeSet<String> = shipped.changed().map(|path| path.display()).collect();
     for package in packages {
+        let folders = if package.installed.is_some() { &changed } else { &all };
         let is_named = |folder: &&String| package.triggers.iter().any(|pattern| matches(pattern, folder));
         let named: Vec<&str> = folders.iter().filter(is_named).map(String::as_str).collect();
         if !named.is_empty() {
@@ -26,33 +29,11 @@ pub(crate) fn answer(
     Ok(())
 }
 
-/// Whether a folder is one that a pattern names: as fnmatch(3) with `FNM_PATHNAME`, for `*` and `?`.
+/// Whether a folder is one that a pattern names: as fnmatch(3) with `FNM_PATHNAME`.
 fn matches(pattern: &str, folder: &str) -> bool {
     let (pattern, folder): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), folder.split('/').collect());
     pattern.len() == folder.len()
-        && pattern.iter().zip(&folder).all(|(one, part)| part_matches(one.as_bytes(), part.as_bytes()))
-}
-
-fn part_matches(pattern: &[u8], part: &[u8]) -> bool {
-    // The last star, and how far what it stands for reaches.
-    let (mut at, mut star, mut seen) = (0, None, 0);
-    while seen < part.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(&one) if one == b'?' || one == part[seen] => (at, seen) = (at + 1, seen + 1),
-            _ => match star {
-                None => return false,
-                Some((back, from)) => {
-                    star = Some((back, from + 1));
-                    (at, seen) = (back + 1, from + 1);
-                }
-            },
-        }
-    }
-    pattern[at..].iter().all(|one| *one == b'*')
+        && pattern.iter().zip(&folder).all(|(one, part)| shell::matches(one.as_bytes(), part.as_bytes()))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(crate) struct Shipped {
     places: BTreeMap<TreePath, (usize, TreePath)>,
     /// For each folder of the tree, the first package that has it.
     folders: BTreeMap<TreePath, usize>,
+    /// The folders of the tree that packages brought which were not there before.
+    changed: BTreeSet<TreePath>,
 }
 
 impl Shipped {
@@ -28,6 +30,41 @@ impl Shipped {
     pub fn places(&self) -> impl Iterator<Item = (&TreePath, usize)> {
         let files = self.places.iter().map(|(place, (at, _))| (place, *at));
         files.chain(self.folders.iter().map(|(place, at)| (place, *at)))
+    }
+
+    /// Whether a package, by its place, still owns this path of its.
+    pub fn owns(&self, at: usize, path: &TreePath) -> bool {
+        self.files.get(at).is_some_and(|files| files.contains(path))
+    }
+
+    /// Takes up what a package ships that is there already. What is gone of it stays in the database.
+    pub fn has(&mut self, files: &Files<'_>, at: usize, package: &Package) {
+        let mut owned = BTreeSet::new();
+        for folder in package.installed.iter().flat_map(|entry| &entry.folders) {
+            owned.extend(folder.files.iter().map(|(path, _)| path.clone()));
+            let Ok(behind) = files.resolve(folder.path.as_bytes(), true) else { continue };
+            for (path, _) in &folder.files {
+                let Ok(place) = behind.join(path.name()) else { continue };
+                if files.tree().get(&place).is_some() {
+                    self.places.insert(place, (at, path.clone()));
+                }
+            }
+            if files.tree().get(&behind).is_some_and(Node::is_dir) {
+                self.folders.entry(behind).or_insert(at);
+            }
+        }
+        self.keep(at, owned, BTreeMap::new());
+    }
+
+    fn keep(&mut self, at: usize, files: BTreeSet<TreePath>, owners: BTreeMap<TreePath, (u32, u32)>) {
+        self.files.resize_with(self.files.len().max(at + 1), BTreeSet::new);
+        self.owners.resize_with(self.owners.len().max(at + 1), BTreeMap::new);
+        (self.files[at], self.owners[at]) = (files, owners);
+    }
+
+    /// The folders that packages brought which were not there before, also where others have them too.
+    pub fn changed(&self) -> impl Iterator<Item = &TreePath> {
+        self.changed.iter()
     }
 
     /// The folders that packages brought.
@@ -70,8 +107,7 @@ pub(crate) fn unpack(
         shipped.places.insert(place, (at, path.clone()));
         taken.insert(path.clone());
     }
-    shipped.files.push(taken);
-    shipped.owners.push(owners);
+    shipped.keep(at, taken, owners);
     Ok(())
 }
 
@@ -125,6 +161,7 @@ fn put_dir(
             });
         }
     }
+    shipped.changed.insert(behind.clone());
     shipped.folders.entry(behind).or_insert(at);
     Ok(())
 }

@@ -5,6 +5,7 @@ mod commands;
 mod control;
 mod database;
 mod diversions;
+mod filters;
 mod installed;
 mod order;
 mod overrides;
@@ -21,12 +22,13 @@ use std::collections::BTreeMap;
 
 use packages::deb::compare_versions;
 use packages::{AllocatedId, IdKind, Unpacked};
-use spec::appliance::Relation;
+use spec::appliance::{Arch, Relation};
 use spec::base::BaseImage;
 use tree::TreePath;
 
 use self::control::Package;
 use self::diversions::Diversions;
+use self::filters::Filters;
 use self::order::Ordered;
 use self::scripts::Scripts;
 use self::system::System;
@@ -47,7 +49,7 @@ pub(crate) fn install(
     runner: Option<&mut dyn ScriptRunner>,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
-    let mut shipped = Shipped::default();
+    let mut shipped = Shipped::beside(Filters::load(files).map_err(in_database)?);
     let mut packages = installed::read(files, &mut shipped)?;
     let first = packages.len();
     let Ordered { packages: new, in_every_root } = read_all(order.packages, order.base)?;
@@ -55,20 +57,9 @@ pub(crate) fn install(
     let system = System::new(order.arch, &packages, order.ids);
     let mut scripts = Scripts::new(system, order.scripts, runner);
 
-    if first == 0 {
-        skeleton::make(files, order.arch).map_err(in_database)?;
-        database::create(files, order.arch.name()).map_err(in_database)?;
-    }
-    for at in first..packages.len() {
-        scripts.run(files, &packages[at], "preinst", &["install"])?;
-        unpack::unpack(files, &packages, at, &mut shipped)?;
-    }
-    database::write(files, &packages, &shipped).map_err(in_database)?;
-    for package in &packages[first..] {
-        scripts.run(files, package, "config", &["configure", ""])?;
-        scripts.run(files, package, "postinst", &["configure", ""])?;
-    }
-    answer_triggers(files, &packages, &shipped, &mut scripts)?;
+    let is_base = |at: usize| at >= first && in_every_root[at - first];
+    let configured = configure(files, order.arch, &packages, first, &is_base, &mut shipped, &mut scripts);
+    scripts.verdict(configured)?;
     if first == 0 {
         apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
     }
@@ -82,6 +73,52 @@ pub(crate) fn install(
     origins.extend(new.map(|(place, at)| (place.clone(), origin(at))));
     let ids = made_ids(files, &scripts.system).map_err(in_database)?;
     Ok(Installed { ledger: scripts.into_ledger(), ids })
+}
+
+/// Unpacks and configures the packages from `first` on, with all their scripts.
+fn configure(
+    files: &mut Files<'_>,
+    arch: Arch,
+    packages: &[Package],
+    first: usize,
+    is_base: &dyn Fn(usize) -> bool,
+    shipped: &mut Shipped,
+    scripts: &mut Scripts<'_>,
+) -> Result<(), AssembleError> {
+    if first == 0 {
+        skeleton::make(files, arch).map_err(in_database)?;
+        database::create(files, arch.name()).map_err(in_database)?;
+        if scripts.all_run() {
+            lay_out_base(files, packages, is_base, shipped)?;
+        }
+    }
+    for at in first..packages.len() {
+        scripts.run(files, &packages[at], "preinst", &["install"])?;
+        unpack::unpack(files, packages, at, shipped)?;
+    }
+    database::write(files, packages, shipped).map_err(in_database)?;
+    for package in &packages[first..] {
+        // debconf runs this script itself when the next one asks it something, and a second time is one too many.
+        if !scripts.all_run() {
+            scripts.run(files, package, "config", &["configure", ""])?;
+        }
+        scripts.run(files, package, "postinst", &["configure", ""])?;
+    }
+    answer_triggers(files, packages, shipped, scripts)
+}
+
+/// Scripts that are run need the shell and the tools of the base before the base's own scripts have had their turn, so its
+/// files are there first, as the distribution's own installers have it.
+fn lay_out_base(
+    files: &mut Files<'_>,
+    packages: &[Package],
+    is_base: &dyn Fn(usize) -> bool,
+    shipped: &mut Shipped,
+) -> Result<(), AssembleError> {
+    for at in (0..packages.len()).filter(|at| is_base(*at)) {
+        unpack::unpack(files, packages, at, shipped)?;
+    }
+    database::write(files, packages, shipped).map_err(in_database)
 }
 
 fn read_all(unpacked: Vec<Unpacked>, base: &BaseImage) -> Result<Ordered, AssembleError> {

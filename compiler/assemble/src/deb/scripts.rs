@@ -1,36 +1,43 @@
 //! One maintainer script at a time: emulated if it is understood, else run in the sandbox or refused; noted in the ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use packages::{LedgerLine, ScriptClass};
-use tree::{Digest, Kind, TreePath};
 
 use super::commands;
 use super::control::Package;
 use super::system::System;
 use crate::attempt::Attempt;
+use crate::elsewhere::{Elsewhere, Script};
 use crate::error::AssembleError;
 use crate::files::Files;
 use crate::inputs::ScriptPolicy;
-use crate::runner::{Change, ScriptRequest, ScriptRun, ScriptRunner};
+use crate::runner::ScriptRunner;
 
 /// Runs scripts and keeps their ledger.
 pub(crate) struct Scripts<'a> {
     pub system: System,
-    policy: ScriptPolicy,
-    runner: Option<&'a mut dyn ScriptRunner>,
-    ledger: Vec<LedgerLine>,
+    elsewhere: Elsewhere<'a>,
 }
 
 impl<'a> Scripts<'a> {
     pub fn new(system: System, policy: ScriptPolicy, runner: Option<&'a mut dyn ScriptRunner>) -> Self {
-        Self { system, policy, runner, ledger: Vec::new() }
+        Self { system, elsewhere: Elsewhere::new(policy, runner) }
     }
 
     /// What happened with each script, sorted.
-    pub fn into_ledger(mut self) -> Vec<LedgerLine> {
-        self.ledger.sort();
-        self.ledger
+    pub fn into_ledger(self) -> Vec<LedgerLine> {
+        self.elsewhere.into_ledger()
+    }
+
+    /// Whether scripts are run without an attempt to emulate them.
+    pub fn all_run(&self) -> bool {
+        self.elsewhere.is_for_all()
+    }
+
+    /// What installing came to, once all scripts have had their turn.
+    pub fn verdict<T>(&mut self, outcome: Result<T, AssembleError>) -> Result<T, AssembleError> {
+        self.elsewhere.verdict(outcome)
     }
 
     /// Brings about what a script of a package would do with these arguments; nothing if there is no such script.
@@ -47,87 +54,32 @@ impl<'a> Scripts<'a> {
         } else {
             script.to_owned()
         };
-        let (class, reason) = match commands::attempt(files, &mut self.system, package, script, bytes, args) {
-            Attempt::Done { status: 0, how, .. } => self.emulated(package, &name, how)?,
+        let file = format!("{} {script}", package.info_name());
+        let env = environment(package, script);
+        let called = Script { package: &package.name, name: &name, file, bytes, args, env };
+        if self.all_run() {
+            return self.elsewhere.run(files, &called, "every script is run".to_owned());
+        }
+        match commands::attempt(files, &mut self.system, package, script, bytes, args) {
+            Attempt::Done { status: 0, how, .. } => {
+                self.emulated(&called, how);
+                Ok(())
+            }
             // It may be the emulation that fails, so a runner has the last word here too.
-            Attempt::Done { status, log, .. } => {
-                let failed = || AssembleError::ScriptFailed {
-                    package: package.name.clone(),
-                    script: name.clone(),
-                    status,
-                    log: log.clone(),
-                };
-                let runner = self.runner.as_mut().filter(|_| self.policy == ScriptPolicy::Auto).ok_or_else(failed)?;
-                let run = start(files, *runner, package, script, bytes, args)?;
-                let left_out = take_up(files, package, &name, run)?;
-                (ScriptClass::Run, format!("its emulation ends with status {status}{left_out}"))
-            }
-            Attempt::Unknown { line, construct } => {
-                let refused = || AssembleError::Refused {
-                    package: package.name.clone(),
-                    script: name.clone(),
-                    line,
-                    construct: construct.clone(),
-                };
-                let runner = self.runner.as_mut().filter(|_| self.policy == ScriptPolicy::Auto).ok_or_else(refused)?;
-                let run = start(files, *runner, package, script, bytes, args)?;
-                let left_out = take_up(files, package, &name, run)?;
-                (ScriptClass::Run, format!("line {line}: {construct}{left_out}"))
-            }
-        };
-        self.ledger.push(LedgerLine {
-            package: package.name.clone(),
-            script: name,
-            class,
-            reason,
-            digest: Digest::of(bytes),
-        });
-        Ok(())
+            other => self.elsewhere.run(files, &called, other.why_not()),
+        }
     }
 
-    fn emulated(
-        &mut self,
-        package: &Package,
-        script: &str,
-        how: String,
-    ) -> Result<(ScriptClass, String), AssembleError> {
+    fn emulated(&mut self, script: &Script<'_>, how: String) {
         let notes: Vec<String> = std::mem::take(&mut self.system.notes).into_iter().collect();
-        if !std::mem::take(&mut self.system.first_boot) {
-            return Ok((ScriptClass::Emulated, [vec![how], notes].concat().join("; ")));
+        match std::mem::take(&mut self.system.first_boot) {
+            false => self.elsewhere.note(script, ScriptClass::Emulated, [vec![how], notes].concat().join("; ")),
+            true if self.elsewhere.may_leave_work() => {
+                self.elsewhere.note(script, ScriptClass::FirstBoot, notes.join("; "));
+            }
+            true => self.elsewhere.block(script, notes.join("; ")),
         }
-        let notes = notes.join("; ");
-        if self.policy == ScriptPolicy::Strict {
-            return Err(AssembleError::Refused {
-                package: package.name.clone(),
-                script: script.to_owned(),
-                line: 0,
-                construct: notes,
-            });
-        }
-        Ok((ScriptClass::FirstBoot, notes))
     }
-}
-
-fn start(
-    files: &Files<'_>,
-    runner: &mut dyn ScriptRunner,
-    package: &Package,
-    script: &str,
-    bytes: &[u8],
-    args: &[&str],
-) -> Result<ScriptRun, AssembleError> {
-    let request = ScriptRequest {
-        tree: files.tree(),
-        name: format!("{} {script}", package.name),
-        script: bytes,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        env: environment(package, script),
-    };
-    runner.run(&request).map_err(|source| AssembleError::Sandbox {
-        package: package.name.clone(),
-        script: script.to_owned(),
-        source,
-    })
 }
 
 /// The environment that dpkg gives its scripts (dpkg(1) ENVIRONMENT), and no more.
@@ -150,42 +102,14 @@ pub(crate) fn environment(package: &Package, script: &str) -> BTreeMap<String, S
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Applies what a script changed, but for device files, which no image has; says which those are.
-fn take_up(files: &mut Files<'_>, package: &Package, script: &str, run: ScriptRun) -> Result<String, AssembleError> {
-    let (package, script) = (package.name.clone(), script.to_owned());
-    if run.status != 0 {
-        return Err(AssembleError::ScriptFailed { package, script, status: run.status, log: run.log });
-    }
-    let change = |source| AssembleError::Change { package: package.clone(), script: script.clone(), source };
-    let mut devices: BTreeSet<TreePath> = BTreeSet::new();
-    for one in run.changes {
-        match one {
-            Change::Put(path, node) if matches!(node.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. }) => {
-                files.root.remove(&path);
-                devices.insert(path);
-            }
-            Change::Link { path, first } if devices.contains(&first) => {
-                files.root.remove(&path);
-                devices.insert(path);
-            }
-            Change::Put(path, node) => files.root.insert(path, node).map_err(change)?,
-            Change::Link { path, first } => files.root.hard_link(&first, path).map_err(change)?,
-            Change::Remove(path) => {
-                files.root.remove(&path);
-            }
-        }
-    }
-    Ok(devices.iter().map(|path| format!("; left out: the device {path}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use spec::appliance::Arch;
-    use tree::{NoBlobs, Node, Tree};
+    use tree::{Kind, NoBlobs, Node, Tree, TreePath};
 
     use super::super::testing::package;
     use super::*;
-    use crate::runner::ScriptRunError;
+    use crate::runner::{Change, ScriptRequest, ScriptRun, ScriptRunError};
 
     /// Makes one file, whatever it is asked to run.
     struct Makes(&'static str, i32);
@@ -206,7 +130,8 @@ mod tests {
         let mut runner = runner;
         let runner = runner.as_mut().map(|runner| runner as &mut dyn ScriptRunner);
         let mut scripts = Scripts::new(System::new(Arch::Amd64, &[], &[]), policy, runner);
-        let got = match scripts.run(&mut files, &p, "postinst", &["configure", ""]) {
+        let outcome = scripts.run(&mut files, &p, "postinst", &["configure", ""]);
+        let got = match scripts.verdict(outcome) {
             Err(error) => error.to_string(),
             Ok(()) => scripts.into_ledger().iter().map(|line| format!("{:?} {}", line.class, line.reason)).collect(),
         };
@@ -222,7 +147,7 @@ mod tests {
             hostile,
             ScriptPolicy::EmulateOnly,
             Some(Makes("run", 0)),
-            "run postinst of package p: it ended with status 127; it printed: /var/lib/dpkg/info/p.postinst: 4: /usr/bin/strange: not found []",
+            "emulate postinst of package p: its emulation ends with status 127; it printed: /var/lib/dpkg/info/p.postinst: 4: /usr/bin/strange: not found []",
         );
         check(
             "#!/usr/bin/perl\nunlink '/';\n",
@@ -290,6 +215,47 @@ mod tests {
         let want = "line 1: the interpreter `#!/usr/bin/perl`; left out: the device /disk; left out: the device /other";
         assert_eq!(scripts.into_ledger()[0].reason, want);
         assert_eq!(tree.iter().map(|(path, _, _)| path.display()).collect::<Vec<_>>(), ["/", "/kept"]);
+    }
+
+    /// Can run nothing here, and says so when it is asked.
+    struct Cannot;
+
+    impl ScriptRunner for Cannot {
+        fn ready(&mut self) -> Result<(), ScriptRunError> {
+            Err(ScriptRunError { what: "there is no emulator".to_owned(), source: None })
+        }
+
+        fn run(&mut self, request: &ScriptRequest<'_>) -> Result<ScriptRun, ScriptRunError> {
+            panic!("{} is run", request.name)
+        }
+    }
+
+    /// What three packages come to, of which the first and the last have scripts that are not understood.
+    fn check_blocked(policy: ScriptPolicy, runner: &mut dyn ScriptRunner, want: &str) {
+        let mut tree = Tree::default();
+        let mut files = Files { root: &mut tree, blobs: &NoBlobs, epoch_secs: 0 };
+        let mut scripts = Scripts::new(System::new(Arch::Arm64, &[], &[]), policy, Some(runner));
+        for (name, text) in [("a", "#!/usr/bin/perl\n"), ("b", "#!/bin/sh\n: > /b\n"), ("c", "#!/bin/sh\ntest -e /a\n")]
+        {
+            let mut p = package(name, &[]);
+            p.control_files.insert("postinst".to_owned(), text.as_bytes().to_vec());
+            scripts.run(&mut files, &p, "postinst", &["configure", ""]).unwrap();
+        }
+        let error = scripts.verdict(Ok(())).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert_eq!(format!("{error}; {cause}"), want);
+    }
+
+    #[test]
+    fn all_scripts_in_the_way_are_named_at_once() {
+        let listed = "emulate 2 maintainer scripts:\n    postinst of package a: line 1: the interpreter `#!/usr/bin/perl`\n    \
+            postinst of package c: its emulation ends with status 1; ";
+        check_blocked(ScriptPolicy::EmulateOnly, &mut Cannot, listed);
+        let cause = "run a script in the sandbox: there is no emulator";
+        check_blocked(ScriptPolicy::Auto, &mut Cannot, &format!("{listed}{cause}"));
+        let all: String =
+            ["a", "b", "c"].map(|name| format!("\n    postinst of package {name}: every script is run")).concat();
+        check_blocked(ScriptPolicy::Run, &mut Cannot, &format!("emulate 3 maintainer scripts:{all}; {cause}"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tree::{Kind, Node, NodeId, TreePath};
 
 use super::control::Package;
 use super::diversions::Diversions;
+use super::filters::Filters;
 use super::overrides::Overrides;
 use crate::error::AssembleError;
 use crate::files::{Files, PathProblem};
@@ -14,6 +15,8 @@ use crate::files::{Files, PathProblem};
 /// Who ships what, in dpkg's terms: paths as packages write them.
 #[derive(Debug, Default)]
 pub(crate) struct Shipped {
+    /// What is left out of packages: the system's own choice, which was made before any of them came.
+    filters: Filters,
     /// For each package, by its place, the paths that its list has.
     pub lists: Vec<Vec<TreePath>>,
     /// For each place in the tree that is no folder, the package that put it there and the path it used.
@@ -23,6 +26,11 @@ pub(crate) struct Shipped {
 }
 
 impl Shipped {
+    /// Nothing yet, where these filters count.
+    pub fn beside(filters: Filters) -> Self {
+        Self { filters, ..Self::default() }
+    }
+
     /// All places with the package that put them there.
     pub fn places(&self) -> impl Iterator<Item = (&TreePath, usize)> {
         self.owners
@@ -89,6 +97,9 @@ pub(crate) fn unpack(
         refuse_device(package, path, node)?;
         if path.is_root() {
             put_root(files, node);
+            continue;
+        }
+        if shipped.filters.leaves_out(path, node) {
             continue;
         }
         let path = &diversions.place_of(path, &package.name);

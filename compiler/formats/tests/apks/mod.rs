@@ -10,6 +10,8 @@ use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use sha2::Digest as _;
 
+pub mod published;
+
 /// A key pair and the name of its public file.
 pub struct Key {
     pub name: &'static str,
@@ -75,13 +77,18 @@ pub fn sized_entry(kind: u8, name: &str, link: &str, content: &[u8], size: u64) 
     put(156, &[kind]);
     put(157, link.as_bytes());
     put(257, b"ustar\x0000");
-    put(148, b"        ");
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    seal(&mut block);
     let mut out = block.to_vec();
     out.extend_from_slice(content);
     out.resize(out.len().next_multiple_of(512), 0);
     out
+}
+
+/// Makes the sum of a header right.
+pub fn seal(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header[..512].iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
 /// A plain file.
@@ -127,4 +134,16 @@ pub fn package(entries: &[Vec<u8>]) -> Vec<u8> {
 /// The member with an index of this text.
 pub fn index(text: &str) -> Vec<u8> {
     gzip(&[file("DESCRIPTION", b"toy"), file("APKINDEX", text.as_bytes()), vec![0; 1024]].concat())
+}
+
+/// RFC 4648 section 4.
+pub fn base_64(bytes: &[u8]) -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |part: &[u8]| {
+        let byte = |at: usize| u32::from(part.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let digit = |at: usize| char::from(digits[(bits >> (18 - 6 * at)) as usize & 63]);
+        (0..4).map(|at| if at > part.len() { '=' } else { digit(at) }).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
 }

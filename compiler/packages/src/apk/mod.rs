@@ -4,6 +4,7 @@
 
 mod dependency;
 mod index;
+mod installed;
 mod order;
 mod package_info;
 mod rules;
@@ -11,6 +12,7 @@ mod version;
 
 pub use dependency::{Dependency, DependencyError, Rule, parse_dependencies, parse_dependency};
 pub use index::{arch_name, newest_build_secs, read_index};
+pub use installed::{InstalledEntry, InstalledFile, InstalledFolder, InstalledSyntax, parse_installed};
 pub use order::{OrderError, install_order};
 pub use package_info::{PackageInfo, PackageInfoError};
 pub use rules::ApkRules;

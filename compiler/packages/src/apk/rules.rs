@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 
 use spec::appliance::{Arch, Init, Relation, VersionRule};
 
-use crate::Unpacked;
 use crate::apk::dependency::{Dependency, parse_dependencies};
+use crate::apk::installed::{DATABASES, read_installed};
 use crate::apk::{PackageInfo, begins_like, compare_versions, read_index};
 use crate::catalog::{Field, IndexReadError, Origin, Package, Record};
 use crate::rules::{Constraint, Provided, Rules, holds};
+use crate::{Installed, InstalledError, Unpacked};
 
 /// Alpine's rules.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +100,14 @@ impl Rules for ApkRules {
             Init::Systemd => &["systemd"],
             Init::Openrc => &["openrc", "busybox-openrc"],
         }
+    }
+
+    fn databases(&self) -> &'static [&'static str] {
+        &DATABASES
+    }
+
+    fn read_installed(&self, path: &'static str, bytes: &[u8], arch: Arch) -> Result<Installed, InstalledError> {
+        read_installed(path, bytes, arch)
     }
 
     fn read_index(&self, text: &[u8], arch: Arch, origin: &Origin) -> Result<(String, Vec<Record>), IndexReadError> {

@@ -1,40 +1,11 @@
 //! What dpkg's `status` file says is installed, as an index that further packages are chosen on top of.
 
-use super::stanza::{StanzaError, Stanzas};
+use crate::{Installed, InstalledError, InstalledPackage};
 
-/// An installed package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct InstalledPackage {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
+use super::stanza::Stanzas;
 
-/// The installed packages of one architecture.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Installed {
-    /// They, sorted by name.
-    pub packages: Vec<InstalledPackage>,
-    /// The same in the form of a `Packages` index. Archives of them exist nowhere: sizes and digests mean nothing.
-    pub index: String,
-}
-
-/// Why a `status` file cannot be built on.
-#[derive(Debug, thiserror::Error)]
-pub enum InstalledError {
-    /// It is not made of stanzas.
-    #[error("read dpkg's database")]
-    Syntax(#[from] StanzaError),
-    /// A package that is neither there nor gone.
-    #[error("build on dpkg's database: {package} is in the state `{state}`")]
-    State {
-        /// The package.
-        package: String,
-        /// Its state (dpkg(1), "Package states").
-        state: String,
-    },
-}
+/// dpkg's database (dpkg(1), "FILES").
+pub(crate) const STATUS: &str = "/var/lib/dpkg/status";
 
 /// Fields that say what a package needs and gives.
 const FIELDS: [&str; 13] = [
@@ -60,7 +31,7 @@ const FIELDS: [&str; 13] = [
 pub fn read_installed(status: &str, arch: &str) -> Result<Installed, InstalledError> {
     let mut installed = Installed::default();
     for stanza in Stanzas::new(status) {
-        let stanza = stanza?;
+        let stanza = stanza.map_err(|error| InstalledError::Syntax { path: STATUS, source: Box::new(error) })?;
         let get = |name: &str| stanza.get(name).unwrap_or_default();
         let state = get("Status").split(' ').next_back().unwrap_or_default();
         match state {

@@ -13,7 +13,7 @@ mod version;
 
 pub use date::parse_date;
 pub use index::read_packages;
-pub use installed::{Installed, InstalledError, InstalledPackage, read_installed};
+pub use installed::read_installed;
 pub use order::{Needs, OrderError};
 pub use relation::{Dependency, RelationError, parse_relations};
 pub use release::{Compression, IndexCandidate, Listed, Release, ReleaseTextError, parse_release};

@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use crate::Unpacked;
 use crate::catalog::{Field, IndexReadError, Origin, Package, Record};
+use crate::deb::installed::{STATUS, read_installed};
 use crate::deb::relation::{Dependency, RelationError, parse_relations};
 use crate::deb::{Stanzas, compare_versions, read_packages};
 use crate::rules::{Constraint, Provided, Rules};
+use crate::{Installed, InstalledError, Unpacked};
 use spec::appliance::{Arch, Init, VersionRule};
 
 /// Debian's rules.
@@ -64,6 +65,14 @@ impl Rules for DebRules {
             Init::Systemd => &["systemd-sysv"],
             Init::Openrc => &["openrc", "sysvinit-core"],
         }
+    }
+
+    fn databases(&self) -> &'static [&'static str] {
+        &[STATUS]
+    }
+
+    fn read_installed(&self, _: &'static str, bytes: &[u8], arch: Arch) -> Result<Installed, InstalledError> {
+        read_installed(&String::from_utf8_lossy(bytes), arch.name())
     }
 
     fn is_required(&self, package: Package<'_>) -> bool {

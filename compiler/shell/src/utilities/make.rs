@@ -8,7 +8,8 @@ use crate::fs::Errno;
 use crate::session::Unknown;
 
 pub(super) fn mkdir(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
-    let parsed = options::parse(call, "p|parents m:|mode v|verbose")?;
+    // `-Z` sets a context of SELinux, which no tree has.
+    let parsed = options::parse(call, "p|parents m:|mode v|verbose Z")?;
     if parsed.has('v') {
         return Err(call.unknown("the option -v"));
     }

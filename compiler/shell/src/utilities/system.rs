@@ -139,14 +139,17 @@ pub(super) fn seq(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     let (first, step, last) = match numbers.as_deref() {
         Some([last]) => (1, 1, *last),
         Some([first, last]) => (*first, 1, *last),
-        Some([first, step, last]) if *step > 0 => (*first, *step, *last),
+        Some([first, step, last]) if *step != 0 => (*first, *step, *last),
         _ => return Err(call.unknown("the operands")),
     };
     let mut at = first;
-    while at <= last {
+    while if step > 0 { at <= last } else { at >= last } {
         call.work(1)?;
         call.out(format!("{at}\n"))?;
-        at = at.saturating_add(step);
+        match at.checked_add(step) {
+            Some(next) => at = next,
+            None => break,
+        }
     }
     Ok(0)
 }

@@ -19,10 +19,11 @@ pub(crate) mod tools;
 pub(crate) mod users;
 pub(crate) mod volume;
 
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, Base};
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
+use crate::naming;
 use crate::report::Report;
 use crate::rules;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs};
@@ -94,7 +95,11 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
     let identity = identity::decode(head, body, report);
     let base = base::decode(body, world, report);
     let services = service::decode(body, report);
-    let packages = packages::decode(body, base.image.map(|image| image.family), report);
+    let naming = match base.base {
+        Base::Oci(_) => naming::of_image(),
+        Base::Distro { .. } | Base::Scratch => naming::of(base.image.map(|image| image.family)),
+    };
+    let packages = packages::decode(body, naming, report);
     let appliance = Appliance {
         name: identity.name,
         version: identity.version,

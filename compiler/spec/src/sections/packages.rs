@@ -2,10 +2,9 @@
 
 use super::Body;
 use crate::appliance::{Appliance, PackageRequest, Relation, Repository, VersionRule};
-use crate::base::Family;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
-use crate::naming::{self, Naming};
+use crate::naming::Naming;
 use crate::report::Report;
 use crate::source::Place;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, PropRule};
@@ -57,8 +56,7 @@ pub(crate) struct Packages {
 }
 
 /// Decodes packages, exclusions and repositories.
-pub(crate) fn decode(body: Body<'_>, family: Option<Family>, report: &mut Report<'_>) -> Packages {
-    let naming = naming::of(family);
+pub(crate) fn decode(body: Body<'_>, naming: Naming, report: &mut Report<'_>) -> Packages {
     let mut excluded: Vec<(String, Place)> = Vec::new();
     for (text, place) in body.all("exclude").flat_map(|item| item.texts_from(0)) {
         if (naming.is_name)(text) && !text.contains('@') {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use formats::oci::{DocumentError, LayerError};
 
-use crate::network::listed;
+use crate::network::{asked_to_wait, listed};
 use crate::{DiskError, TransferError};
 
 /// Why an image is not at hand.
@@ -141,12 +141,14 @@ pub enum RegistryError {
         what: String,
     },
     /// A status that is none of these.
-    #[error("{host} answered {status}")]
+    #[error("{host} answered {status}{}{}", asked_to_wait(*retry_secs), advice(*status))]
     Status {
         /// The host.
         host: String,
         /// HTTP status.
         status: u16,
+        /// How long it asks to wait before the next try, where it says so.
+        retry_secs: Option<u64>,
     },
     /// A page for people came.
     #[error("{host} answered with a web page: it is no registry, or a login page or proxy stands before it")]
@@ -188,9 +190,9 @@ impl RegistryError {
     /// The words for images where the network has words for packages.
     pub(super) fn of(error: TransferError, what: &str) -> Self {
         match error {
-            TransferError::Status { host, status: 404 | 410 } => Self::Missing { host, what: what.to_owned() },
-            TransferError::Status { host, status: 401 | 403 } => Self::Refused { host, with_credentials: false },
-            TransferError::Status { host, status } => Self::Status { host, status },
+            TransferError::Status { host, status: 404 | 410, .. } => Self::Missing { host, what: what.to_owned() },
+            TransferError::Status { host, status: 401 | 403, .. } => Self::Refused { host, with_credentials: false },
+            TransferError::Status { host, status, retry_secs } => Self::Status { host, status, retry_secs },
             TransferError::WebPage { host } => Self::WebPage { host },
             TransferError::Digest { host, found, expected } => Self::Digest { host, found, expected },
             TransferError::Size { host, found, expected } => Self::Size { host, found, expected },
@@ -202,6 +204,16 @@ impl RegistryError {
 impl From<TransferError> for RegistryError {
     fn from(error: TransferError) -> Self {
         Self::of(error, "such image")
+    }
+}
+
+fn advice(status: u16) -> &'static str {
+    match status {
+        429 => {
+            ": it limits how much it gives at a time; try again later, log in with `podman login`, which often allows more, or name a mirror with `--mirror REGISTRY=URL`"
+        }
+        408 | 500.. => ": it is in trouble; try again later or name a mirror with `--mirror REGISTRY=URL`",
+        _ => "",
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use formats::oci::{Descriptor, Document, MAX_DOCUMENT_BYTES, read_document};
 use packages::{ArchiveDigest, Sha256};
 
-use super::{ImageError, ImageRequest, RegistryError, Wanted, digest_of};
+use super::{ImageError, ImageRequest, RegistryError, Wanted, check_size, digest_of};
 use crate::network::Job;
 use crate::{FetchError, Store, TransferError};
 
@@ -31,7 +31,10 @@ impl Store {
                 names.dedup();
                 Err(wrong(format!("it has no image of that name; it has {}", listed(&names))))
             }
-            [one] => digest_of(&one.sha256),
+            [one] => {
+                is_what_it_is_announced_as(folder, one)?;
+                digest_of(&one.sha256)
+            }
             _ => Ok(self.place_document(&bytes)?),
         }
     }
@@ -71,6 +74,18 @@ impl Store {
             copy: None,
         }
     }
+}
+
+/// Compares a manifest with what its index says of it. One that is not there or is damaged is told when it is taken.
+fn is_what_it_is_announced_as(folder: &Path, stated: &Descriptor) -> Result<(), ImageError> {
+    let reference = folder.display().to_string();
+    let bytes = read_small(&folder.join("blobs/sha256").join(&stated.sha256)).unwrap_or_default();
+    if Sha256::of(&bytes).to_string() != stated.sha256 {
+        return Ok(());
+    }
+    check_size(&reference, stated, bytes.len() as u64)?;
+    let read = read_document(&bytes, Some(&stated.media_type));
+    read.map(drop).map_err(|source| ImageError::Document { reference, source })
 }
 
 fn listed(names: &[&str]) -> String {

@@ -144,16 +144,19 @@ impl Store {
 
     fn image(&self, request: &ImageRequest<'_>, root: Sha256, arch: Arch) -> Result<Image, ImageError> {
         let mut digest = root;
-        let mut stated = None;
+        let mut stated: Option<Descriptor> = None;
         // An index may name indexes; nothing real nests deeper.
         for _ in 0..4 {
             let bytes = self.document(request, digest, None)?;
-            match document(request, &bytes, stated.as_deref())? {
+            if let Some(stated) = &stated {
+                check_size(&request.reference.to_string(), stated, bytes.len() as u64)?;
+            }
+            match document(request, &bytes, stated.as_ref().map(|stated| stated.media_type.as_str()))? {
                 Document::Manifest(manifest) => return self.finish(request, digest, manifest, arch),
                 Document::Index(index) => {
                     let chosen = self.choose(request, &index, arch)?;
                     digest = digest_of(&chosen.sha256)?;
-                    stated = Some(chosen.media_type.clone());
+                    stated = Some(chosen.clone());
                 }
             }
         }
@@ -300,6 +303,14 @@ fn bad(request: &ImageRequest<'_>, source: oci::DocumentError) -> ImageError {
 
 fn no_platform(request: &ImageRequest<'_>, arch: Arch, found: Vec<String>) -> ImageError {
     ImageError::NoPlatform { reference: request.reference.to_string(), arch: arch.name(), found }
+}
+
+/// A document is as long as the index says that names it.
+fn check_size(reference: &str, stated: &Descriptor, found: u64) -> Result<(), ImageError> {
+    let Descriptor { sha256, size_bytes, .. } = stated;
+    let what = || format!("its index says that the manifest sha256:{sha256} has {size_bytes} bytes; it has {found}");
+    let wrong = || ImageError::Wrong { reference: reference.to_owned(), what: what() };
+    if found == *size_bytes { Ok(()) } else { Err(wrong()) }
 }
 
 /// The digest that a checked document names.

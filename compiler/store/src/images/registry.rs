@@ -227,7 +227,7 @@ impl Place<'_> {
             200..=299 => Ok(answer.body),
             401 | 403 => Err(RegistryError::Refused { host, with_credentials }),
             404 => Err(RegistryError::Missing { host, what: format!("{}:{name}", self.reference.repository) }),
-            status => Err(RegistryError::Status { host, status }),
+            status => Err(RegistryError::Status { host, status, retry_secs: answer.retry_secs }),
         }
     }
 }

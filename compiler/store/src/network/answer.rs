@@ -4,7 +4,7 @@ use reqwest::{Response, Url, header};
 use tokio::time::{sleep, timeout};
 
 use super::client::Client;
-use super::transfer::{host, stalled};
+use super::transfer::{host, retry_secs, stalled};
 use super::{Network, TransferError};
 
 /// What is asked.
@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) content_type: String,
     /// What `WWW-Authenticate` headers say.
     pub(crate) challenges: Vec<String>,
+    /// How long it asks to wait before the next try, where it says so.
+    pub(crate) retry_secs: Option<u64>,
     /// The body; of an answer that is no success it may be cut.
     pub(crate) body: Vec<u8>,
 }
@@ -44,14 +46,16 @@ impl Network {
             loop {
                 let error = match once(self.client(), question).await {
                     Ok(answer) if !is_trouble(answer.status) => return Ok(answer),
-                    Ok(answer) => TransferError::Status { host: host(&question.url), status: answer.status },
+                    Ok(Answer { status, retry_secs, .. }) => {
+                        TransferError::Status { host: host(&question.url), status, retry_secs }
+                    }
                     Err(error) => error,
                 };
                 failures += 1;
-                if failures >= self.patience.tries || !error.is_transient() {
-                    return Err(error);
+                match self.patience.before_next_try(failures, &error) {
+                    Some(wait) => sleep(wait).await,
+                    None => return Err(error),
                 }
-                sleep(self.patience.backoff * (1 << (failures - 1).min(4))).await;
             }
         });
         answered.unwrap_or_else(|error| Err(TransferError::System(error)))
@@ -96,6 +100,7 @@ async fn read(client: &Client, question: &Question, mut response: Response) -> R
     let mut answer = Answer {
         status: response.status().as_u16(),
         content_type: content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
+        retry_secs: retry_secs(response.headers()),
         challenges: response.headers().get_all(header::WWW_AUTHENTICATE).iter().map(text).collect(),
         body: Vec::new(),
     };

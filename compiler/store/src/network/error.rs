@@ -1,6 +1,7 @@
 //! What goes wrong with downloads, in words that name the configured host and what to do.
 
 use std::io;
+use std::time::Duration;
 
 use crate::{ArchiveError, DiskError};
 
@@ -38,12 +39,14 @@ pub enum TransferError {
         secs: u64,
     },
     /// An answer that is no file.
-    #[error("{host} answered {status}{}", advice(*status))]
+    #[error("{host} answered {status}{}{}", asked_to_wait(*retry_secs), advice(*status))]
     Status {
         /// Host as configured.
         host: String,
         /// HTTP status.
         status: u16,
+        /// How long it asks to wait before the next try, where it says so.
+        retry_secs: Option<u64>,
     },
     /// There is no such file on a local mirror.
     #[error("there is no such file")]
@@ -123,6 +126,11 @@ pub enum TransferError {
     Disk(#[from] DiskError),
 }
 
+/// What a server said about its next answer, as part of a sentence.
+pub(crate) fn asked_to_wait(retry_secs: Option<u64>) -> String {
+    retry_secs.map(|secs| format!(" and asks to wait {secs} seconds")).unwrap_or_default()
+}
+
 fn advice(status: u16) -> &'static str {
     match status {
         401 | 403 | 407 => ": it refuses access; check the mirror's address and the proxy settings",
@@ -141,6 +149,14 @@ impl TransferError {
             Self::Connection { .. } | Self::Stalled { .. } | Self::CutOff { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             _ => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub(super) fn asked_wait(&self) -> Duration {
+        match self {
+            Self::Status { retry_secs: Some(secs), .. } => Duration::from_secs(*secs),
+            _ => Duration::ZERO,
         }
     }
 }

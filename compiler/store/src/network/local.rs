@@ -25,6 +25,10 @@ pub(super) fn copy(job: &Job, path: &std::path::Path, partial: &mut Partial) -> 
         io::ErrorKind::NotFound => TransferError::Missing,
         _ => TransferError::Disk(at("open", path)(error)),
     })?;
+    let found = file.metadata().map_err(at("look at", path))?.len();
+    if let Some(expected) = job.size_bytes.filter(|&expected| expected != found) {
+        return Err(TransferError::Size { host: path.display().to_string(), found, expected });
+    }
     partial.restart()?;
     let mut buffer = vec![0; 256 * 1024];
     loop {

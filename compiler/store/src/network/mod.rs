@@ -22,8 +22,8 @@ use crate::Progress;
 
 pub(crate) use self::answer::{Answer, Question};
 use self::client::Client;
-pub(crate) use self::error::listed;
 pub use self::error::{FetchError, TransferError};
+pub(crate) use self::error::{asked_to_wait, listed};
 
 /// How patient the network code is.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,16 @@ impl Default for Patience {
             tries: 4,
             backoff: Duration::from_millis(500),
         }
+    }
+}
+
+impl Patience {
+    /// How long to wait before the next try, after so many failures in a row of which this is the last; `None` where
+    /// there is none. A server that asks for patience gets that of two silences; what asks for more is given up.
+    fn before_next_try(&self, failures: u32, error: &TransferError) -> Option<Duration> {
+        let (own, asked) = (self.backoff * (1 << failures.saturating_sub(1).min(4)), error.asked_wait());
+        let goes_on = error.is_transient() && failures < self.tries && asked <= self.stall * 2;
+        goes_on.then(|| own.max(asked))
     }
 }
 

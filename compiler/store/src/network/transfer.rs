@@ -58,15 +58,12 @@ async fn from_place(
             },
             Err(error) => error,
         };
-        if !error.is_transient() {
-            return Err(error);
-        }
         resumed = true;
         failures = if partial.len() > before { 0 } else { failures + 1 };
-        if failures >= network.patience.tries {
-            return Err(error);
+        match network.patience.before_next_try(failures, &error) {
+            Some(wait) => sleep(wait).await,
+            None => return Err(error),
         }
-        sleep(network.patience.backoff * (1 << failures.saturating_sub(1).min(4))).await;
     }
 }
 
@@ -157,7 +154,8 @@ fn start(job: &Job, url: &str, response: &Response, partial: &mut Partial) -> Re
         return Err(TransferError::CutOff { host: host(url), found: 0, expected: job.size_bytes.unwrap_or(0) });
     }
     if !status.is_success() {
-        return Err(TransferError::Status { host: host(url), status: status.as_u16() });
+        let retry_secs = retry_secs(response.headers());
+        return Err(TransferError::Status { host: host(url), status: status.as_u16(), retry_secs });
     }
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.trim_start().to_ascii_lowercase().starts_with("text/html") {
@@ -229,6 +227,12 @@ pub(super) fn host(url: &str) -> String {
         })
     });
     host.unwrap_or_else(|| url.to_owned())
+}
+
+/// How long a server asks to wait (RFC 9110, section 10.2.3). One that names a day and hour is taken as silent: that would
+/// need two clocks that agree.
+pub(super) fn retry_secs(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 fn range_start(headers: &HeaderMap) -> Option<u64> {

@@ -57,14 +57,14 @@ pub fn root(bound: &Bound, stage: &Path) -> Result<NewRoot, InsideError> {
 /// The root folder of an overlay is described by its uppermost layer.
 fn like_top_layer(bound: &Bound, upper: &Path) -> io::Result<()> {
     let Some(top) = bound.layers.first() else { return Ok(()) };
-    let meta = std::fs::metadata(bound.roots_folder.join(&top.diff_id))?;
+    let meta = std::fs::metadata(bound.roots_folder.join(&top.chain_id))?;
     chown(upper, Some(meta.uid()), Some(meta.gid()))?;
     std::fs::set_permissions(upper, PermissionsExt::from_mode(meta.mode() & 0o7777))
 }
 
 /// The uppermost of the lower layers comes first (kernel documentation, `overlayfs`).
 fn overlay_options(bound: &Bound, stage: &Path) -> OsString {
-    let lower: Vec<&str> = bound.layers.iter().rev().map(|layer| layer.diff_id.as_str()).collect();
+    let lower: Vec<&str> = bound.layers.iter().rev().map(|layer| layer.chain_id.as_str()).collect();
     let mut options = OsString::from(format!("userxattr,lowerdir={},upperdir=", lower.join(":")));
     options.push(stage.join("upper"));
     options.push(",workdir=");

@@ -23,36 +23,36 @@ pub struct RootsTally {
 
 /// Counts what the folder holds; without the rights to look into a layer it counts as smaller than it is.
 pub fn usage(folder: &Path, tally: &mut RootsTally) {
-    for diff_id in diff_ids(folder, tally) {
-        tally.entries += u64::from(folder.join(&diff_id).is_dir());
-        tally.size_bytes += parts(folder, &diff_id).iter().map(|part| size_bytes(part)).sum::<u64>();
+    for chain_id in chain_ids(folder, tally) {
+        tally.entries += u64::from(folder.join(&chain_id).is_dir());
+        tally.size_bytes += parts(folder, &chain_id).iter().map(|part| size_bytes(part)).sum::<u64>();
     }
 }
 
 /// Removes the layers that no run has used for this long and none uses now, and what killed unpackers left.
 pub fn collect(folder: &Path, unused_for: Duration, tally: &mut RootsTally) {
-    for diff_id in diff_ids(folder, tally) {
-        match remove(folder, &diff_id, unused_for) {
+    for chain_id in chain_ids(folder, tally) {
+        match remove(folder, &chain_id, unused_for) {
             Ok(None) => {}
             Ok(Some((entries, size_bytes))) => {
                 tally.entries += entries;
                 tally.size_bytes += size_bytes;
             }
-            Err(error) => tally.left.push(format!("{}: {error}", folder.join(diff_id).display())),
+            Err(error) => tally.left.push(format!("{}: {error}", folder.join(chain_id).display())),
         }
     }
 }
 
 /// How many layers went, with their size; none when it is in use or was not long ago.
-fn remove(folder: &Path, diff_id: &str, unused_for: Duration) -> io::Result<Option<(u64, u64)>> {
-    let Some(unused) = Unused::claim(folder, diff_id)? else { return Ok(None) };
-    let root = folder.join(diff_id);
+fn remove(folder: &Path, chain_id: &str, unused_for: Duration) -> io::Result<Option<(u64, u64)>> {
+    let Some(unused) = Unused::claim(folder, chain_id)? else { return Ok(None) };
+    let root = folder.join(chain_id);
     let there = root.is_dir();
     if there && unused.since()? < unused_for {
         return Ok(None);
     }
-    let [_, going, partial] = parts(folder, diff_id);
-    let size = parts(folder, diff_id).iter().map(|part| size_bytes(part)).sum();
+    let [_, going, partial] = parts(folder, chain_id);
+    let size = parts(folder, chain_id).iter().map(|part| size_bytes(part)).sum();
     // A layer under its own name is always whole, also when this is killed half-way.
     let _ = remove_folder(&going);
     if there {
@@ -60,7 +60,7 @@ fn remove(folder: &Path, diff_id: &str, unused_for: Duration) -> io::Result<Opti
     }
     remove_folder(&going)?;
     remove_folder(&partial)?;
-    let _ = std::fs::remove_file(folder.join(format!("{diff_id}.lock")));
+    let _ = std::fs::remove_file(folder.join(format!("{chain_id}.lock")));
     unused.remove()?;
     Ok(Some((u64::from(there), size)))
 }
@@ -73,12 +73,12 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The layer itself, what a killed removal left of it, and what a killed unpacker left.
-fn parts(folder: &Path, diff_id: &str) -> [PathBuf; 3] {
-    ["", ".gone", ".partial"].map(|ending| folder.join(format!("{diff_id}{ending}")))
+fn parts(folder: &Path, chain_id: &str) -> [PathBuf; 3] {
+    ["", ".gone", ".partial"].map(|ending| folder.join(format!("{chain_id}{ending}")))
 }
 
 /// The layers that any entry of the folder is about. Other names are none of ours.
-fn diff_ids(folder: &Path, tally: &mut RootsTally) -> BTreeSet<String> {
+fn chain_ids(folder: &Path, tally: &mut RootsTally) -> BTreeSet<String> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! The cache of unpacked layers: `DIFF_ID/` folders that appear whole or not at all, safe under runs at the same time.
+//! The cache of unpacked layers: `CHAIN_ID/` folders that appear whole or not at all, safe under runs at the same time.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Read};
@@ -65,41 +65,42 @@ impl Roots {
 
     /// Whether the layer is there already.
     pub fn has(&self, layer: &Layer) -> bool {
-        self.folder.join(&layer.diff_id).is_dir()
+        self.folder.join(&layer.chain_id).is_dir()
     }
 
     /// Keeps the layer from removal until the result is dropped, also when it is yet to be unpacked.
     pub fn mark_used(&self, layer: &Layer) -> Result<InUse, RootsError> {
         let failed = |source| RootsError::Cache { path: self.folder.clone(), source };
-        InUse::mark(&self.folder, &layer.diff_id).map_err(failed)
+        InUse::mark(&self.folder, &layer.chain_id).map_err(failed)
     }
 
-    /// Unpacks a layer unless it is there. Of two at the same time the second waits for the first.
+    /// Unpacks a layer unless it is there; `below` are the layers under it, lowest first, which must be there. Of two at the
+    /// same time the second waits for the first.
     ///
     /// The folder is closed to other users, since layers hold set-id programs.
-    pub fn ensure(&self, layer: &Layer, one_owner: bool) -> Result<(), RootsError> {
+    pub fn ensure(&self, layer: &Layer, below: &[Layer], one_owner: bool) -> Result<(), RootsError> {
         if self.has(layer) {
             return Ok(());
         }
         let failed = |path: &Path, source| RootsError::Cache { path: path.to_owned(), source };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|source| failed(&self.folder, source))?;
-        let lock_path = self.folder.join(format!("{}.lock", layer.diff_id));
+        let lock_path = self.folder.join(format!("{}.lock", layer.chain_id));
         let lock = File::create(&lock_path).map_err(|source| failed(&lock_path, source))?;
         host::lock_exclusive(&lock).map_err(|source| failed(&lock_path, source))?;
         if self.has(layer) {
             return Ok(());
         }
-        let partial = self.folder.join(format!("{}.partial", layer.diff_id));
-        self.fill(layer, &partial, one_owner)?;
-        let target = self.folder.join(&layer.diff_id);
+        let partial = self.folder.join(format!("{}.partial", layer.chain_id));
+        self.fill(layer, &partial, below, one_owner)?;
+        let target = self.folder.join(&layer.chain_id);
         std::fs::rename(&partial, &target).map_err(|source| failed(&target, source))?;
         // A lock file that is gone while another process waits on it only costs that one a look.
         let _ = std::fs::remove_file(&lock_path);
         Ok(())
     }
 
-    fn fill(&self, layer: &Layer, partial: &Path, one_owner: bool) -> Result<(), RootsError> {
+    fn fill(&self, layer: &Layer, partial: &Path, below: &[Layer], one_owner: bool) -> Result<(), RootsError> {
         let failed = |source| RootsError::Cache { path: partial.to_owned(), source };
         if partial.exists() {
             std::fs::remove_dir_all(partial).map_err(failed)?;
@@ -109,7 +110,8 @@ impl Roots {
         let unread = |source| RootsError::Blob { path: layer.blob.clone(), source };
         let file = File::open(&layer.blob).map_err(unread)?;
         let mut hashed = Hashed { source: decompress(file, layer.compression).map_err(unread)?, state: Sha256::new() };
-        let unpacked = unpack(&mut hashed, partial, one_owner);
+        let below: Vec<PathBuf> = below.iter().map(|layer| self.folder.join(&layer.chain_id)).collect();
+        let unpacked = unpack(&mut hashed, partial, &below, one_owner);
         unpacked.map_err(|source| RootsError::Unpack { path: layer.blob.clone(), source })?;
         if crate::hex(&hashed.state.finalize()) != layer.diff_id {
             let _ = std::fs::remove_dir_all(partial);

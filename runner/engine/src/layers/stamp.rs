@@ -1,4 +1,4 @@
-//! Marks of use: the file `DIFF_ID.used` beside an unpacked layer. Its time is the last use, its lock the present one.
+//! Marks of use: the file `CHAIN_ID.used` beside an unpacked layer. Its time is the last use, its lock the present one.
 //!
 //! A run holds the lock together with other runs as long as it lives; who removes the layer must hold it alone.
 
@@ -21,10 +21,10 @@ pub struct Unused {
 
 impl InUse {
     /// Marks the layer as used from now until this is dropped. Waits while it is being removed.
-    pub fn mark(folder: &Path, diff_id: &str) -> io::Result<Self> {
+    pub fn mark(folder: &Path, chain_id: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         loop {
-            let stamp = open(&path(folder, diff_id))?;
+            let stamp = open(&path(folder, chain_id))?;
             host::lock_shared(&stamp)?;
             // Who removes the layer removes the stamp too: one without a name guards nothing.
             if stamp.metadata()?.nlink() > 0 {
@@ -44,8 +44,8 @@ impl Drop for InUse {
 
 impl Unused {
     /// Claims the layer unless it is in use. One without a stamp counts as used just now.
-    pub fn claim(folder: &Path, diff_id: &str) -> io::Result<Option<Self>> {
-        let path = path(folder, diff_id);
+    pub fn claim(folder: &Path, chain_id: &str) -> io::Result<Option<Self>> {
+        let path = path(folder, chain_id);
         let stamp = open(&path)?;
         let alone = host::try_lock_exclusive(&stamp)? && stamp.metadata()?.nlink() > 0;
         Ok(alone.then_some(Self { stamp, path }))
@@ -63,8 +63,8 @@ impl Unused {
     }
 }
 
-fn path(folder: &Path, diff_id: &str) -> PathBuf {
-    folder.join(format!("{diff_id}.used"))
+fn path(folder: &Path, chain_id: &str) -> PathBuf {
+    folder.join(format!("{chain_id}.used"))
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -6,10 +6,12 @@
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use host::RootDir;
 
+use super::below;
 use super::tar::{Entry, Kind, Reader};
 
 /// Why a layer cannot be unpacked.
@@ -52,12 +54,16 @@ const MAX_BYTES: u64 = 256 << 30;
 /// As deep as a path of the kernel's longest length is with names of 15 letters.
 const MAX_DEPTH: usize = 256;
 
-/// Unpacks a tar stream into the folder, which must be empty.
+/// Unpacks a tar stream into the folder, which must be empty. `below` are the folders of the unpacked layers under it, the
+/// lowest first: a hard link may mean a file of theirs, and then both are one file.
 ///
 /// With `one_owner` all owners become the caller's, because the caller's user namespace has no other ids.
-pub fn unpack(source: impl Read, folder: &Path, one_owner: bool) -> Result<(), UnpackError> {
-    let root = RootDir::open(folder).map_err(|source| UnpackError::Write { path: folder.to_owned(), source })?;
-    let mut unpacker = Unpacker { root, parent: None, folders: Vec::new(), one_owner };
+pub fn unpack(source: impl Read, folder: &Path, below: &[PathBuf], one_owner: bool) -> Result<(), UnpackError> {
+    let open =
+        |folder: &Path| RootDir::open(folder).map_err(|source| UnpackError::Write { path: folder.to_owned(), source });
+    let root = open(folder)?;
+    let below = below.iter().rev().map(|folder| open(folder)).collect::<Result<_, _>>()?;
+    let mut unpacker = Unpacker { root, below, parent: None, folders: Vec::new(), one_owner };
     let mut reader = Reader::new(source);
     let (mut entries, mut bytes) = (0u64, 0u64);
     while let Some(entry) = reader.next_entry().map_err(UnpackError::Archive)? {
@@ -79,6 +85,8 @@ fn within(what: &'static str, value: u64, limit: u64) -> Result<(), UnpackError>
 
 struct Unpacker {
     root: RootDir,
+    /// The layers below, the uppermost first.
+    below: Vec<RootDir>,
     /// The folder of the last entry, since neighbours come together.
     parent: Option<(PathBuf, RootDir)>,
     /// Folder times are set at the end: every entry made in a folder changes its time.
@@ -122,7 +130,7 @@ impl Unpacker {
         self.root.set_mode(Path::new("."), entry.mode)
     }
 
-    /// Makes the folder the current one, with parents that the layer leaves out.
+    /// Makes the folder the current one, with parents that the layer leaves out: those are as the layers below have them.
     fn enter(&mut self, path: &Path) -> io::Result<()> {
         if self.parent.as_ref().is_some_and(|(known, _)| known == path) {
             return Ok(());
@@ -130,17 +138,33 @@ impl Unpacker {
         let opened = match self.root.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut at = self.root.folder(Path::new(""))?;
+                let mut walked = PathBuf::new();
                 for part in path.iter().map(Path::new) {
+                    walked.push(part);
                     match at.make_folder(part, 0o755) {
+                        Ok(()) => self.describe_as_below(&at, part, &walked)?,
                         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                        _ => at = at.folder(part)?,
+                        Err(_) => {}
                     }
+                    at = at.folder(part)?;
                 }
                 at
             }
             other => other?,
         };
         self.parent = Some((path.to_owned(), opened));
+        Ok(())
+    }
+
+    /// Describes a new folder as the layers below have it. The merged folder is described by the uppermost layer that has it.
+    fn describe_as_below(&mut self, parent: &RootDir, name: &Path, path: &Path) -> io::Result<()> {
+        let found = below::find(&self.below, path)?.filter(|found| found.meta.is_dir());
+        let Some(below::Entry { meta, .. }) = found else { return Ok(()) };
+        if !self.one_owner {
+            parent.set_owner(name, meta.uid(), meta.gid())?;
+        }
+        parent.set_mode(name, meta.mode() & 0o7777)?;
+        self.folders.push((path.to_owned(), meta.mtime()));
         Ok(())
     }
 
@@ -157,10 +181,10 @@ impl Unpacker {
 
     fn hard_link(&self, name: &Path, target: &Path) -> io::Result<()> {
         let Some((_, parent)) = &self.parent else { return Ok(()) };
-        let from = self.root.folder(target.parent().unwrap_or(Path::new("")))?;
-        let target = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let layers = std::iter::once(&self.root).chain(&self.below);
+        let target = below::find(layers, target)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         parent.remove(name)?;
-        parent.hard_link(name, &from, Path::new(target))
+        parent.hard_link(name, &target.folder, target.name)
     }
 
     /// Owner first: a change of owner takes set-id bits and file capabilities away.

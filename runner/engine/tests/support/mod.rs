@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 pub type Entry<'a> = (&'a str, u32, u32, What<'a>);
 
 /// What an entry is.
+#[derive(Clone)]
 pub enum What<'a> {
     Folder,
     File(&'a [u8]),

@@ -176,6 +176,24 @@ impl RootDir {
         check(set.into()).map(drop)
     }
 
+    /// The value of a short extended attribute of what the name means directly in here, which must not be a link; `None`
+    /// where it has none, or the file system keeps none.
+    pub fn xattr(&self, name: &Path, key: &str) -> io::Result<Option<Vec<u8>>> {
+        let path = c_path(&fd_path(&self.0).join(name))?;
+        let key = CString::new(key)?;
+        let mut value = vec![0u8; 256];
+        // SAFETY: live, terminated strings; pointer and length describe the same live buffer.
+        let got = unsafe { libc::lgetxattr(path.as_ptr(), key.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+        match check(got as libc::c_long) {
+            Ok(length) => {
+                value.truncate(length as usize);
+                Ok(Some(value))
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sets the modification time, in seconds since 1970, of what the name means directly in here.
     pub fn set_mtime(&self, name: &Path, mtime_secs: i64) -> io::Result<()> {
         let name = c_path(name)?;

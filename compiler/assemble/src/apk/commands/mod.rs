@@ -14,9 +14,9 @@ use shell::Unknown;
 use spec::appliance::Arch;
 use tree::Blobs;
 
-use super::scripts::{Script, environment};
 use super::system::System;
 use crate::attempt::Attempt;
+use crate::elsewhere::Script;
 use crate::files::{Files, PathProblem};
 use crate::journaled::Journaled;
 
@@ -119,7 +119,7 @@ fn evaluate(
         });
     }
     let env: BTreeMap<Vec<u8>, Vec<u8>> =
-        environment().into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())).collect();
+        script.env.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())).collect();
     let args: Vec<Vec<u8>> = script.args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
     let Some(tree) = files.root.as_tree() else {
         return shell::Outcome::Unknown(shell::Unknown { what: "a script inside a script".to_owned(), line: 0 });
@@ -127,16 +127,14 @@ fn evaluate(
     let mut session = shell::Session::new(tree, blobs, &commands);
     session.mtime_secs = epoch_secs;
     session.machine = Some(arch_name(arch).to_owned());
-    session.name = format!("{}.{}", script.package.name, script.name);
+    session.name = format!("{}.{}", script.package, script.name);
     shell::run(parsed, session, &args, &env)
 }
 
 #[cfg(test)]
 mod testing {
-    use packages::Unpacked;
     use tree::{NoBlobs, Tree};
 
-    use super::super::package::Package;
     use super::*;
 
     /// Runs a script over a tree with these files and `busybox`; gives the tree and how it ended.
@@ -147,11 +145,9 @@ mod testing {
             let mode = if path.contains("bin/") { 0o755 } else { 0o644 };
             files.write(path, mode, *text).unwrap();
         }
-        let info = b"pkgname = toy\npkgver = 1-r0\n".to_vec();
-        let unpacked = Unpacked { control_files: [(".PKGINFO".to_owned(), info)].into(), ..Unpacked::default() };
-        let package = Package::read(unpacked, 0).unwrap();
         let bytes = format!("#!/bin/busybox sh\n{text}\n");
-        let script = Script { package: &package, name: "post-install", bytes: bytes.as_bytes(), args: &["1-r0"] };
+        let (name, file, env) = ("post-install", "toy post-install".to_owned(), super::super::scripts::environment());
+        let script = Script { package: "toy", name, file, bytes: bytes.as_bytes(), args: &["1-r0"], env };
         let ended = attempt(&mut files, &mut System::default(), Arch::Amd64, &script);
         let ended = match ended {
             Attempt::Done { status, log, .. } => format!("{log}{status}"),

@@ -108,6 +108,19 @@ fn evaluate(
     shell::run(parsed, session, &args, &env)
 }
 
+/// The programs of dpkg itself. Whoever runs maintainer scripts is there before any of them, also where the package of that
+/// name is only unpacked later.
+const OF_DPKG: [&str; 8] = [
+    "dpkg",
+    "dpkg-divert",
+    "dpkg-maintscript-helper",
+    "dpkg-query",
+    "dpkg-realpath",
+    "dpkg-statoverride",
+    "dpkg-trigger",
+    "update-alternatives",
+];
+
 /// One of Debian's commands, as the shell calls it.
 struct Emulated<'e> {
     name: &'static str,
@@ -146,7 +159,8 @@ impl shell::Command for Emulated<'_> {
     }
 
     fn exists(&self, name: &[u8], fs: &shell::Fs<'_>) -> bool {
-        name == debconf::NAME.as_bytes() || fs.program(name).is_some()
+        let is_here = |known: &&str| known.as_bytes() == name;
+        is_here(&debconf::NAME) || OF_DPKG.iter().any(is_here) || fs.program(name).is_some()
     }
 }
 

@@ -82,8 +82,8 @@ impl Call<'_, '_> {
     }
 }
 
-/// The commands by name. All stand for a program of the same name in the image and are there only if it is, but for
-/// debconf's end, which the replaced `confmodule` calls.
+/// The commands by name. All stand for a program of the same name in the image and are there only if it is, but for those
+/// of dpkg itself and for debconf's end, which the replaced `confmodule` calls.
 pub(crate) const COMMANDS: &[(&str, Command)] = &[
     (debconf::NAME, debconf::call),
     ("add-shell", shells::add),

@@ -7,7 +7,7 @@ pub(super) fn no_init(_: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     Ok(0)
 }
 
-/// `systemctl`: talking to the manager does nothing here; what changes unit files is not understood.
+/// `systemctl`: talking to the manager does nothing here; of what changes unit files only enabling is understood.
 pub(super) fn systemctl(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     let verb = call.args.iter().find(|arg| !arg.starts_with('-')).map(String::as_str);
     match verb {
@@ -16,6 +16,12 @@ pub(super) fn systemctl(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
             | "reload-or-restart" | "kill" | "condrestart",
         ) => Ok(0),
         Some("is-active" | "is-system-running" | "status") => Ok(3),
+        Some("enable") => match call.args {
+            [verb, units @ ..] if verb == "enable" && !units.iter().any(|unit| unit.starts_with('-')) => {
+                super::systemd_helper::systemctl_enable(call, units)
+            }
+            _ => call.unknown("this use is not understood"),
+        },
         _ => call.unknown("this verb is not understood"),
     }
 }

@@ -1,5 +1,5 @@
 //! `deb-systemd-helper` (deb-systemd-helper(1p)): enables units by their `[Install]` section, with the state that lets an
-//! administrator's choice survive upgrades.
+//! administrator's choice survive upgrades. And `systemctl enable`, which keeps no state.
 
 use std::collections::BTreeSet;
 
@@ -37,8 +37,37 @@ fn is_masked(call: &Call<'_, '_>, unit: &str) -> bool {
     call.files.read_link(format!("/etc/systemd/system/{unit}")).is_some_and(|target| target == b"/dev/null")
 }
 
+/// `systemctl enable` (systemctl(1)) of units that are there, also of an instance of a template.
+pub(super) fn systemctl_enable(call: &mut Call<'_, '_>, units: &[String]) -> Result<i32, Unknown> {
+    for unit in units {
+        if read_unit(call, &file_of(unit))?.is_none() {
+            return call.fail(1, &format!("Failed to enable unit: Unit file {unit} does not exist."));
+        }
+        for (link, target) in links(call, unit, file_of)? {
+            if call.files.lstat(&link).is_none() {
+                call.files.link(&link, &target)?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// The file of a unit: that of the template where the unit is an instance, as `getty@tty1.service` (systemd.unit(5)).
+fn file_of(unit: &str) -> String {
+    match (unit.split_once('@'), unit.rsplit_once('.')) {
+        (Some((name, _)), Some((_, kind))) => format!("{name}@.{kind}"),
+        _ => unit.to_owned(),
+    }
+}
+
 /// Makes the links of a unit and those that it names in `Also=`, or only their state.
 fn enable(call: &mut Call<'_, '_>, unit: &str, with_links: bool) -> Result<(), Unknown> {
+    let links = links(call, unit, str::to_owned)?;
+    note_and_link(call, unit, &links, with_links)
+}
+
+/// The links that enable a unit and those that it names in `Also=`, each with its target. `file_of` gives a unit's file.
+fn links(call: &Call<'_, '_>, unit: &str, file_of: fn(&str) -> String) -> Result<BTreeSet<(String, String)>, Unknown> {
     let mut links = BTreeSet::new();
     let mut to_do = vec![unit.to_owned()];
     let mut seen = BTreeSet::new();
@@ -49,9 +78,12 @@ fn enable(call: &mut Call<'_, '_>, unit: &str, with_links: bool) -> Result<(), U
         if !seen.insert(name.clone()) {
             continue;
         }
-        let Some((path, text)) = read_unit(call, &name)? else { continue };
+        let Some((path, text)) = read_unit(call, &file_of(&name))? else { continue };
         for (key, value) in install_section(&text) {
+            let is_instance = file_of(&name) != name;
             let folders = match key {
+                "DefaultInstance" if is_instance => continue,
+                _ if is_instance && value.contains('%') => return call.unknown("specifiers are not understood"),
                 "WantedBy" => "wants",
                 "RequiredBy" => "requires",
                 "Also" => {
@@ -68,7 +100,7 @@ fn enable(call: &mut Call<'_, '_>, unit: &str, with_links: bool) -> Result<(), U
             links.insert((format!("/etc/systemd/system/{value}.{folders}/{name}"), path.clone()));
         }
     }
-    note_and_link(call, unit, &links, with_links)
+    Ok(links)
 }
 
 fn note_and_link(
@@ -155,6 +187,45 @@ mod tests {
             [
                 "/var/lib/systemd/deb-systemd-helper-enabled/a.timer.dsh-also /etc/systemd/system/timers.target.wants/a.timer\n",
                 "/var/lib/systemd/deb-systemd-helper-enabled/timers.target.wants/a.timer "
+            ]
+        );
+    }
+    #[test]
+    fn systemctl_enables_what_is_there() {
+        let prepare = |files: &mut crate::Files<'_>| {
+            let mut unit = |name: &str, text: &str| {
+                files.write(format!("/usr/lib/systemd/system/{name}"), 0o644, format!("[Install]\n{text}")).unwrap();
+            };
+            unit("getty@.service", "WantedBy=getty.target\nDefaultInstance=tty1\n");
+            unit("odd@.service", "WantedBy=%i.target\n");
+            unit("plain.target", "WantedBy=multi-user.target\n");
+            files.link("/lib", "usr/lib").unwrap();
+        };
+        let (tree, said) = run(
+            prepare,
+            &[
+                "systemctl enable getty@tty1.service",
+                "systemctl enable plain.target",
+                "systemctl enable getty@.service",
+                "systemctl enable odd@x.service",
+                "systemctl enable none.service",
+                "systemctl enable --now plain.target",
+            ],
+        );
+        let want = [
+            "0",
+            "0",
+            "`systemctl enable getty@.service`: template units are not understood",
+            "`systemctl enable odd@x.service`: specifiers are not understood",
+            "systemctl: Failed to enable unit: Unit file none.service does not exist.\n1",
+            "`systemctl enable --now plain.target`: this use is not understood",
+        ];
+        assert_eq!(said, want);
+        assert_eq!(
+            listing(&tree)[..2],
+            [
+                "/etc/systemd/system/getty.target.wants/getty@tty1.service -> /lib/systemd/system/getty@.service",
+                "/etc/systemd/system/multi-user.target.wants/plain.target -> /lib/systemd/system/plain.target"
             ]
         );
     }
