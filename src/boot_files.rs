@@ -1,19 +1,25 @@
 //! What an appliance boots from beside its root: kernel, initial file system and command line, from the locked packages.
 //!
-//! Only for outputs that boot directly; everything is made in memory, since nothing of it is large.
+//! Only for outputs that boot; everything is made in memory, since nothing of it is large. The command line names what
+//! the root must hash to, so the last of it is made when the root was written.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use assemble::kernel::{Initramfs, KernelPackage, Platform, RootType, initramfs, plan_modules};
-use bundle::boot::{CommandLine, Selector};
+use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, efi_stub, initramfs, plan_modules};
+use bundle::boot::{CommandLine, Selector, Verity};
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
-use formats::cpio;
 use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
-use image::{FileDigests, Outputs};
+use formats::pe::{Unified, unified};
+use formats::{cpio, gpt};
+use image::{BootPrograms, FileDigests, Identity, Outputs, partition_id};
 use packages::{Lock, LockedRoot};
-use spec::appliance::{Arch, Output};
+use spec::Appliance;
+use spec::appliance::{Arch, NetworkMode, Output};
+use tree::{Content, Tree};
 
+use crate::boot_platforms::platforms;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::materials::Materials;
@@ -21,74 +27,52 @@ use crate::roots;
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
 
-/// Where direct boot is offered: devices on virtio, found through memory or through PCI.
-const PLATFORMS: [Platform; 3] = [Platform::QemuMicrovm, Platform::Firecracker, Platform::CloudHypervisor];
-
-/// What the kernel itself is told: the first serial line is the console, and a kernel that stops ends the machine.
-const KERNEL_WORDS: &str = "console=ttyS0 panic=-1 reboot=t quiet";
-
-/// The first disk holds the root: not every machine can give a disk a name.
-const ROOT_DEVICE: &str = "vda";
-
-/// A file of a bundle, ready to be written.
-pub struct BootFile {
-    kind: ArtifactKind,
+/// What boots the root of one architecture.
+pub struct BootParts {
     arch: Arch,
-    path: String,
-    bytes: Vec<u8>,
+    kernel: KernelPackage,
+    /// What direct boot takes.
+    microvm: Option<Direct>,
+    /// What firmware starts.
+    disk: Option<Firmware>,
 }
 
-impl BootFile {
-    /// Writes it into the bundle.
-    ///
-    /// # Errors
-    /// What the file system reports.
-    pub fn write(self, outputs: &dyn Outputs) -> io::Result<Artifact> {
-        outputs.file(&self.path, &mut |file| file.write_all(&self.bytes))?;
-        let FileDigests { size_bytes, blake3, sha256 } = FileDigests::of(&self.bytes);
-        let arch = Some(self.arch.name().to_owned());
-        Ok(Artifact { kind: self.kind, arch, path: self.path, size_bytes, blake3, sha256 })
-    }
+struct Direct {
+    initrd: Vec<u8>,
+    vmlinux: Vec<u8>,
 }
 
-/// Makes the files of `microvm`, or of `microvm-ARCH` for several architectures; none where no output boots directly.
+struct Firmware {
+    stub: Vec<u8>,
+    initrd: Vec<u8>,
+}
+
+/// Gathers what boots each architecture; nothing where no output boots.
 ///
 /// # Errors
 /// When there is no kernel, or it lacks what a platform needs.
-pub fn make(
+pub fn gather(
     spec: &SpecFile,
     lock: &Lock,
     plan: &Plan,
     materials: &Materials,
     shop: &Workshop<'_>,
-) -> Result<Vec<BootFile>, Failure> {
-    if !spec.appliance().outputs.contains(&Output::Microvm) {
+) -> Result<Vec<BootParts>, Failure> {
+    let boots = |output: &Output| *output == Output::Microvm || image::DISKS.contains(output);
+    if !spec.appliance().outputs.iter().any(boots) {
         return Ok(Vec::new());
     }
-    let several = lock.roots.len() > 1;
-    let mut files = Vec::new();
-    for root in &lock.roots {
-        let folder = if several { format!("microvm-{}", root.arch.name()) } else { "microvm".to_owned() };
-        for (kind, name, bytes) in make_one(spec, lock, root, plan, materials, shop)? {
-            files.push(BootFile { kind, arch: root.arch, path: format!("{folder}/{name}"), bytes });
-        }
-    }
-    Ok(files)
+    let one = |root| {
+        let trees = unpack(spec, root, shop)?;
+        let no_guest = || Failure::new(Exit::Build, "find the guest");
+        let guest = materials.guests.get(&root.arch).cloned().ok_or_else(no_guest)?;
+        let maker = Maker { spec, lock, plan, shop, arch: root.arch, trees, guest };
+        maker.parts().map_err(|error| Failure::doing(Exit::Build, "make what boots", error))
+    };
+    lock.roots.iter().map(one).collect()
 }
 
-type Made = (ArtifactKind, &'static str, Vec<u8>);
-
-fn make_one(
-    spec: &SpecFile,
-    lock: &Lock,
-    root: &LockedRoot,
-    plan: &Plan,
-    materials: &Materials,
-    shop: &Workshop<'_>,
-) -> Result<[Made; 4], Failure> {
-    let failed =
-        |error: Box<dyn std::error::Error + Send + Sync>| Failure::doing(Exit::Build, "make what boots", error);
-    let guest = materials.guests.get(&root.arch).cloned().ok_or_else(|| Failure::new(Exit::Build, "find the guest"))?;
+fn unpack(spec: &SpecFile, root: &LockedRoot, shop: &Workshop<'_>) -> Result<Vec<Tree>, Failure> {
     if root.boot.is_empty() {
         let arch = root.arch.name();
         let failure = Failure::new(Exit::Build, format!("find a kernel for {arch}: the base has none"));
@@ -97,19 +81,148 @@ fn make_one(
     let unpacked = shop.store.unpack(&root.boot, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
     shop.bar.clear();
     roots::are_what_they_are_called(spec, &root.boot, &unpacked)?;
-    let trees: Vec<_> = unpacked.iter().map(|package| &package.tree).collect();
-    let kernel = KernelPackage::find(&trees, &shop.store).map_err(|error| failed(error.into()))?;
-    let modules =
-        plan_modules(&kernel, &PLATFORMS, RootType::Ext4, &shop.store).map_err(|error| failed(error.into()))?;
-    let parts = Initramfs { guest, modules: &modules, root: plan.root.clone(), epoch_secs: lock.epoch_secs };
-    let initrd = cpio::write_tree(&initramfs(parts), &shop.store, Vec::new()).map_err(|error| failed(error.into()))?;
-    let unpack = Kernel::recognise(&kernel.image).and_then(|kernel| kernel.unpack(MAX_KERNEL_BYTES));
-    let vmlinux = unpack.map_err(|error| failed(error.into()))?;
-    let line = format!("{KERNEL_WORDS} {}", CommandLine::new(Selector::Device(ROOT_DEVICE.to_owned())));
-    Ok([
-        (ArtifactKind::Kernel, "kernel", kernel.image),
-        (ArtifactKind::Vmlinux, "vmlinux", vmlinux),
-        (ArtifactKind::Initrd, "initrd", initrd),
-        (ArtifactKind::CommandLine, "cmdline", line.into_bytes()),
-    ])
+    Ok(unpacked.into_iter().map(|package| package.tree).collect())
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes the parts of one architecture.
+struct Maker<'a> {
+    spec: &'a SpecFile,
+    lock: &'a Lock,
+    plan: &'a Plan,
+    shop: &'a Workshop<'a>,
+    arch: Arch,
+    trees: Vec<Tree>,
+    guest: Content,
+}
+
+impl Maker<'_> {
+    fn parts(self) -> Result<BootParts, AnyError> {
+        let trees: Vec<&Tree> = self.trees.iter().collect();
+        let appliance = self.spec.appliance();
+        let kernel = KernelPackage::find(&trees, &self.shop.store)?;
+        let microvm = match platforms(appliance, |output| output == Output::Microvm) {
+            none if none.is_empty() => None,
+            platforms => {
+                let vmlinux = Kernel::recognise(&kernel.image)?.unpack(MAX_KERNEL_BYTES)?;
+                Some(Direct { initrd: self.initrd(&kernel, &platforms)?, vmlinux })
+            }
+        };
+        let disk = match platforms(appliance, |output| image::DISKS.contains(&output)) {
+            none if none.is_empty() => None,
+            platforms => {
+                let stub = efi_stub(&trees, self.arch, &self.shop.store)?;
+                Some(Firmware { stub, initrd: self.initrd(&kernel, &platforms)? })
+            }
+        };
+        Ok(BootParts { arch: self.arch, kernel, microvm, disk })
+    }
+
+    fn initrd(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<Vec<u8>, AnyError> {
+        let network = self.spec.appliance().network.mode != NetworkMode::None;
+        let machines = Machines { platforms, root: RootType::Ext4, network };
+        let modules = plan_modules(kernel, machines, &self.shop.store)?;
+        let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.epoch_secs);
+        let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs });
+        Ok(cpio::write_tree(&tree, &self.shop.store, Vec::new())?)
+    }
+}
+
+/// The programs that firmware starts from the disks.
+pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: &'a Identity) -> BootPrograms<'a> {
+    let programs = parts.iter().filter_map(|boot| Some((boot, boot.disk.as_ref()?)));
+    let program = |(boot, disk): (&'a BootParts, &'a Firmware)| {
+        let make = move |root_hash: Option<&str>| {
+            let line = format!("{} {}", firmware_words(boot.arch), disk_line(boot.arch, root_hash, identity));
+            let os_release = os_release(appliance);
+            let parts = Unified {
+                stub: &disk.stub,
+                os_release: os_release.as_bytes(),
+                command_line: &line,
+                release: &boot.kernel.release,
+                initrd: &disk.initrd,
+                kernel: &boot.kernel.image,
+            };
+            unified(parts).map_err(io::Error::other)
+        };
+        (boot.arch, Box::new(make) as Box<image::EfiProgram<'a>>)
+    };
+    programs.map(program).collect()
+}
+
+/// What the kernel is told where firmware starts it. The first serial line is the console, where there is one.
+fn firmware_words(arch: Arch) -> String {
+    format!("console=tty0 console={} panic=-1 quiet", serial_line(arch))
+}
+
+/// What the kernel is told where it is started directly; a kernel that stops ends the machine.
+fn direct_words(arch: Arch) -> String {
+    format!("console={} panic=-1 reboot=t quiet", serial_line(arch))
+}
+
+fn serial_line(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "ttyS0",
+        Arch::Arm64 => "ttyAMA0",
+    }
+}
+
+fn disk_line(arch: Arch, root_hash: Option<&str>, identity: &Identity) -> CommandLine {
+    let partition = |name| Selector::PartUuid(gpt::text(&partition_id(arch, name, identity)));
+    let verity = root_hash.map(|hash| Verity { device: partition("root-verity"), root_hash: hash.to_owned() });
+    CommandLine { verity, ..CommandLine::new(partition("root")) }
+}
+
+/// The disks by their order, since not every machine can give a disk a name: the root, then its hash tree.
+fn direct_line(root_hash: Option<&str>) -> CommandLine {
+    let disk = |name: &str| Selector::Device(name.to_owned());
+    let verity = root_hash.map(|hash| Verity { device: disk("vdb"), root_hash: hash.to_owned() });
+    CommandLine { verity, ..CommandLine::new(disk("vda")) }
+}
+
+/// What boot menus show (os-release(5)).
+fn os_release(appliance: &Appliance) -> String {
+    let quoted = |text: &str| {
+        let escaped: String =
+            text.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "\\\"$`".contains(c)).chain([c])).collect();
+        format!("\"{escaped}\"")
+    };
+    let title = format!("{} {}", appliance.name, appliance.version);
+    let (name, version, title) = (quoted(&appliance.name), quoted(&appliance.version), quoted(&title));
+    format!("ID=appliance\nNAME={name}\nPRETTY_NAME={title}\nVERSION_ID={version}\n")
+}
+
+/// Writes the files of `microvm`, or of `microvm-ARCH` for several architectures.
+///
+/// # Errors
+/// What the file system reports.
+pub fn write(
+    parts: Vec<BootParts>,
+    root_hashes: &BTreeMap<Arch, String>,
+    outputs: &dyn Outputs,
+) -> io::Result<Vec<Artifact>> {
+    let several = parts.len() > 1;
+    let mut artifacts = Vec::new();
+    for BootParts { arch, kernel, microvm, .. } in parts {
+        let Some(Direct { initrd, vmlinux }) = microvm else { continue };
+        let folder = if several { format!("microvm-{}", arch.name()) } else { "microvm".to_owned() };
+        let line = format!("{} {}", direct_words(arch), direct_line(root_hashes.get(&arch).map(String::as_str)));
+        let files = [
+            (ArtifactKind::Kernel, "kernel", kernel.image),
+            (ArtifactKind::Vmlinux, "vmlinux", vmlinux),
+            (ArtifactKind::Initrd, "initrd", initrd),
+            (ArtifactKind::CommandLine, "cmdline", line.into_bytes()),
+        ];
+        for (kind, name, bytes) in files {
+            artifacts.push(put(outputs, kind, arch, format!("{folder}/{name}"), &bytes)?);
+        }
+    }
+    Ok(artifacts)
+}
+
+fn put(outputs: &dyn Outputs, kind: ArtifactKind, arch: Arch, path: String, bytes: &[u8]) -> io::Result<Artifact> {
+    outputs.file(&path, &mut |file| file.write_all(bytes))?;
+    let FileDigests { size_bytes, blake3, sha256 } = FileDigests::of(bytes);
+    Ok(Artifact { kind, arch: Some(arch.name().to_owned()), path, size_bytes, blake3, sha256 })
 }

@@ -102,18 +102,21 @@ fn write_bundle(
         .map_err(|error| Failure::new(Exit::Build, error))?;
     let process = launch.process.clone();
     let roots = roots.into_iter().map(Root::into_input).collect();
-    let plan = image::plan(spec.appliance(), process.args, process.env, roots, identity)
+    let boot = boot_files::gather(spec, lock, &launch, materials, shop)?;
+    let programs = boot_files::programs(&boot, spec.appliance(), &identity);
+    let plan = image::plan(spec.appliance(), process.args, process.env, roots, identity.clone())
         .map_err(|error| Failure::new(Exit::Build, error))?;
     shop.ui.detail(plan.dump().trim_end());
 
     let making = BundleFolder::start(folder, &shop.store).map_err(cannot)?;
     let contents = materials.with_store(&shop.store);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut artifacts = image::write(spec.appliance(), &plan, &contents, &StoredLayers(&shop.store), &making, workers)
+    let layers = StoredLayers(&shop.store);
+    let written = image::write(spec.appliance(), &plan, &programs, &contents, &layers, &making, workers)
         .map_err(|error| Failure::new(Exit::Build, error))?;
-    for file in boot_files::make(spec, lock, &launch, materials, shop)? {
-        artifacts.push(file.write(&making).map_err(cannot)?);
-    }
+    drop(programs);
+    let mut artifacts = written.artifacts;
+    artifacts.extend(boot_files::write(boot, &written.root_hashes, &making).map_err(cannot)?);
     let manifest = manifest_file::write(spec, lock, &launch, artifacts, &making).map_err(cannot)?;
     for path in making.publish().map_err(cannot)? {
         shop.ui.note(format!("kept {}, which is not of a build", folder.join(path).display()));

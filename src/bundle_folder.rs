@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use formats::region::RegionSink;
-use image::{BaseLayer, FileDigests, Outputs, WrittenLayer};
+use image::{BaseLayer, FileDigests, Outputs, Storage, WrittenLayer};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use store::Store;
@@ -128,6 +128,11 @@ impl Outputs for BundleFolder<'_> {
         let file = self.create(path)?;
         file.set_len(size_bytes)?;
         image::write_disk(file, size_bytes, fill)
+    }
+
+    fn storage(&self, path: &str) -> io::Result<Box<dyn Storage + '_>> {
+        let file = File::options().read(true).write(true).create_new(true).open(self.place(path)?)?;
+        Ok(Box::new(file))
     }
 
     fn take_layer(&self, layer: &WrittenLayer, path: &str) -> io::Result<()> {

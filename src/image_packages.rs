@@ -30,7 +30,7 @@ impl Workshop<'_> {
         let images = self.images_of(spec, &requests.base_digest)?;
         let created = images.iter().filter_map(|image| image.config.created_secs).fold(0, i64::max);
         if spec.appliance().packages.is_empty() || images.is_empty() {
-            return Ok(Lock::without_packages(requests, image::encoders(), created));
+            return Ok(Lock::without_packages(requests, image::encoders(&spec.appliance().outputs), created));
         }
         let base = self.distribution(spec, &images)?;
         let (mut catalogs, indexes) = self.catalogs(spec, &base, old)?;
@@ -45,7 +45,7 @@ impl Workshop<'_> {
                 &wish,
                 std::slice::from_ref(catalog),
                 indexes.clone(),
-                image::encoders(),
+                image::encoders(&spec.appliance().outputs),
                 old.map(|lock| (lock, update)),
             );
             let mut lock = one.map_err(|problems| unsatisfiable(spec, &problems))?;
@@ -54,7 +54,7 @@ impl Workshop<'_> {
             }
             roots.push(lock);
         }
-        Ok(joined(requests, roots, created))
+        Ok(joined(requests, roots, created, image::encoders(&spec.appliance().outputs)))
     }
 
     /// The distribution that is in images, by what they say themselves; its layers are fetched for that.
@@ -139,8 +139,8 @@ fn refuse(what: &str) -> Failure {
 }
 
 /// The locks of several architectures as one.
-fn joined(requests: &Requests, locks: Vec<Lock>, created: i64) -> Lock {
-    let mut all = Lock { epoch_secs: created, encoders: image::encoders(), ..Lock::for_requests(requests) };
+fn joined(requests: &Requests, locks: Vec<Lock>, created: i64, encoders: BTreeMap<String, u32>) -> Lock {
+    let mut all = Lock { epoch_secs: created, encoders, ..Lock::for_requests(requests) };
     for lock in locks {
         all.epoch_secs = all.epoch_secs.max(lock.epoch_secs);
         all.indexes.extend(lock.indexes);

@@ -21,7 +21,7 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
     let requests = requests(spec, shop, old.as_ref(), locked)?;
     let changes = match &old {
         None => vec!["there is no lock yet".to_owned()],
-        Some(old) => staleness(old, &requests),
+        Some(old) => staleness(spec, old, &requests),
     };
     match old {
         Some(lock) if changes.is_empty() => Ok(lock),
@@ -62,7 +62,7 @@ pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update:
     };
     let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
     let previous = old.map(|lock| (lock, update));
-    let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(), previous)
+    let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
         .map_err(|problems| unsatisfiable(spec, &problems))?;
     write(spec, &lock)?;
     Ok(lock)
@@ -117,11 +117,13 @@ fn requests(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, locked: bo
 }
 
 /// Why a lock does not fit, in words; empty where it does.
-fn staleness(lock: &Lock, requests: &Requests) -> Vec<String> {
+fn staleness(spec: &SpecFile, lock: &Lock, requests: &Requests) -> Vec<String> {
     let mut changes = lock.staleness(requests);
-    for (name, version) in image::encoders() {
-        if lock.encoders.get(&name) != Some(&version) {
-            changes.push(format!("this version writes {name} in another way"));
+    for (name, version) in image::encoders(&spec.appliance().outputs) {
+        match lock.encoders.get(&name) {
+            Some(locked) if *locked == version => {}
+            Some(_) => changes.push(format!("this version writes {name} in another way")),
+            None => changes.push(format!("it was made for outputs without {name}")),
         }
     }
     changes

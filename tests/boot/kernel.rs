@@ -5,12 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use assemble::kernel::{Initramfs, KernelPackage, Platform, RootType, initramfs, plan_modules};
+use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, initramfs, plan_modules};
 use bundle::plan::Root;
 use formats::{cpio, deb};
 use tree::{Content, Kind, NoBlobs, Tree, TreePath};
 
 use crate::package::{Package, Packing};
+
+/// Everything that Debian's cloud kernel has the drivers for.
+const PLATFORMS: [Platform; 7] = [
+    Platform::QemuMicrovm,
+    Platform::Qemu,
+    Platform::Firecracker,
+    Platform::CloudHypervisor,
+    Platform::HyperV,
+    Platform::Vmware,
+    Platform::VirtualBox,
+];
 
 /// Debian's kernel package.
 struct Debian {
@@ -37,9 +48,9 @@ pub fn package() -> Package {
 /// The same without a module.
 pub fn package_without(module: &str) -> Package {
     let debian = fetched().unwrap();
-    let platforms = [Platform::QemuMicrovm, Platform::Firecracker, Platform::CloudHypervisor];
-    let plan = plan_modules(&debian.kernel, &platforms, RootType::Ext4, &NoBlobs).unwrap();
-    let loaded: Vec<_> = plan.load.iter().filter(|planned| planned.name != module).map(|module| &module.path).collect();
+    let plan = |platforms| plan_modules(&debian.kernel, machines(platforms), &NoBlobs).unwrap().load;
+    let all = [plan(&PLATFORMS), plan(&PLATFORMS[..5])].concat();
+    let loaded: Vec<_> = all.iter().filter(|planned| planned.name != module).map(|module| &module.path).collect();
     let is_wanted = |path: &TreePath| {
         let text = path.display();
         text.starts_with("/boot/vmlinuz") || text.contains("/modules.builtin") || loaded.contains(&path)
@@ -52,6 +63,11 @@ pub fn package_without(module: &str) -> Package {
         }
         _ => package,
     })
+}
+
+/// With a network where the kernel has drivers for it: Debian's cloud kernel has none for VMware's cards.
+fn machines(platforms: &[Platform]) -> Machines<'_> {
+    Machines { platforms, root: RootType::Ext4, network: !platforms.contains(&Platform::Vmware) }
 }
 
 fn fetch() -> Result<Debian, String> {
@@ -67,6 +83,38 @@ fn fetch() -> Result<Debian, String> {
     Ok(Debian { kernel, tree: deb.tree })
 }
 
+/// systemd's stub from its package, fetched once, or why it cannot be had.
+pub fn stub() -> Result<&'static [u8], String> {
+    static STUB: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
+    STUB.get_or_init(fetch_stub).as_deref().map_err(Clone::clone)
+}
+
+fn fetch_stub() -> Result<Vec<u8>, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-stub");
+    fs::create_dir_all(&folder).unwrap();
+    let archive = match archive_in(&folder) {
+        Some(archive) => archive,
+        None => download_package(&folder, "systemd-boot-efi")?,
+    };
+    let bytes = fs::read(archive).unwrap();
+    let deb = deb::decode(&bytes[..], deb::Limits::default(), &mut deb::Inline).unwrap();
+    let node = deb.tree.get(&TreePath::new("usr/lib/systemd/boot/efi/linuxx64.efi.stub").unwrap()).unwrap();
+    let Kind::File(Content::Inline(stub)) = &node.kind else { panic!("the stub is no file") };
+    Ok(stub.to_vec())
+}
+
+/// A package of the toy archive that brings systemd's stub.
+pub fn stub_package() -> Package {
+    let package = Package::new("systemd-boot-efi", "252.1").packed(Packing::Gzip);
+    package.file("usr/lib/systemd/boot/efi/linuxx64.efi.stub", 0o644, stub().unwrap())
+}
+
+fn download_package(folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let status = Command::new("apt-get").args(["download", "-qq", name]).current_dir(folder).status();
+    let status = status.map_err(|error| format!("apt-get cannot be started: {error}"))?;
+    archive_in(folder).filter(|_| status.success()).ok_or_else(|| format!("apt-get download {name}: {status}"))
+}
+
 fn download(folder: &Path) -> Result<PathBuf, String> {
     let run = |program: &str, args: &[&str]| -> Result<String, String> {
         let output = Command::new(program).args(args).current_dir(folder).output();
@@ -76,8 +124,7 @@ fn download(folder: &Path) -> Result<PathBuf, String> {
     };
     let depends = run("apt-cache", &["depends", "--important", "linux-image-cloud-amd64"])?;
     let name = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-    run("apt-get", &["download", "-qq", name.ok_or("apt knows no linux-image-cloud-amd64")?])?;
-    archive_in(folder).ok_or_else(|| "apt-get downloaded nothing".to_owned())
+    download_package(folder, name.ok_or("apt knows no linux-image-cloud-amd64")?)
 }
 
 fn archive_in(folder: &Path) -> Option<PathBuf> {
@@ -87,7 +134,7 @@ fn archive_in(folder: &Path) -> Option<PathBuf> {
 
 /// The initial file system for these platforms, as the kernel takes it.
 pub fn initrd(kernel: &KernelPackage, guest: &Path, platforms: &[Platform], root: Root) -> Vec<u8> {
-    let modules = plan_modules(kernel, platforms, RootType::Ext4, &NoBlobs).unwrap();
+    let modules = plan_modules(kernel, machines(platforms), &NoBlobs).unwrap();
     let guest = Content::inline(fs::read(guest).unwrap());
     let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs: 1_700_000_000 });
     cpio::write_tree(&tree, &NoBlobs, Vec::new()).unwrap()

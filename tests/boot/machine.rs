@@ -88,6 +88,24 @@ impl Machine {
         Self::start(command, &socket, console)
     }
 
+    /// Starts QEMU's `q35` with UEFI from one disk file, which is changed only in an overlay of QEMU's own where it is
+    /// written to, and joins its channel.
+    pub fn from_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
+        let mut command = Command::new(qemu);
+        command
+            .args(["-M", "q35,vmport=off", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
+            .args(["-serial", &format!("file:{}", console.display())])
+            .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
+            .args(["-drive", &format!("id=disk,file={},format={format},if=none,snapshot=on", disk.display())])
+            .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"])
+            .args(["-device", "virtio-serial-pci"])
+            .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
+            .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")]);
+        Self::start(command, &socket, console)
+    }
+
     fn start(mut command: Command, socket: &Path, console: PathBuf) -> Self {
         let process = command.stdin(Stdio::null()).spawn().unwrap();
         let start = Instant::now();

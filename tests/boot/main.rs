@@ -19,6 +19,7 @@ mod toys;
 #[path = "../support/world.rs"]
 mod world;
 
+mod disks;
 mod kernel;
 mod machine;
 mod microvm;

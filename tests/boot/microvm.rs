@@ -12,6 +12,7 @@ use formats::verity::{Hasher, Options};
 
 use crate::kernel;
 use crate::machine::{Machine, Parts};
+use crate::package::Package;
 use crate::support::{skip, static_busybox, tool};
 use crate::toys;
 use crate::world::World;
@@ -41,6 +42,12 @@ pub const SERVICES: &str = r#"
 
 impl Toy {
     pub fn new(test: &str, spec: &str) -> Option<Self> {
+        let packages = || vec![toys::base(), toys::shell(static_busybox().unwrap()), kernel::package()];
+        Self::with(test, packages, spec)
+    }
+
+    /// The same with an archive of these packages.
+    pub fn with(test: &str, packages: impl Fn() -> Vec<Package>, spec: &str) -> Option<Self> {
         let no = |reason: &str| {
             skip(test, reason);
             None
@@ -48,13 +55,13 @@ impl Toy {
         let Some(qemu) = tool("qemu-system-x86_64") else {
             return no("there is no qemu-system-x86_64 (package qemu-system-x86)");
         };
-        let Some(busybox) = static_busybox().filter(|_| cfg!(target_arch = "x86_64")) else {
+        if static_busybox().filter(|_| cfg!(target_arch = "x86_64")).is_none() {
             return no("there is no static busybox of amd64 (package busybox-static)");
-        };
+        }
         if let Err(reason) = kernel::debian() {
             return no(&format!("there is no Debian kernel: {reason}"));
         }
-        let world = World::of(&[toys::base(), toys::shell(busybox), kernel::package()]).with_guest(test)?;
+        let world = World::of(&packages()).with_guest(test)?;
         world.spec(spec);
         world.build();
         Some(Self { world, qemu })
@@ -173,16 +180,21 @@ fn the_microvm_of_a_bundle_boots() {
     let Some(toy) = Toy::new("the_microvm_of_a_bundle_boots", &spec) else { return };
     let file = |name: &str| toy.world.path(&format!("spec/out/{name}"));
     let artifacts = toy.world.artifacts("spec/out");
-    for name in ["microvm/kernel", "microvm/vmlinux", "microvm/initrd", "microvm/cmdline", "root.ext4"] {
+    for name in ["microvm/kernel", "microvm/vmlinux", "microvm/initrd", "microvm/cmdline", "root.ext4", "root.verity"] {
         assert!(artifacts.contains(&format!("{name} ")), "{artifacts}");
     }
     assert!(fs::read(file("microvm/vmlinux")).unwrap().starts_with(b"\x7fELF"));
     assert!(toy.world.lock().contains("    boot-package \"linux-image-real\" \"1.0\""), "{}", toy.world.lock());
     assert!(!toy.world.lock().contains("    package \"linux-image-real\""), "{}", toy.world.lock());
     let line = fs::read_to_string(file("microvm/cmdline")).unwrap();
-    assert_eq!(line, "console=ttyS0 panic=-1 reboot=t quiet appliance.root=/dev/vda");
-    let (kernel, initrd, disk) = (file("microvm/kernel"), file("microvm/initrd"), file("root.ext4"));
-    let (disks, folder) = ([("root", disk.as_path())], toy.world.path(""));
+    let start =
+        "console=ttyS0 panic=-1 reboot=t quiet appliance.root=/dev/vda appliance.hash=/dev/vdb appliance.roothash=";
+    assert!(line.strip_prefix(start).is_some_and(|hash| hash.len() == 64), "{line}");
+    let (kernel, initrd) = (file("microvm/kernel"), file("microvm/initrd"));
+    let (disk, hashes) = (file("root.ext4"), file("root.verity"));
+    // What this machine finds last is its first disk.
+    let disks = [("root", disk.as_path()), ("hashes", hashes.as_path())];
+    let folder = toy.world.path("");
     let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks: &disks, folder: &folder };
     let mut machine = Machine::microvm(&toy.qemu, &parts);
     machine.wait_for("the services' readiness", |event| *event == Event::Ready);

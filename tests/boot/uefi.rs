@@ -1,8 +1,6 @@
 //! Boot by UEFI from a unified kernel image: systemd's stub with our parts, started by OVMF.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use bundle::channel::{Event, Request, Response};
 use formats::pe::{Unified, unified};
@@ -13,37 +11,21 @@ use crate::microvm::{SERVICES, Toy, root_line};
 use crate::support::{program, skip};
 
 /// Firmware that starts without any variables kept.
-const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd"];
-
-/// systemd's stub from its package, or why it cannot be had.
-fn stub(folder: &Path) -> Result<Vec<u8>, String> {
-    let run = |program: &str, args: &[&str]| -> Result<(), String> {
-        let status = Command::new(program).args(args).current_dir(folder).stderr(std::process::Stdio::null()).status();
-        let status = status.map_err(|error| format!("{program} cannot be started: {error}"))?;
-        status.success().then_some(()).ok_or_else(|| format!("{program} {}: {status}", args.join(" ")))
-    };
-    run("apt-get", &["download", "-qq", "systemd-boot-efi"])?;
-    let mut entries = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
-    let archive = entries.find(|entry| entry.path().extension().is_some_and(|end| end == "deb"));
-    let archive = archive.ok_or("apt-get downloaded nothing")?.path();
-    run("dpkg-deb", &["-x", &archive.display().to_string(), "root"])?;
-    fs::read(folder.join("root/usr/lib/systemd/boot/efi/linuxx64.efi.stub")).map_err(|error| error.to_string())
-}
+pub const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd"];
 
 #[test]
 fn a_unified_kernel_image_boots() {
     let test = "a_unified_kernel_image_boots";
     let Some(firmware) = program(&FIRMWARE) else { return skip(test, "there is no OVMF (package ovmf)") };
     let Some(toy) = Toy::new(test, SERVICES) else { return };
-    let download = tempfile::tempdir().unwrap();
-    let stub = match stub(download.path()) {
+    let stub = match kernel::stub() {
         Ok(stub) => stub,
         Err(reason) => return skip(test, &format!("there is no systemd stub: {reason}")),
     };
     let (image, initrd) = toy.boot_files();
     let (image, initrd) = (fs::read(image).unwrap(), fs::read(initrd).unwrap());
     let parts = Unified {
-        stub: &stub,
+        stub,
         os_release: b"ID=toy\nVERSION_ID=1\n",
         command_line: &format!("console=ttyS0 panic=-1 quiet {}", root_line()),
         release: &kernel::debian().unwrap().release,

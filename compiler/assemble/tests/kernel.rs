@@ -7,7 +7,9 @@
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod kernel_support;
 
-use assemble::kernel::{Initramfs, KernelPackage, KernelProblem, Platform, RootType, initramfs, plan_modules};
+use assemble::kernel::{
+    Initramfs, KernelPackage, KernelProblem, Machines, Platform, RootType, initramfs, plan_modules,
+};
 use bundle::boot::Boot;
 use bundle::plan::Root;
 use formats::cpio;
@@ -31,6 +33,11 @@ const MODULES: [(&str, &str, &str); 12] = [
     ("drivers/md/dm-verity", "dm-mod,dm-bufio", "pre: sha256-ssse3 nowhere"),
     ("arch/x86/crypto/sha256-ssse3", "", ""),
 ];
+
+/// With a network.
+fn on(platforms: &[Platform]) -> Machines<'_> {
+    Machines { platforms, root: RootType::Ext4, network: true }
+}
 
 struct Toy {
     image: Vec<u8>,
@@ -78,7 +85,7 @@ impl Toy {
 
     fn plan(&self, platforms: &[Platform]) -> Result<Vec<String>, String> {
         let kernel = self.find().unwrap();
-        let plan = plan_modules(&kernel, platforms, RootType::Ext4, &NoBlobs).map_err(|error| error.to_string())?;
+        let plan = plan_modules(&kernel, on(platforms), &NoBlobs).map_err(|error| error.to_string())?;
         Ok(plan.load.into_iter().map(|module| module.name).collect())
     }
 
@@ -118,9 +125,22 @@ fn modules_come_after_what_they_need() {
     assert_eq!(toy.plan(&[Platform::QemuMicrovm]).unwrap(), expected);
     assert_eq!(toy.plan(&[Platform::QemuMicrovm, Platform::QemuMicrovm]).unwrap(), expected);
     let kernel = toy.find().unwrap();
-    let plan = plan_modules(&kernel, &[Platform::QemuMicrovm], RootType::Ext4, &NoBlobs).unwrap();
+    let plan = plan_modules(&kernel, on(&[Platform::QemuMicrovm]), &NoBlobs).unwrap();
     assert_eq!(plan.builtin, ["ext4"]);
     assert_eq!(plan.absent, ["SHA-256", "virtio memory balloons", "virtio random numbers", "vsock"]);
+}
+
+#[test]
+fn without_a_network_no_driver_for_one_is_loaded_or_missed() {
+    let plan = |toy: &Toy, network| {
+        let machines = Machines { network, ..on(&[Platform::QemuMicrovm]) };
+        plan_modules(&toy.find().unwrap(), machines, &NoBlobs).map(|plan| plan.load.len())
+    };
+    assert_eq!(plan(&Toy::new(), true).unwrap(), 12);
+    assert_eq!(plan(&Toy::new(), false).unwrap(), 10);
+    let poor = Toy::new().without("drivers/net/virtio_net");
+    assert_eq!(plan(&poor, false).unwrap(), 10);
+    assert!(plan(&poor, true).unwrap_err().to_string().contains("virtio network cards"));
 }
 
 #[test]
@@ -177,7 +197,7 @@ fn what_is_no_kernel_of_its_own_is_refused() {
 #[test]
 fn the_initial_file_system_says_what_to_load() {
     let kernel = Toy::new().find().unwrap();
-    let modules = plan_modules(&kernel, &[Platform::QemuMicrovm], RootType::Ext4, &NoBlobs).unwrap();
+    let modules = plan_modules(&kernel, on(&[Platform::QemuMicrovm]), &NoBlobs).unwrap();
     let root = Root { read_only: true, writable: vec!["/var/lib/toy".to_owned()], scratch: vec![] };
     let parts = || Initramfs {
         guest: Content::inline("a guest"),

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use formats::ext4::{self, Options};
 use formats::qcow2::Compression;
-use image::{Container, DiskPlan, Ext4Source, Format, Identity, Partition, write_containers};
+use image::{Container, DiskPlan, DiskSize, Ext4Source, Format, Identity, Partition, write_containers};
 use spec::appliance::Arch;
 use tree::{Digest, Tree};
 
@@ -39,7 +39,7 @@ fn write(tree: &Tree, files: &folder::Files, out: &Path, formats: &[String]) -> 
     let layout = ext4::plan(tree, &Options::read_only([1; 16], [2; 16], 1_700_000_000))?;
     let root = Partition::root(Ext4Source { layout: &layout, tree, blobs: files }, true);
     let esp = Partition::esp(Arch::Amd64, Vec::new(), &identity)?;
-    let plan = DiskPlan::new(Arch::Amd64, None, vec![esp, root], &identity)?;
+    let plan = DiskPlan::new(Arch::Amd64, DiskSize::Minimal, vec![esp, root], &identity)?;
     let format_of = |name: &String| match name.as_str() {
         "raw" => Ok(Format::Raw),
         "qcow2-zlib" => Ok(Format::Qcow2(Compression::Zlib)),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use formats::region::RegionSink;
 
-use crate::{BaseLayer, FileDigests, LayerKey};
+use crate::{BaseLayer, FileDigests, LayerKey, Storage};
 
 /// The folder of a bundle that is being made. Paths are relative, with `/`.
 pub trait Outputs: Sync {
@@ -24,6 +24,12 @@ pub trait Outputs: Sync {
         size_bytes: u64,
         fill: &mut dyn FnMut(&mut dyn RegionSink) -> io::Result<()>,
     ) -> io::Result<FileDigests>;
+
+    /// Creates a file and its folders, to be written and read back at any place.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    fn storage(&self, path: &str) -> io::Result<Box<dyn Storage + '_>>;
 
     /// Puts a finished layer from the cache as the file `path`.
     ///

@@ -8,6 +8,7 @@ use tree::{Tree, TreePath};
 
 use crate::above::{BaseLayer, BaseLayers, cut_above};
 use crate::layers::{Layer, Part, cut};
+use crate::machine_files::{self, MachinePlan};
 use crate::oci::Process;
 
 /// What names and times in artifacts derive from.
@@ -65,6 +66,8 @@ pub(crate) struct RootPlan {
     pub below: Vec<BaseLayer>,
     pub history: Vec<serde_json::Value>,
     pub ext4: Option<Ext4Plan>,
+    /// What boots from the same file system.
+    pub machine: Option<MachinePlan>,
 }
 
 /// A file system to write and the name of its file.
@@ -107,6 +110,9 @@ impl ImagePlan {
             if let Some(ext4) = &root.ext4 {
                 out.push_str(&format!("  ext4 {} size={}\n", ext4.path, ext4.layout.size_bytes()));
             }
+            for file in root.machine.iter().flat_map(|machine| &machine.files) {
+                out.push_str(&format!("  {:?} {}\n", file.kind, file.path));
+            }
         }
         out
     }
@@ -133,14 +139,13 @@ pub fn plan(
                 Some(image) => cut_above(&image.tree, &root.tree, &root.part_of, crate::ENCODER),
                 None => cut(&root.tree, &root.part_of, crate::ENCODER),
             };
-            // What boots directly takes its root from the bare file system.
-            let needs_ext4 = [Output::Ext4, Output::Microvm].iter().any(|output| appliance.outputs.contains(output));
-            let ext4 = match needs_ext4 {
+            let machine = machine_files::plan(appliance, root.arch, several);
+            let ext4 = match machine.is_some() || appliance.outputs.contains(&Output::Ext4) {
                 true => Some(crate::ext4::plan(appliance, &root, several, &identity)?),
                 false => None,
             };
             let (below, history) = root.image.map(|image| (image.layers, image.history)).unwrap_or_default();
-            Ok(RootPlan { arch: root.arch, tree: root.tree, layers, below, history, ext4 })
+            Ok(RootPlan { arch: root.arch, tree: root.tree, layers, below, history, ext4, machine })
         })
         .collect::<Result<_, PlanError>>()?;
     Ok(ImagePlan { roots, oci, identity, process: Process { args, env } })

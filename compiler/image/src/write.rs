@@ -14,9 +14,10 @@ use tree::{Blobs, Kind, NodeId, TreePath};
 use crate::artifact::{HashingWriter, hex};
 use crate::compress::compress_frames;
 use crate::layers::Layer;
+use crate::machine_files::{BootPrograms, Disk, MachineFile};
 use crate::oci::{self, Document, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
-use crate::{FileDigests, LayerCache, Outputs, Part, WrittenLayer};
+use crate::{DiskError, FileDigests, LayerCache, Outputs, Part, WrittenLayer};
 
 /// Why an artifact could not be written.
 #[derive(Debug, Error)]
@@ -30,31 +31,86 @@ pub enum WriteError {
     /// A file system.
     #[error("write {0}")]
     FileSystem(String, #[source] io::Error),
+    /// A disk that cannot be planned.
+    #[error(transparent)]
+    Disk(DiskError),
+    /// The files of a machine.
+    #[error("write the disks for {0}")]
+    Machine(&'static str, #[source] io::Error),
 }
 
-/// Writes all artifacts of a plan and lists them. File systems and layers, and those of each architecture, are written
-/// side by side.
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Every artifact.
+    pub artifacts: Vec<Artifact>,
+    /// What each root that proves itself hashes to, 64 hexadecimal digits.
+    pub root_hashes: BTreeMap<Arch, String>,
+}
+
+/// Writes all artifacts of a plan and lists them. Disks, file systems (those of each architecture too) and layers are
+/// written side by side.
 ///
 /// # Errors
 /// The first that fails; what was written until then is in `outputs`, which its owner discards.
 pub fn write(
     appliance: &Appliance,
     plan: &ImagePlan,
+    programs: &BootPrograms<'_>,
     blobs: &dyn Blobs,
     cache: &dyn LayerCache,
     outputs: &dyn Outputs,
     workers: usize,
-) -> Result<Vec<Artifact>, WriteError> {
+) -> Result<Written, WriteError> {
+    let disks = plan_disks(plan, programs, blobs)?;
     thread::scope(|scope| {
-        let disks = plan.roots.iter().filter_map(|root| root.ext4.as_ref().map(|ext4| (root, ext4)));
-        let disks: Vec<_> =
-            disks.map(|(root, ext4)| scope.spawn(move || write_ext4(root, ext4, blobs, outputs))).collect();
+        let machines = scope.spawn(|| {
+            let mut written = Written { artifacts: Vec::new(), root_hashes: BTreeMap::new() };
+            for disk in &disks {
+                write_disk(disk, plan, outputs, workers, &mut written)?;
+            }
+            Ok(written)
+        });
+        let alone = plan.roots.iter().filter(|root| root.machine.is_none()).filter_map(with_ext4);
+        let alone: Vec<_> =
+            alone.map(|(root, ext4)| scope.spawn(move || write_ext4(root, ext4, blobs, outputs))).collect();
         let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
-        let done = disks.into_iter().map(|disk| disk.join().expect("writing a file system does not panic"));
-        let mut artifacts = done.collect::<Result<Vec<_>, _>>()?;
-        artifacts.extend(layout);
-        Ok(artifacts)
+        let mut written: Written = machines.join().expect("writing a disk does not panic")?;
+        for ext4 in alone {
+            written.artifacts.push(ext4.join().expect("writing a file system does not panic")?);
+        }
+        written.artifacts.extend(layout);
+        Ok(written)
     })
+}
+
+fn with_ext4(root: &RootPlan) -> Option<(&RootPlan, &Ext4Plan)> {
+    root.ext4.as_ref().map(|ext4| (root, ext4))
+}
+
+fn plan_disks<'a>(
+    plan: &'a ImagePlan,
+    programs: &'a BootPrograms<'_>,
+    blobs: &'a dyn Blobs,
+) -> Result<Vec<Disk<'a>>, WriteError> {
+    let machines = plan.roots.iter().filter_map(|root| root.machine.as_ref().map(|machine| (root, machine)));
+    let disks = machines.map(|(root, machine)| Disk::plan(root, machine, programs, blobs, &plan.identity));
+    disks.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(WriteError::Disk)
+}
+
+fn write_disk(
+    disk: &Disk<'_>,
+    plan: &ImagePlan,
+    outputs: &dyn Outputs,
+    workers: usize,
+    all: &mut Written,
+) -> Result<(), WriteError> {
+    let failed = |error| WriteError::Machine(disk.arch().name(), error);
+    let written = disk.write(&plan.identity, outputs, workers).map_err(failed)?;
+    let list = |(file, digests): (MachineFile, _)| artifact(file.kind, Some(disk.arch()), &file.path, digests);
+    all.artifacts.extend(written.files.into_iter().map(list));
+    all.root_hashes.extend(written.root_hash.map(|hash| (disk.arch(), hash)));
+    Ok(())
 }
 
 fn write_ext4(

@@ -12,7 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use formats::ext4::{self, Options};
 use formats::ovf::{Archive, Machine};
 use formats::qcow2::Compression;
-use image::{Container, DiskPlan, Ext4Source, FileDigests, Format, Identity, Partition, Storage, write_containers};
+use image::{
+    Container, DiskPlan, DiskSize, Ext4Source, FileDigests, Format, Identity, Partition, PartitionKind, Storage,
+    write_containers,
+};
 use spec::appliance::Arch;
 use tree::{Blobs, Content, Digest, Node, Tree, TreePath};
 
@@ -88,10 +91,10 @@ impl Fixture {
         Self { tree, layout, made: Made::default() }
     }
 
-    fn plan(&self, size_bytes: Option<u64>) -> Result<DiskPlan<'_>, image::DiskError> {
+    fn plan(&self, size: DiskSize) -> Result<DiskPlan<'_>, image::DiskError> {
         let root = Ext4Source { layout: &self.layout, tree: &self.tree, blobs: &self.made };
         let partitions = vec![Partition::esp(Arch::Amd64, esp_files(), &identity())?, Partition::root(root, true)];
-        DiskPlan::new(Arch::Amd64, size_bytes, partitions, &identity())
+        DiskPlan::new(Arch::Amd64, size, partitions, &identity())
     }
 }
 
@@ -156,7 +159,7 @@ fn ask(test: &str, tool: &str, arguments: &[&str]) -> Option<String> {
 #[test]
 fn the_disk_and_its_containers_are_the_ones_on_record_whatever_the_number_of_threads() {
     let fixture = Fixture::new();
-    let plan = fixture.plan(None).unwrap();
+    let plan = fixture.plan(DiskSize::Minimal).unwrap();
     let mut record = plan.dump();
     let folder = tempfile::tempdir().unwrap();
     for (path, digests) in write_all(&plan, folder.path(), 1) {
@@ -179,11 +182,69 @@ fn the_disk_and_its_containers_are_the_ones_on_record_whatever_the_number_of_thr
     }
 }
 
+/// A program that says what it vouches for, as long for one hash as for any other.
+fn program(root_hash: Option<&str>) -> io::Result<Vec<u8>> {
+    Ok(format!("an EFI program for {}", root_hash.unwrap_or("no root at all")).into_bytes())
+}
+
+#[test]
+fn a_root_that_proves_itself_is_read_once_also_with_its_parts_as_files() {
+    let fixture = Fixture::new();
+    let root = Ext4Source { layout: &fixture.layout, tree: &fixture.tree, blobs: &fixture.made };
+    let (parts, proof) = Partition::proven(Arch::Amd64, root, &identity()).unwrap();
+    assert_eq!(proof.root_hash(), None);
+    let mut partitions = Vec::from(parts);
+    let boot = Partition::boot(Arch::Amd64, &partitions, &program, Some(proof.clone()), &identity()).unwrap();
+    partitions.push(boot);
+    let plan = DiskPlan::new(Arch::Amd64, DiskSize::AtMost(1 << 30), partitions, &identity()).unwrap();
+    let places = [PartitionKind::Root, PartitionKind::RootVerity].map(|kind| plan.part(kind).unwrap());
+
+    let mut files: Vec<Cursor<Vec<u8>>> = (0..3).map(|_| Cursor::new(Vec::new())).collect();
+    let formats = [Format::Raw, Format::Part(places[0].clone()), Format::Part(places[1].clone())];
+    let outputs = files.iter_mut().map(|file| file as &mut dyn Storage);
+    let containers = formats.into_iter().zip(outputs).map(|(format, output)| Container { format, output }).collect();
+    let digests = write_containers(&plan, containers, 2).unwrap();
+    assert_eq!(fixture.made.opened.load(Ordering::Relaxed), 4);
+
+    let files: Vec<Vec<u8>> = files.into_iter().map(Cursor::into_inner).collect();
+    for (file, digests) in files.iter().zip(digests) {
+        assert_eq!(digests, FileDigests::of(file));
+    }
+    for (file, place) in files[1..].iter().zip(places) {
+        assert!(*file == files[0][place.start as usize..place.end as usize]);
+    }
+    let hash = proof.root_hash().unwrap();
+    let words = program(Some(&hash)).unwrap();
+    assert!(files[0].windows(words.len()).any(|window| window == words), "the program names the hash");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("root"), &files[1]).unwrap();
+    std::fs::write(path("hashes"), &files[2]).unwrap();
+    std::fs::write(path("disk"), &files[0]).unwrap();
+    ask("machine disk", "veritysetup", &["verify", &path("root"), &path("hashes"), &hash]);
+    if let Some(said) = ask("machine disk", "sgdisk", &["-v", &path("disk")]) {
+        assert!(said.contains("No problems found"), "{said}");
+    }
+}
+
+#[test]
+fn a_program_that_comes_before_its_root_is_refused() {
+    let fixture = Fixture::new();
+    let root = Ext4Source { layout: &fixture.layout, tree: &fixture.tree, blobs: &fixture.made };
+    let ([root, hashes], proof) = Partition::proven(Arch::Amd64, root, &identity()).unwrap();
+    let boot = Partition::boot(Arch::Amd64, &[], &program, Some(proof), &identity()).unwrap();
+    let plan = DiskPlan::new(Arch::Amd64, DiskSize::Minimal, vec![boot, root, hashes], &identity()).unwrap();
+    let mut file = Cursor::new(Vec::new());
+    let containers = vec![Container { format: Format::Raw, output: &mut file }];
+    let error = write_containers(&plan, containers, 1).unwrap_err();
+    assert!(error.to_string().contains("comes before the root"), "{error}");
+}
+
 #[test]
 fn every_content_is_read_once_for_all_containers() {
     let fixture = Fixture::new();
     let folder = tempfile::tempdir().unwrap();
-    write_all(&fixture.plan(None).unwrap(), folder.path(), 2);
+    write_all(&fixture.plan(DiskSize::Minimal).unwrap(), folder.path(), 2);
     assert_eq!(fixture.made.opened.load(Ordering::Relaxed), 4);
 }
 
@@ -191,7 +252,7 @@ fn every_content_is_read_once_for_all_containers() {
 fn tools_find_every_container_sound_and_equal_to_the_raw_disk() {
     let fixture = Fixture::new();
     // A given size, so that free space stands behind the root.
-    let plan = fixture.plan(Some(200_000_000 / 512 * 512)).unwrap();
+    let plan = fixture.plan(DiskSize::Exactly(200_000_000)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let text = |name: &str| folder.path().join(name).display().to_string();
     write_all(&plan, folder.path(), 2);
@@ -216,7 +277,7 @@ fn tools_find_every_container_sound_and_equal_to_the_raw_disk() {
 #[test]
 fn tools_find_the_partitions_and_both_file_systems_sound() {
     let fixture = Fixture::new();
-    let plan = fixture.plan(None).unwrap();
+    let plan = fixture.plan(DiskSize::Minimal).unwrap();
     let folder = tempfile::tempdir().unwrap();
     write_all(&plan, folder.path(), 2);
     let raw = folder.path().join("disk.raw");
@@ -251,7 +312,7 @@ fn tools_find_the_partitions_and_both_file_systems_sound() {
 #[test]
 fn a_disk_that_is_too_small_says_what_would_fit() {
     let fixture = Fixture::new();
-    let Err(error) = fixture.plan(Some(40 << 20)) else { panic!("40 MiB are not enough") };
+    let Err(error) = fixture.plan(DiskSize::AtMost(40 << 20)) else { panic!("40 MiB are not enough") };
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(error.to_string(), "lay out the partitions of the disk for amd64");
     assert!(source.contains("a disk of 41943040 bytes is too small: its partitions (esp 34603008, root "), "{source}");
@@ -285,7 +346,7 @@ impl Seek for Full {
 #[test]
 fn a_full_disk_of_one_container_ends_the_pass_with_its_own_error() {
     let fixture = Fixture::new();
-    let plan = fixture.plan(None).unwrap();
+    let plan = fixture.plan(DiskSize::Minimal).unwrap();
     for (name, format) in formats(&plan) {
         let mut full = Full(Cursor::new(Vec::new()), 2 << 20);
         let mut other = Cursor::new(Vec::new());
@@ -311,7 +372,7 @@ impl Blobs for Lost {
 fn a_content_that_cannot_be_read_ends_the_pass_and_names_the_file() {
     let fixture = Fixture::new();
     let root = Ext4Source { layout: &fixture.layout, tree: &fixture.tree, blobs: &Lost };
-    let plan = DiskPlan::new(Arch::Amd64, None, vec![Partition::root(root, false)], &identity()).unwrap();
+    let plan = DiskPlan::new(Arch::Amd64, DiskSize::Minimal, vec![Partition::root(root, false)], &identity()).unwrap();
     let mut outputs: Vec<Cursor<Vec<u8>>> = formats(&plan).iter().map(|_| Cursor::new(Vec::new())).collect();
     let outputs = outputs.iter_mut().map(|output| output as &mut dyn Storage);
     let containers =

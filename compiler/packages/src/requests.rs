@@ -35,7 +35,7 @@ pub struct Requests {
     pub repositories: Vec<RequestedRepository>,
     /// Which init runs inside; one of the base's own needs its packages.
     pub init: Init,
-    /// Packages of kernels that machines boot from, by architecture; they are no part of a root. Sorted.
+    /// Packages that machines boot from, kernels and boot programs, by architecture; they are no part of a root. Sorted.
     pub boot: Vec<(Arch, String)>,
     /// Further choices of the caller that a lock should be made anew for, by name.
     pub facts: BTreeMap<String, String>,
@@ -77,7 +77,7 @@ impl Requests {
             excluded: appliance.excluded.clone(),
             repositories: repositories(appliance),
             init: appliance.init,
-            boot: kernels(appliance, base),
+            boot: boot_packages(appliance, base),
             facts: BTreeMap::new(),
         }
     }
@@ -106,18 +106,42 @@ impl Requests {
     }
 }
 
-/// Outputs that hold a kernel.
-const BOOTING: [Output; 1] = [Output::Microvm];
+/// Outputs that hold a kernel, and whether firmware starts it, which takes a boot program.
+fn boots_by_firmware(output: Output) -> Option<bool> {
+    match output {
+        Output::Microvm => Some(false),
+        Output::Raw | Output::Qcow2 | Output::Vhdx | Output::Vmdk | Output::Ova => Some(true),
+        Output::Oci | Output::Ext4 | Output::Wsl => None,
+    }
+}
 
-/// The package of the kernel for each architecture, where an output holds one: what the spec names, else the base's own.
-fn kernels(appliance: &Appliance, base: &BaseImage) -> Vec<(Arch, String)> {
-    if !appliance.outputs.iter().any(|output| BOOTING.contains(output)) {
+/// The packages of the kernel for each architecture, where an output holds one: what the spec names, else the base's
+/// own; and that of the boot program, where firmware starts it.
+fn boot_packages(appliance: &Appliance, base: &BaseImage) -> Vec<(Arch, String)> {
+    let boots: Vec<bool> = appliance.outputs.iter().copied().filter_map(boots_by_firmware).collect();
+    if boots.is_empty() {
         return Vec::new();
     }
     let of_base = |arch: Arch| base.kernels.iter().find(|(own, _)| *own == arch).map(|(_, name)| name.clone());
     let of_spec = appliance.kernel.as_ref().map(|kernel| kernel.package.clone());
-    let name = |arch: &Arch| Some((*arch, of_spec.clone().or_else(|| of_base(*arch))?));
-    appliance.arches.iter().filter_map(name).collect()
+    let kernel = |arch: &Arch| Some((*arch, of_spec.clone().or_else(|| of_base(*arch))?));
+    let mut packages: Vec<_> = appliance.arches.iter().filter_map(kernel).collect();
+    if boots.contains(&true) {
+        let stub = base.efi_stub.clone().unwrap_or_else(|| efi_stub(base.family).to_owned());
+        packages.extend(appliance.arches.iter().map(|arch| (*arch, stub.clone())));
+    }
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// The package of systemd's EFI stub, by the names that distributions of a family have for it.
+fn efi_stub(family: Family) -> &'static str {
+    match family {
+        Family::Deb => "systemd-boot-efi",
+        Family::Apk => "systemd-efistub",
+        Family::Rpm => "systemd-boot-unsigned",
+    }
 }
 
 fn repositories(appliance: &Appliance) -> Vec<RequestedRepository> {

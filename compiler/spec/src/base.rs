@@ -29,6 +29,8 @@ pub struct BaseImage {
     pub with_required: bool,
     /// The default kernel package, by architecture.
     pub kernels: Vec<(Arch, String)>,
+    /// The package of systemd's EFI stub, where it is not that of the family.
+    pub efi_stub: Option<String>,
     /// Users that every root of it has.
     pub users: Vec<String>,
     /// Groups that every root of it has.

@@ -89,6 +89,12 @@ const RELEASE: NodeRule = NodeRule {
             example: "kernel \"amd64\" package=\"linux-image-amd64\"",
             ..NodeRule::EMPTY
         },
+        NodeRule {
+            name: "efi-stub",
+            args: &[ArgRule::one("the package of systemd's EFI stub", Kind::Name)],
+            example: "efi-stub \"systemd\"",
+            ..NodeRule::EMPTY
+        },
     ],
     occurs: Occurs::Named,
     example: "release \"bookworm\" version=\"12\" {",
@@ -203,6 +209,7 @@ impl Reader<'_, '_> {
                 .all("kernel")
                 .filter_map(|item| Some((Arch::from_name(item.arg(0)?)?, item.text("package")?.to_owned())))
                 .collect(),
+            efi_stub: release.child("efi-stub").and_then(|item| item.arg(0)).map(str::to_owned),
             users: texts(self.item, "users"),
             groups: texts(self.item, "groups"),
             env: self.env(),

@@ -1,17 +1,24 @@
 //! The guest channel, from both sides: bytes in pieces of any size, answered in any way.
 
 use bundle::channel::{
-    Decoder, Event, Happening, MAX_BACKLOG_BYTES, MAX_STREAMS, RefusalCode, Request, Response, Session, Side,
+    Decoder, Event, ExecNote, Happening, MAX_BACKLOG_BYTES, MAX_STREAMS, Piece, Pieces, RefusalCode, Request, Response,
+    Session, Side,
 };
 
 use super::pieces::Pieces;
 
-/// The first byte chooses the side and whether a hello stands before the rest.
+/// The first byte chooses the side, whether it relays, and whether a hello stands before the rest.
 pub fn channel(data: &[u8]) -> bool {
     decode(data);
+    join_pieces(data);
     let mut pieces = Pieces(data);
     let choice = pieces.byte();
-    let mut session = Session::new(if choice & 1 == 0 { Side::Host } else { Side::Guest });
+    let mut session = match (choice & 1, choice & 8) {
+        (0, 0) => Session::new(Side::Host),
+        (0, _) => Session::relaying(Side::Host),
+        (_, 0) => Session::answering(),
+        _ => Session::relaying(Side::Guest),
+    };
     if choice & 2 == 0 {
         let hello = Session::new(Side::Host).output().to_vec();
         session.receive(&hello).expect("a hello is understood");
@@ -50,6 +57,29 @@ fn decode(data: &[u8]) {
     }
 }
 
+/// However the bytes are cut, the same pieces come of them.
+fn join_pieces(data: &[u8]) {
+    let joined = |size: usize| {
+        let (mut pieces, mut whole) = (Pieces::default(), Vec::new());
+        for part in data.chunks(size) {
+            match pieces.push(part) {
+                Ok(found) => found.iter().for_each(|piece| add(&mut whole, piece)),
+                Err(_) => break,
+            }
+        }
+        whole
+    };
+    let (one, many) = (joined(1), joined(data.len().max(1)));
+    assert!(many.is_empty() || one == many, "pieces depend on how they arrive");
+}
+
+fn add(whole: &mut Vec<Piece>, piece: &Piece) {
+    match (whole.last_mut(), piece) {
+        (Some(Piece::Out(all)), Piece::Out(more)) | (Some(Piece::Err(all)), Piece::Err(more)) => all.extend(more),
+        _ => whole.push(piece.clone()),
+    }
+}
+
 fn answer(session: &mut Session, happening: Happening, choice: u8) {
     match happening {
         Happening::OpenPort { stream, port } if port % 3 == 0 => {
@@ -60,8 +90,13 @@ fn answer(session: &mut Session, happening: Happening, choice: u8) {
             session.send(stream, &[choice; 700]).expect("a stream that was accepted is open");
         }
         Happening::Request { stream, request } => {
-            let open = matches!(request, Request::Stop { .. });
+            let open = matches!(request, Request::Stop { .. } | Request::Exec(_));
             drop(session.respond(stream, &Response::Done, open));
+        }
+        Happening::Asked { stream, json } => drop(session.answer(stream, json, choice & 16 != 0)),
+        Happening::Note { stream, json } => {
+            let _ = serde_json::from_str::<ExecNote>(&json);
+            drop(session.note(stream, json));
         }
         Happening::Data { stream, bytes } => session.used(stream, bytes.len()),
         Happening::Finished(stream) => drop(session.finish(stream)),

@@ -5,20 +5,32 @@
 
 mod decoder;
 mod frame;
+mod happening;
 mod message;
+mod piece;
 mod session;
 mod stream;
+mod verbs;
 
 pub use decoder::Decoder;
-pub use frame::{Body, Frame, FrameError, HEADER_BYTES, MAX_PAYLOAD_BYTES, RefusalCode};
+pub use frame::{Body, Frame, FrameError, HEADER_BYTES, MAX_NOTE_BYTES, MAX_PAYLOAD_BYTES, RefusalCode};
+pub use happening::{Happening, SessionError};
 pub use message::{Event, Request, Response, ServiceState, ServiceStatus, Status};
-pub use session::{Features, Happening, Session, SessionError, Side};
+pub use piece::{MAX_PIECE_BYTES, PIECE_HEADER_BYTES, Piece, PieceError, Pieces, piece_header};
+pub use session::{Features, Session, Side};
+pub use verbs::{Entry, EntryKind, Exec, ExecNote, Metrics, Pressure, Read, TerminalSize, Write};
 
 /// The first eight bytes of a hello: a stream that starts with anything else is not a guest channel.
 pub const MAGIC: [u8; 8] = *b"APPLCHAN";
 
 /// The version that this code speaks. Both sides use the lower of the two that were announced.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+
+/// The lowest version that this code speaks: it has no notes and fewer verbs, which are answered with `unknown`.
+pub const OLDEST_VERSION: u16 = 1;
+
+/// The first version in which streams carry notes.
+pub const NOTES_VERSION: u16 = 2;
 
 /// Bytes that either side may send on a fresh stream before it is given more credit.
 ///

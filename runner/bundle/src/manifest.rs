@@ -55,6 +55,20 @@ pub enum ArtifactKind {
     OciLayout,
     /// A bare ext4 file system (`root.ext4`).
     Ext4,
+    /// The dm-verity hash tree of a bare root (`root.verity`).
+    Verity,
+    /// A raw disk (`disk.raw`).
+    Raw,
+    /// A disk for QEMU (`disk.qcow2`).
+    Qcow2,
+    /// A disk for Hyper-V (`disk.vhdx`).
+    Vhdx,
+    /// A disk for VMware and VirtualBox (`disk.vmdk`).
+    Vmdk,
+    /// A machine with its disk for VMware and VirtualBox (`appliance.ova`).
+    Ova,
+    /// A distribution for WSL (`appliance.wsl`).
+    Wsl,
     /// A kernel with its own loader, as its package brings it (`microvm/kernel`).
     Kernel,
     /// The same kernel uncompressed: an ELF file for amd64, a flat image for arm64 (`microvm/vmlinux`).

@@ -1,8 +1,8 @@
 //! The guest channel under split, hostile and slow input.
 
 use bundle::channel::{
-    Body, Decoder, Event, Features, Frame, FrameError, HEADER_BYTES, Happening, MAX_PAYLOAD_BYTES, MAX_STREAMS,
-    RefusalCode, Request, Response, ServiceState, Session, SessionError, Side, Status, WINDOW_BYTES,
+    Body, Decoder, Event, Features, Frame, FrameError, HEADER_BYTES, Happening, MAX_NOTE_BYTES, MAX_PAYLOAD_BYTES,
+    MAX_STREAMS, RefusalCode, Request, Response, ServiceState, Session, SessionError, Side, Status, WINDOW_BYTES,
 };
 use proptest::prelude::*;
 
@@ -24,6 +24,7 @@ fn frames() -> impl Strategy<Value = Frame> {
         (1..=u32::MAX).prop_map(|credit| Body::Window { credit }),
         Just(Body::Finish),
         Just(Body::Reset),
+        text.prop_map(Body::Note),
         text.prop_map(Body::Event),
         text.prop_map(Body::Request),
         (any::<bool>(), text).prop_map(|(open, json)| Body::Response { open, json }),
@@ -104,7 +105,7 @@ proptest! {
 
 #[test]
 fn a_hello_has_the_documented_bytes() {
-    let expected = b"\x12\0\0\0\0\0\0\0\x01APPLCHAN\x01\0\0\0\0\0\0\0\0\0";
+    let expected = b"\x12\0\0\0\0\0\0\0\x01APPLCHAN\x02\0\0\0\0\0\0\0\0\0";
     assert_eq!(Session::new(Side::Host).output(), expected);
 }
 
@@ -218,12 +219,54 @@ fn bad_headers_are_refused_before_their_payload() {
 fn versions_are_negotiated() {
     for (version, expected) in [
         (0, Err(SessionError::Version { version: 0 })),
-        (9, Ok(vec![Happening::Hello(Features { version: 1, bits: 0 })])),
+        (1, Ok(vec![Happening::Hello(Features { version: 1, bits: 0 })])),
+        (9, Ok(vec![Happening::Hello(Features { version: 2, bits: 0 })])),
     ] {
         let mut bytes = Vec::new();
         Frame { stream: 0, body: Body::Hello { version, features: u64::MAX } }.encode(&mut bytes);
         assert_eq!(Session::new(Side::Host).receive(&bytes), expected);
     }
+}
+
+#[test]
+fn a_relay_passes_verbs_on_that_it_does_not_know() {
+    let (mut host, mut guest) = (Session::relaying(Side::Host), Session::relaying(Side::Guest));
+    pass(&mut host, &mut guest, 5);
+    pass(&mut guest, &mut host, 5);
+    let asked = r#"{"verb":"of-tomorrow"}"#.to_owned();
+    let stream = host.ask(asked.clone()).expect("a stream is free");
+    assert_eq!(pass(&mut host, &mut guest, 3), [Happening::Asked { stream, json: asked }]);
+    guest.answer(stream, "7".to_owned(), true).expect("it was asked");
+    assert_eq!(pass(&mut guest, &mut host, 3), [Happening::Answered { stream, open: true, json: "7".to_owned() }]);
+    assert_eq!(guest.send(stream, b"x"), Ok(1));
+}
+
+#[test]
+fn a_note_overtakes_data_that_has_no_credit() {
+    let (mut host, mut guest) = pair();
+    let stream = opened(&mut host, &mut guest);
+    host.send(stream, &vec![0; WINDOW_BYTES as usize]).expect("it is open");
+    pass(&mut host, &mut guest, 4096);
+    assert_eq!(host.send(stream, b"more"), Ok(0));
+    host.finish(stream).expect("it is open");
+    host.note(stream, r#"{"signal":2}"#.to_owned()).expect("both sides know notes");
+    let note = Happening::Note { stream, json: r#"{"signal":2}"#.to_owned() };
+    assert_eq!(pass(&mut host, &mut guest, 7), [Happening::Finished(stream), note]);
+    assert_eq!(host.note(stream, "x".repeat(MAX_NOTE_BYTES + 1)), Err(SessionError::TooLong));
+    assert_eq!(host.note(99, String::new()), Err(SessionError::NotOpen { stream: 99 }));
+}
+
+#[test]
+fn an_old_peer_hears_no_notes() {
+    let mut host = Session::new(Side::Host);
+    let mut hello = Vec::new();
+    Frame { stream: 0, body: Body::Hello { version: 1, features: 0 } }.encode(&mut hello);
+    host.receive(&hello).expect("version 1 is understood");
+    let stream = host.open_port(80).expect("a stream is free");
+    let mut answer = Vec::new();
+    Frame { stream, body: Body::Opened }.encode(&mut answer);
+    host.receive(&answer).expect("it was asked for");
+    assert_eq!(host.note(stream, "1".to_owned()), Err(SessionError::TooOld { version: 1 }));
 }
 
 #[test]

@@ -4,13 +4,14 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use bundle::channel::{Event, Happening, Request, Response, Session, Side};
+use bundle::channel::{Event, Happening, Request, Response, Session};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::PollFlags;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd;
 
+use crate::exec::{End, Ends, Execs};
 use crate::ports::Ports;
 
 /// The channel while it lives.
@@ -19,6 +20,7 @@ pub struct Channel {
     transport: OwnedFd,
     session: Session,
     ports: Ports,
+    execs: Execs,
 }
 
 /// What the host wants of the guest.
@@ -54,7 +56,7 @@ impl Channel {
     pub fn over(transport: OwnedFd) -> Result<Self, String> {
         fcntl(&transport, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
             .map_err(|errno| format!("use the guest channel: {}", errno.desc()))?;
-        Ok(Self { transport, session: Session::new(Side::Guest), ports: Ports::default() })
+        Ok(Self { transport, session: Session::answering(), ports: Ports::default(), execs: Execs::default() })
     }
 
     /// The file descriptor.
@@ -79,6 +81,28 @@ impl Channel {
         self.ports.advance(&mut self.session, stream, ready);
     }
 
+    /// The streams of programs to wait for.
+    pub fn execs(&self) -> Vec<(u32, End, BorrowedFd<'_>, PollFlags)> {
+        self.execs.waits_for(&self.session)
+    }
+
+    /// Goes on with a program's stream that is ready.
+    pub fn advance_exec(&mut self, stream: u32, end: End) {
+        self.execs.advance(&mut self.session, stream, end);
+    }
+
+    /// Says that a program runs for a stream that asked for one.
+    pub fn runs(&mut self, stream: u32, pid: u32, ends: Ends) {
+        if self.session.respond(stream, &Response::Done, true).is_ok() {
+            self.execs.add(stream, pid, ends);
+        }
+    }
+
+    /// A process ended that is no service's.
+    pub fn ended(&mut self, pid: u32, status: u8) {
+        self.execs.ended(&mut self.session, pid, status);
+    }
+
     /// Goes on when the transport is ready.
     pub fn advance(&mut self, ready: PollFlags) -> Vec<Wish> {
         let mut wishes = Vec::new();
@@ -88,6 +112,7 @@ impl Channel {
         if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
             wishes.extend(self.read());
         }
+        self.execs.settle(&mut self.session);
         wishes
     }
 
@@ -123,7 +148,8 @@ impl Channel {
     }
 
     /// Ends the channel for the host too, even where another process still holds its file descriptor.
-    pub fn close(self) {
+    pub fn close(mut self) {
+        self.execs.clear();
         // A transport that is no socket has no other way to say it than to be closed.
         let _ = shutdown(self.transport.as_raw_fd(), Shutdown::Both);
     }
@@ -140,6 +166,7 @@ impl Channel {
             Ok(happenings) => happenings.into_iter().filter_map(|happening| self.take(happening)).collect(),
             Err(error) => {
                 self.ports.clear();
+                self.execs.clear();
                 self.flush();
                 vec![Wish::Gone(Some(error.to_string()))]
             }
@@ -147,13 +174,23 @@ impl Channel {
     }
 
     fn take(&mut self, happening: Happening) -> Option<Wish> {
+        let session = &mut self.session;
         match happening {
-            Happening::OpenPort { stream, port } => self.ports.open(&mut self.session, stream, port),
-            Happening::Data { stream, bytes } => self.ports.data(&mut self.session, stream, &bytes),
-            Happening::Finished(stream) => self.ports.finished(&mut self.session, stream),
+            Happening::OpenPort { stream, port } => self.ports.open(session, stream, port),
+            Happening::Data { stream, bytes } if self.execs.has(stream) => self.execs.data(session, stream, &bytes),
+            Happening::Data { stream, bytes } => self.ports.data(session, stream, &bytes),
+            Happening::Finished(stream) if self.execs.has(stream) => self.execs.finished(session, stream),
+            Happening::Finished(stream) => self.ports.finished(session, stream),
+            Happening::Reset(stream) if self.execs.has(stream) => self.execs.reset(stream),
             Happening::Reset(stream) => self.ports.reset(stream),
-            Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
+            // What a program cannot be told is dropped: the host sees that nothing came of it.
+            Happening::Note { stream, json } => {
+                if let Ok(note) = serde_json::from_str(&json) {
+                    self.execs.note(stream, note);
+                }
+            }
             // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.
+            Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
             _ => {}
         }
         None

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use crate::channel::{Channel, Wish};
 use crate::environment;
+use crate::exec::End;
 use crate::identity;
 use crate::link::Link;
 use crate::logs::{Logs, Target};
@@ -41,6 +42,8 @@ pub struct Guest {
     pub channel: Option<Channel>,
     /// Environment from the image's settings.
     pub image_env: BTreeMap<String, String>,
+    /// The only programs that the host may run beside the services; empty for any.
+    pub tools: Vec<String>,
     /// The way to the host where it can come and go: in a machine.
     pub link: Option<Link>,
     /// Capabilities that services and the command keep, one bit each.
@@ -74,6 +77,7 @@ enum Token {
     Log(usize),
     Write(Target),
     Probe(usize),
+    Exec(u32, End),
 }
 
 impl Guest {
@@ -112,6 +116,11 @@ impl Guest {
             Token::Log(place) => drop(self.logs.read(place)),
             Token::Write(target) => self.logs.write(target),
             Token::Probe(service) => self.advance_prober(service),
+            Token::Exec(stream, end) => {
+                if let Some(channel) = &mut self.channel {
+                    channel.advance_exec(stream, end);
+                }
+            }
         }
     }
 
@@ -141,17 +150,24 @@ impl Guest {
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
                 let (service, progress) = (prober.service, prober.program_ended(now, status));
                 self.progress(service, progress);
+            } else if let Some(channel) = &mut self.channel {
+                channel.ended(pid, status);
             }
         }
     }
 
     fn grant(&mut self, wish: Wish) {
         let (stream, response) = match wish {
-            Wish::Request(stream, Request::Status) => (stream, Response::Status(self.supervisor.status())),
-            Wish::Request(stream, Request::Stop { within_ms }) => {
-                self.feed(Input::Stop { within_ms });
-                (stream, Response::Done)
-            }
+            Wish::Request(stream, Request::Exec(wanted)) => match self.exec(&wanted) {
+                Ok((pid, ends)) => {
+                    if let Some(channel) = &mut self.channel {
+                        channel.runs(stream, pid, ends);
+                    }
+                    return;
+                }
+                Err(SpawnError { reason, status }) => (stream, Response::NotStarted { reason, status }),
+            },
+            Wish::Request(stream, request) => (stream, self.answer(request)),
             Wish::Gone(reason) => {
                 if let Some(channel) = self.channel.take() {
                     channel.close();
@@ -171,7 +187,7 @@ impl Guest {
     }
 
     /// Tells the supervisor what happened, does what it says, and tells it what came of that, until nothing is left.
-    fn feed(&mut self, input: Input) {
+    pub fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.now();
@@ -245,12 +261,21 @@ impl Guest {
         let env = environment::compose(&self.image_env, &self.engine_env, &service.user, &service.env);
         let user = self.can_become(&service.user).then_some(&service.user);
         let (capabilities, tolerate_groups) = (self.capabilities, self.single_id);
-        let pid =
-            spawn::spawn(&Launch { args, env: &env, user, capabilities, tolerate_groups, folder, stdin, output })?;
+        let pid = spawn::spawn(&Launch {
+            args,
+            env: &env,
+            user,
+            capabilities,
+            tolerate_groups,
+            folder,
+            is_terminal: false,
+            stdin,
+            output,
+        })?;
         Ok(pid.as_raw().unsigned_abs())
     }
 
-    fn can_become(&self, user: &User) -> bool {
+    pub fn can_become(&self, user: &User) -> bool {
         !self.single_id || identity::is_mapped(user)
     }
 
@@ -340,6 +365,8 @@ impl Guest {
             let (fd, flags) = channel.waits_for();
             waits.push((Token::Channel, fd, flags));
             waits.extend(channel.ports().map(|(stream, fd, flags)| (Token::Port(stream), fd, flags)));
+            let execs = channel.execs().into_iter();
+            waits.extend(execs.map(|(stream, end, fd, flags)| (Token::Exec(stream, end), fd, flags)));
         }
         waits.extend(self.logs.readable().map(|(place, fd)| (Token::Log(place), fd, PollFlags::POLLIN)));
         for (target, fd) in [(Target::Out, stdout.as_fd()), (Target::Err, stderr.as_fd())] {

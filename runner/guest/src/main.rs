@@ -7,17 +7,21 @@ mod arguments;
 mod boot;
 mod capabilities;
 mod channel;
+mod clock;
 mod connect;
 mod environment;
+mod exec;
 mod guest;
 mod identity;
 mod link;
 mod logs;
 mod machine;
+mod metrics;
 mod near;
 mod ports;
 mod probe;
 mod program;
+mod requests;
 mod settings;
 mod signals;
 mod spawn;
@@ -119,6 +123,7 @@ fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
         is_called: false,
         capabilities: bundle::capability::set_of(&settings.capabilities),
         image_env: settings.env,
+        tools: settings.tools,
         stops_with_channel: engine_env.get(CHANNEL_END_ENV).is_some_and(|value| value == "stop"),
         engine_env,
         logs,

@@ -55,6 +55,13 @@ pub fn send_to_group(pid: u32, signal: Signal) {
     }
 }
 
+/// Sends a signal to every process but this one, which must be the first of its namespace: else it would reach strangers.
+pub fn send_to_all(signal: Signal) {
+    if Pid::this().as_raw() == 1 {
+        let _ = kill(Pid::from_raw(-1), signal);
+    }
+}
+
 /// Takes one ended child: its process id and its status, 128 and the signal's number if a signal ended it.
 ///
 /// `None` when no child has ended; [`has_children`] tells whether any is left.

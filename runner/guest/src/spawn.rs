@@ -33,6 +33,8 @@ pub struct Launch<'a> {
     pub tolerate_groups: bool,
     /// The working folder, if it exists.
     pub folder: Option<&'a str>,
+    /// Standard input is a terminal that becomes the program's own.
+    pub is_terminal: bool,
     /// Standard input; `None` to inherit it, and the terminal with it.
     pub stdin: Option<OwnedFd>,
     /// Standard output and standard error; `None` to inherit both.
@@ -187,10 +189,12 @@ fn reset_signals() {
 }
 
 fn connect_streams(launch: &Launch<'_>) -> nix::Result<()> {
-    match &launch.stdin {
-        Some(stdin) => unistd::dup2_stdin(stdin)?,
+    if let Some(stdin) = &launch.stdin {
+        unistd::dup2_stdin(stdin)?;
+    }
+    if launch.stdin.is_none() || launch.is_terminal {
         // SAFETY: the request takes no pointer; it fails harmlessly when standard input is no terminal.
-        None => drop(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }),
+        unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
     }
     if let Some((stdout, stderr)) = &launch.output {
         unistd::dup2_stdout(stdout)?;
@@ -213,16 +217,18 @@ fn become_user(user: &User, tolerate_groups: bool) -> Result<(), (Step, Errno)> 
     unistd::setresuid(uid, uid, uid).map_err(|errno| (Step::User, errno))
 }
 
-/// Gives the user the pipes that are its standard streams: else it could not open `/dev/stdout` again. Without the right
+/// Gives the user the pipes, or the terminal, that are its standard streams: else it could not open `/dev/stdout` again. Without the right
 /// to give files away, which a container's first process lacks, everyone inside may write to the pipes of its output.
 fn hand_over_pipes(uid: Uid) {
     let everyone_writes = Mode::from_bits_truncate(0o622);
-    let is_pipe = |stream: BorrowedFd<'_>| {
-        fstat(stream).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+    let is_ours = |stream: BorrowedFd<'_>| {
+        let is_pipe =
+            fstat(stream).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO);
+        is_pipe || unistd::isatty(stream).unwrap_or(false)
     };
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for (stream, is_output) in [(input.as_fd(), false), (output.as_fd(), true), (error.as_fd(), true)] {
-        if is_pipe(stream) && unistd::fchown(stream, Some(uid), None).is_err() && is_output {
+        if is_ours(stream) && unistd::fchown(stream, Some(uid), None).is_err() && is_output {
             // Where this fails too, the pipe belongs to somebody outside, and only opening it again is impossible.
             let _ = fchmod(stream, everyone_writes);
         }

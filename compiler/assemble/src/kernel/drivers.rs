@@ -17,6 +17,19 @@ pub enum Platform {
     Vmware,
     /// VirtualBox.
     VirtualBox,
+    /// The machine that an `.ova` archive describes, whichever hypervisor takes it: a SATA disk and an Intel network card.
+    Ova,
+}
+
+/// What an appliance boots on.
+#[derive(Debug, Clone, Copy)]
+pub struct Machines<'a> {
+    /// The platforms.
+    pub platforms: &'a [Platform],
+    /// The file system of its root.
+    pub root: RootType,
+    /// Whether it has a network device. Without one no driver of any is loaded.
+    pub network: bool,
 }
 
 /// The file system of a root.
@@ -37,20 +50,26 @@ pub(super) struct Driver {
     pub any_of: &'static [&'static [&'static str]],
     /// Whether the platform cannot do without.
     pub is_needed: bool,
+    /// Whether it drives a network card.
+    pub is_network: bool,
 }
 
 const fn needed(purpose: &'static str, any_of: &'static [&'static [&'static str]]) -> Driver {
-    Driver { purpose, any_of, is_needed: true }
+    Driver { purpose, any_of, is_needed: true, is_network: false }
+}
+
+const fn network(purpose: &'static str, any_of: &'static [&'static [&'static str]]) -> Driver {
+    Driver { is_network: true, ..needed(purpose, any_of) }
 }
 
 const fn useful(purpose: &'static str, any_of: &'static [&'static [&'static str]]) -> Driver {
-    Driver { purpose, any_of, is_needed: false }
+    Driver { is_needed: false, ..needed(purpose, any_of) }
 }
 
 const VIRTIO_MMIO: Driver = needed("virtio devices", &[&["virtio_mmio"]]);
 const VIRTIO_PCI: Driver = needed("virtio devices on PCI", &[&["virtio_pci"]]);
 const VIRTIO_DISK: Driver = needed("virtio disks", &[&["virtio_blk"]]);
-const VIRTIO_NETWORK: Driver = needed("virtio network cards", &[&["virtio_net"]]);
+const VIRTIO_NETWORK: Driver = network("virtio network cards", &[&["virtio_net"]]);
 const VIRTIO_CONSOLE: Driver = needed("virtio consoles", &[&["virtio_console"]]);
 const VIRTIO_SOCKET: Driver = needed("vsock", &[&["vmw_vsock_virtio_transport"]]);
 const VIRTIO_BALLOON: Driver = useful("virtio memory balloons", &[&["virtio_balloon"]]);
@@ -85,7 +104,7 @@ const CLOUD_HYPERVISOR: &[Driver] =
 const HYPER_V: &[Driver] = &[
     needed("Hyper-V's bus", &[&["hv_vmbus"]]),
     needed("Hyper-V's disks", &[&["hv_storvsc", "sd_mod"]]),
-    needed("Hyper-V's network cards", &[&["hv_netvsc"]]),
+    network("Hyper-V's network cards", &[&["hv_netvsc"]]),
     useful("Hyper-V's sockets", &[&["hv_sock"]]),
     useful("Hyper-V's memory balloons", &[&["hv_balloon"]]),
     useful("Hyper-V's shutdown and clock", &[&["hv_utils"]]),
@@ -93,15 +112,22 @@ const HYPER_V: &[Driver] = &[
 
 const VMWARE: &[Driver] = &[
     needed("VMware's disks", &[&["vmw_pvscsi", "sd_mod"], &["nvme"], &["mptspi", "sd_mod"]]),
-    needed("VMware's network cards", &[&["vmxnet3"], &["e1000"]]),
+    network("VMware's network cards", &[&["vmxnet3"], &["e1000"]]),
     useful("VMware's sockets", &[&["vmw_vsock_vmci_transport"]]),
     useful("VMware's memory balloons", &[&["vmw_balloon"]]),
 ];
 
 const VIRTUAL_BOX: &[Driver] = &[
     needed("VirtualBox's disks", &[&["virtio_pci", "virtio_scsi", "sd_mod"], &["ahci", "sd_mod"], &["nvme"]]),
-    needed("VirtualBox's network cards", &[&["virtio_pci", "virtio_net"], &["e1000"]]),
+    network("VirtualBox's network cards", &[&["virtio_pci", "virtio_net"], &["e1000"]]),
     AHCI,
+];
+
+const OVA: &[Driver] = &[
+    needed("the SATA disk of an .ova", &[&["ahci", "sd_mod"]]),
+    network("the network card of an .ova", &[&["e1000"]]),
+    useful("VMware's sockets", &[&["vmw_vsock_vmci_transport"]]),
+    useful("VMware's memory balloons", &[&["vmw_balloon"]]),
 ];
 
 /// What every platform needs to make the root.
@@ -113,7 +139,7 @@ const EVERYWHERE: &[Driver] = &[
 
 impl Platform {
     /// Every platform.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QemuMicrovm,
         Self::Qemu,
         Self::Firecracker,
@@ -121,6 +147,7 @@ impl Platform {
         Self::HyperV,
         Self::Vmware,
         Self::VirtualBox,
+        Self::Ova,
     ];
 
     /// Its name for people.
@@ -133,11 +160,12 @@ impl Platform {
             Self::HyperV => "Hyper-V",
             Self::Vmware => "VMware",
             Self::VirtualBox => "VirtualBox",
+            Self::Ova => "what takes an .ova",
         }
     }
 
     /// The drivers in the order in which they should come up: the bus, the disk, all else.
-    pub(super) fn drivers(self, root: RootType) -> impl Iterator<Item = Driver> {
+    pub(super) fn drivers(self, machines: Machines<'_>) -> impl Iterator<Item = Driver> {
         let own = match self {
             Self::QemuMicrovm => QEMU_MICROVM,
             Self::Qemu => QEMU,
@@ -146,8 +174,10 @@ impl Platform {
             Self::HyperV => HYPER_V,
             Self::Vmware => VMWARE,
             Self::VirtualBox => VIRTUAL_BOX,
+            Self::Ova => OVA,
         };
-        own.iter().copied().chain([root.driver()]).chain(EVERYWHERE.iter().copied())
+        let own = own.iter().copied().filter(move |driver| machines.network || !driver.is_network);
+        own.chain([machines.root.driver()]).chain(EVERYWHERE.iter().copied())
     }
 }
 

@@ -12,6 +12,9 @@ pub enum KernelProblem {
     /// The packages hold no kernel.
     #[error("find the kernel: none of the kernel's packages brings a vmlinuz in /boot or beside its modules")]
     NoImage,
+    /// No package brings the program that firmware starts.
+    #[error("find systemd's EFI stub: none of the packages to boot from brings /{0}")]
+    NoStub(String),
     /// The packages hold more than one.
     #[error("find the kernel: its packages bring {0} and {1}; name a package of one kernel")]
     TwoKernels(String, String),

@@ -9,9 +9,11 @@ mod error;
 mod initramfs;
 mod modules;
 mod package;
+mod stub;
 
-pub use drivers::{Platform, RootType};
+pub use drivers::{Machines, Platform, RootType};
 pub use error::KernelProblem;
 pub use initramfs::{Initramfs, initramfs};
 pub use modules::{ModulePlan, PlannedModule, plan_modules};
 pub use package::KernelPackage;
+pub use stub::efi_stub;

@@ -7,7 +7,7 @@ use tree::{Blobs, TreePath};
 
 use super::drivers::Driver;
 use super::package::read;
-use super::{KernelPackage, KernelProblem, Platform, RootType};
+use super::{KernelPackage, KernelProblem, Machines, Platform};
 
 /// The modules for some platforms. Every module comes after all that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +37,17 @@ pub struct PlannedModule {
 /// When the kernel lacks a driver that a platform cannot do without, or a module cannot be used.
 pub fn plan_modules(
     kernel: &KernelPackage,
-    platforms: &[Platform],
-    root: RootType,
+    machines: Machines<'_>,
     blobs: &dyn Blobs,
 ) -> Result<ModulePlan, KernelProblem> {
     let mut order = Order { kernel, blobs, load: Vec::new(), open: Vec::new(), platform: "" };
     let (mut builtin, mut absent) = (BTreeSet::new(), BTreeSet::new());
-    let mut platforms = platforms.to_vec();
+    let mut platforms = machines.platforms.to_vec();
     platforms.sort_unstable();
     platforms.dedup();
     for platform in platforms {
         order.platform = platform.name();
-        for driver in platform.drivers(root) {
+        for driver in platform.drivers(machines) {
             match driver.any_of.iter().find(|set| set.iter().all(|name| kernel.has(name))) {
                 Some(set) => {
                     for name in *set {

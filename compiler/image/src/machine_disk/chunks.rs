@@ -35,6 +35,13 @@ impl Chunk {
         Self { index: 0, bytes, given: iter::once(0..end).collect() }
     }
 
+    /// The same without what stands from this byte on.
+    pub fn up_to(&self, end: usize) -> Self {
+        let parts = self.given.iter().filter(|range| range.start < end);
+        let given = parts.map(|range| range.start..range.end.min(end)).collect();
+        Self { index: self.index, bytes: self.bytes[..end].to_vec(), given }
+    }
+
     /// Where the chunk begins on the disk.
     pub fn offset_bytes(&self) -> u64 {
         self.index * CHUNK_BYTES as u64

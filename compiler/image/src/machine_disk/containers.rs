@@ -21,6 +21,8 @@ impl<T: Read + Write + Seek + Send> Storage for T {}
 pub enum Format {
     /// The disk itself, sparse.
     Raw,
+    /// A part of the disk as a file of its own, sparse: these bytes, from the start of a chunk on.
+    Part(Range<u64>),
     /// QEMU's format.
     Qcow2(qcow2::Compression),
     /// Hyper-V's format.
@@ -68,6 +70,22 @@ pub fn raw(disk: &Disk, chunks: &Receiver<Arc<Chunk>>, output: &mut dyn Storage)
         chunks.iter().try_for_each(|chunk| {
             let place = chunk.offset_bytes();
             file.put(place, chunk)
+        })
+    })
+}
+
+/// Writes a part of the disk, which begins with a chunk; what follows in its last chunk is left out.
+pub fn part(part: &Range<u64>, chunks: &Receiver<Arc<Chunk>>, output: &mut dyn Storage) -> io::Result<FileDigests> {
+    let size_bytes = part.end - part.start;
+    digested(output, size_bytes, &mut |file| {
+        let of_part = chunks.iter().filter(|chunk| part.contains(&chunk.offset_bytes()));
+        of_part.into_iter().try_for_each(|chunk| {
+            let place = chunk.offset_bytes() - part.start;
+            let own = (size_bytes - place).min(CHUNK_BYTES as u64) as usize;
+            match chunk.given.iter().any(|range| range.end > own) {
+                true => file.put(place, Arc::new(chunk.up_to(own))),
+                false => file.put(place, chunk),
+            }
         })
     })
 }

@@ -9,9 +9,11 @@ mod containers;
 mod digest;
 mod pass;
 mod plan;
+mod proven;
 mod sources;
 
 pub use containers::{Container, Format, Storage};
 pub use pass::write_containers;
-pub use plan::{DiskError, DiskPlan, Partition, PartitionKind};
+pub use plan::{DiskError, DiskPlan, DiskSize, Partition, PartitionKind, partition_id};
+pub use proven::{EfiProgram, Proof};
 pub use sources::{Ext4Source, FatSource};

@@ -48,7 +48,7 @@ pub fn write_containers(
 
 fn lane_count(format: &Format, workers: usize) -> usize {
     match format {
-        Format::Raw | Format::Vhdx(_) => 1,
+        Format::Raw | Format::Part(_) | Format::Vhdx(_) => 1,
         Format::Qcow2(_) | Format::Vmdk { .. } | Format::Ova { .. } => workers.max(1),
     }
 }
@@ -57,6 +57,7 @@ fn write_one(disk: &Disk, container: Container<'_>, mut lanes: Vec<Receiver<Arc<
     let Container { format, output } = container;
     match format {
         Format::Raw => containers::raw(disk, &lanes.remove(0), output),
+        Format::Part(range) => containers::part(&range, &lanes.remove(0), output),
         Format::Vhdx(ids) => containers::vhdx(disk, ids, &lanes.remove(0), output),
         Format::Qcow2(compression) => compressed::qcow2(disk, compression, lanes, output),
         Format::Vmdk { content_id, file_name } => {

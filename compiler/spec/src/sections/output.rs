@@ -9,7 +9,8 @@ use crate::suggest::nearest;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, either};
 
 /// Outputs that can be built now.
-const BUILT: [Output; 3] = [Output::Oci, Output::Ext4, Output::Microvm];
+const BUILT: [Output; 8] =
+    [Output::Oci, Output::Ext4, Output::Raw, Output::Qcow2, Output::Vhdx, Output::Vmdk, Output::Ova, Output::Microvm];
 
 /// Outputs where a spec names none.
 const DEFAULT: [Output; 2] = [Output::Oci, Output::Ext4];
@@ -17,7 +18,7 @@ const DEFAULT: [Output; 2] = [Output::Oci, Output::Ext4];
 /// `output`
 pub(crate) const OUTPUT: NodeRule = NodeRule {
     name: "output",
-    doc: "What to build: `oci` (image layout), `ext4` (bare root), `microvm` (with it: kernel, initial file system and command line for direct boot); `raw`, `qcow2`, `vhdx`, `vmdk`, `ova` and `wsl` *have no effect yet*.",
+    doc: "What to build: `oci` (image layout), `ext4` (bare root), `microvm` (with it: kernel, initial file system and command line for direct boot); disks that boot by UEFI: `raw`, `qcow2` (QEMU), `vhdx` (Hyper-V), `vmdk` and `ova` (VMware, VirtualBox); `wsl` *has no effect yet*.",
     args: &[ArgRule { default: Some("oci ext4"), ..ArgRule::some("outputs", Kind::Name) }],
     occurs: Occurs::Many,
     example: "output \"oci\" \"ext4\"",
@@ -80,7 +81,7 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Output> {
             }
         }
     }
-    left_out(&later, "cannot be built yet", "what can be built: \"oci\", \"ext4\" and \"microvm\"", report);
+    left_out(&later, "cannot be built yet", "all others can be", report);
     if outputs.is_empty() {
         outputs.extend(DEFAULT);
     }

@@ -10,6 +10,9 @@ pub const HEADER_BYTES: usize = 9;
 /// The longest payload; a longer one is garbage or an attack.
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 
+/// The longest note; one is a few words, and is passed on past all data that waits.
+pub const MAX_NOTE_BYTES: usize = 1024;
+
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -59,6 +62,8 @@ pub enum Body {
     Finish,
     /// The stream is gone at once, with all that is under way on it.
     Reset,
+    /// A message on an open stream beside its data, which it may overtake: JSON that the stream's verb defines.
+    Note(String),
     /// Something happened, on stream 0: an [`super::Event`] as JSON.
     Event(String),
     /// Opens a stream with a [`super::Request`] as JSON.
@@ -119,6 +124,7 @@ const DATA: u8 = 0x13;
 const WINDOW: u8 = 0x14;
 const FINISH: u8 = 0x15;
 const RESET: u8 = 0x16;
+const NOTE: u8 = 0x17;
 const EVENT: u8 = 0x20;
 const REQUEST: u8 = 0x21;
 const RESPONSE: u8 = 0x22;
@@ -149,7 +155,7 @@ impl Frame {
 
 /// Whether `kind` is one of this protocol: asked before the payload has arrived.
 pub(super) fn is_known_kind(kind: u8) -> bool {
-    matches!(kind, HELLO | ERROR | OPEN_PORT..=RESET | EVENT..=RESPONSE)
+    matches!(kind, HELLO | ERROR | OPEN_PORT..=NOTE | EVENT..=RESPONSE)
 }
 
 impl Body {
@@ -164,6 +170,7 @@ impl Body {
             Self::Window { .. } => WINDOW,
             Self::Finish => FINISH,
             Self::Reset => RESET,
+            Self::Note(_) => NOTE,
             Self::Event(_) => EVENT,
             Self::Request(_) => REQUEST,
             Self::Response { .. } => RESPONSE,
@@ -186,7 +193,7 @@ impl Body {
             Self::Data(bytes) => out.extend_from_slice(bytes),
             Self::Window { credit } => out.extend_from_slice(&credit.to_le_bytes()),
             Self::Opened | Self::Finish | Self::Reset => {}
-            Self::Event(json) | Self::Request(json) => out.extend_from_slice(json.as_bytes()),
+            Self::Note(json) | Self::Event(json) | Self::Request(json) => out.extend_from_slice(json.as_bytes()),
             Self::Response { open, json } => {
                 out.push(u8::from(*open));
                 out.extend_from_slice(json.as_bytes());
@@ -212,6 +219,8 @@ impl Body {
             },
             FINISH => exact("finish", payload).map(|[]| Self::Finish)?,
             RESET => exact("reset", payload).map(|[]| Self::Reset)?,
+            NOTE if payload.len() > MAX_NOTE_BYTES => return Err(malformed("note", "it is too long")),
+            NOTE => Self::Note(text("note", payload)?),
             EVENT => Self::Event(text("event", payload)?),
             REQUEST => Self::Request(text("request", payload)?),
             RESPONSE => decode_response(payload)?,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::verbs::{Entry, Exec, Metrics, Read, Write};
+
 /// Something that happened inside the appliance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
@@ -70,7 +72,8 @@ pub enum ServiceState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// Stop everything in order, then end. Answered at once with [`Response::Done`].
+    /// Stop everything in order, then end, and with it a machine of its own. Answered at once with [`Response::Done`].
+    #[serde(alias = "poweroff")]
     Stop {
         /// Milliseconds until everything that is left is killed; absent for the services' own grace times.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -78,6 +81,38 @@ pub enum Request {
     },
     /// Tell the state of every service. Answered with [`Response::Status`].
     Status,
+    /// Run a program. Answered with [`Response::Done`] and an open stream, or with [`Response::NotStarted`].
+    Exec(Exec),
+    /// Tell what is used. Answered with [`Response::Metrics`].
+    Metrics,
+    /// Tell what a path is; a link is not followed. Answered with [`Response::Entry`].
+    Stat {
+        /// The absolute path.
+        path: String,
+    },
+    /// Give what is in a folder, on a stream: pieces of output hold [`Entry`]s, one JSON value a line.
+    List {
+        /// The absolute path.
+        path: String,
+    },
+    /// Give what is in a file, on a stream.
+    Read(Read),
+    /// Make something: a file's content comes on the stream.
+    Write(Write),
+    /// Set the clock. Only a machine of its own has one.
+    SetTime {
+        /// Milliseconds since 1970, UTC.
+        unix_ms: u64,
+    },
+    /// Mix this into the kernel's random numbers. Only a machine of its own has them for itself.
+    Reseed {
+        /// Bytes as hexadecimal digits.
+        seed: String,
+    },
+    /// Let every process but this side itself stand still.
+    Pause,
+    /// Let them go on.
+    Resume,
 }
 
 /// The answer to a request.
@@ -88,6 +123,17 @@ pub enum Response {
     Done,
     /// The state of the appliance.
     Status(Status),
+    /// What is used.
+    Metrics(Metrics),
+    /// What a path is.
+    Entry(Entry),
+    /// The program was not started.
+    NotStarted {
+        /// Why, for people.
+        reason: String,
+        /// The exit status that goes with it: 126 or 127, as shells use them.
+        status: u8,
+    },
     /// The verb or one of its fields is not known here.
     Unknown(String),
     /// It could not be done, and why.

@@ -13,10 +13,11 @@
 
 use std::collections::BTreeMap;
 
-use super::frame::{Body, Frame, FrameError, MAX_PAYLOAD_BYTES, RefusalCode};
+use super::frame::{Body, Frame, MAX_NOTE_BYTES, MAX_PAYLOAD_BYTES, RefusalCode};
+use super::happening::{Happening, SessionError};
 use super::message::{Event, Request, Response};
 use super::stream::{Phase, Stream};
-use super::{DATA_BACKLOG_BYTES, Decoder, MAX_BACKLOG_BYTES, MAX_STREAMS, VERSION};
+use super::{DATA_BACKLOG_BYTES, Decoder, MAX_BACKLOG_BYTES, MAX_STREAMS, NOTES_VERSION, OLDEST_VERSION, VERSION};
 
 /// Which side of the channel this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,109 +37,22 @@ pub struct Features {
     pub bits: u64,
 }
 
-/// What the other side wants or did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
-    /// The other side said hello; everything else comes after this.
-    Hello(Features),
-    /// It wants a stream to a port: answer with [`Session::accept`] or [`Session::refuse`].
-    OpenPort {
-        /// The stream.
-        stream: u32,
-        /// The TCP port on this side's loopback address.
-        port: u16,
-    },
-    /// The stream that this side asked for is connected.
-    Opened(u32),
-    /// The stream that this side asked for is not connected and is gone.
-    Refused {
-        /// The stream.
-        stream: u32,
-        /// Why, for programs.
-        code: RefusalCode,
-        /// Why, for people.
-        text: String,
-    },
-    /// Bytes came. Call [`Session::used`] when they have been passed on.
-    Data {
-        /// The stream.
-        stream: u32,
-        /// The bytes, never empty.
-        bytes: Vec<u8>,
-    },
-    /// More may be sent on this stream.
-    Credit(u32),
-    /// The other side sends no more data on this stream.
-    Finished(u32),
-    /// The stream is gone.
-    Reset(u32),
-    /// Something happened over there.
-    Event(Event),
-    /// It asks something: answer with [`Session::respond`].
-    Request {
-        /// The stream.
-        stream: u32,
-        /// What it asks.
-        request: Request,
-    },
-    /// It answers what this side asked on this stream.
-    Response {
-        /// The stream.
-        stream: u32,
-        /// Whether the stream stays open for data.
-        open: bool,
-        /// The answer.
-        response: Response,
-    },
-}
+/// The request, or why it is none.
+type ReadRequest = fn(&str) -> Result<Request, String>;
 
-/// Why a session is over. Write out what [`Session::output`] still holds, then close the transport.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// The other side sent something that is no frame.
-    #[error("understand the guest channel")]
-    Frame(#[from] FrameError),
-    /// The other side broke the protocol.
-    #[error("follow the guest channel on stream {stream}: {problem}")]
-    Protocol {
-        /// The stream.
-        stream: u32,
-        /// What was wrong.
-        problem: &'static str,
-    },
-    /// The other side speaks no version that this one does.
-    #[error("speak version {version} of the guest channel")]
-    Version {
-        /// The version that it offered.
-        version: u16,
-    },
-    /// The other side asks without reading the answers.
-    #[error("answer on the guest channel: the other side does not read")]
-    Flooded,
-    /// The other side gave the session up.
-    #[error("keep the guest channel: the other side ended it: {text}")]
-    Peer {
-        /// Its reason.
-        text: String,
-    },
-    /// Too many streams are open, or all ids were used.
-    #[error("open a stream on the guest channel: there are too many")]
-    TooMany,
-    /// A message is longer than a frame may be.
-    #[error("send a message on the guest channel: it is too long")]
-    TooLong,
-    /// The stream is not in a state in which this can be done.
-    #[error("use stream {stream} of the guest channel: it is not open")]
-    NotOpen {
-        /// The stream.
-        stream: u32,
-    },
+/// What a session makes of texts; what it does not read stays text, or is not known.
+#[derive(Debug, Clone, Copy)]
+struct Reads {
+    request: Option<ReadRequest>,
+    response: Option<fn(&str) -> Option<Response>>,
+    event: Option<fn(&str) -> Option<Event>>,
 }
 
 /// One side of the channel: what it has open, and the bytes it still has to write.
 #[derive(Debug)]
 pub struct Session {
     side: Side,
+    reads: Reads,
     decoder: Decoder,
     output: Vec<u8>,
     written: usize,
@@ -152,8 +66,14 @@ pub struct Session {
 impl Session {
     /// A session that has its hello ready to be written.
     pub fn new(side: Side) -> Self {
+        let all = Reads { request: Some(parse_request), response: Some(parse_response), event: Some(parse_event) };
+        Self::reading(side, all)
+    }
+
+    fn reading(side: Side, reads: Reads) -> Self {
         let mut session = Self {
             side,
+            reads,
             decoder: Decoder::new(),
             output: Vec::new(),
             written: 0,
@@ -165,6 +85,17 @@ impl Session {
         };
         session.put(0, Body::Hello { version: VERSION, features: 0 });
         session
+    }
+
+    /// A session whose requests and answers stay text, for whoever passes them on or knows verbs of its own.
+    pub fn relaying(side: Side) -> Self {
+        Self::reading(side, Reads { request: None, response: None, event: Some(parse_event) })
+    }
+
+    /// The session of a guest that only answers: whatever else a host may say ends it. What it cannot hear needs no
+    /// place in its program, which is small.
+    pub fn answering() -> Self {
+        Self::reading(Side::Guest, Reads { request: Some(parse_request), response: None, event: None })
     }
 
     /// Takes bytes that arrived and gives what they mean, in order.
@@ -220,6 +151,12 @@ impl Session {
         self.open(Phase::AskedVerb, Body::Request(json))
     }
 
+    /// Asks something that is JSON already.
+    pub fn ask(&mut self, json: String) -> Result<u32, SessionError> {
+        check_length(&json)?;
+        self.open(Phase::AskedVerb, Body::Request(json))
+    }
+
     /// Says that the stream that the other side asked for is connected.
     pub fn accept(&mut self, stream: u32) -> Result<(), SessionError> {
         self.find(stream, |found| found.phase == Phase::OwesPort)?.phase = Phase::Open;
@@ -237,13 +174,32 @@ impl Session {
 
     /// Answers a request; with `open` the stream stays for data, else it is gone.
     pub fn respond(&mut self, stream: u32, response: &Response, open: bool) -> Result<(), SessionError> {
-        let json = to_json(response)?;
+        self.answer(stream, to_json(response)?, open)
+    }
+
+    /// Answers a request with what is JSON already.
+    pub fn answer(&mut self, stream: u32, json: String, open: bool) -> Result<(), SessionError> {
+        check_length(&json)?;
         let found = self.find(stream, |found| found.phase == Phase::OwesVerb)?;
         found.phase = Phase::Open;
         if !open {
             self.streams.remove(&stream);
         }
         self.put(stream, Body::Response { open, json });
+        Ok(())
+    }
+
+    /// Says something on an open stream beside its data.
+    pub fn note(&mut self, stream: u32, json: String) -> Result<(), SessionError> {
+        self.find(stream, |found| found.phase == Phase::Open)?;
+        match self.agreed {
+            Some(Features { version: NOTES_VERSION.., .. }) => {}
+            agreed => return Err(SessionError::TooOld { version: agreed.map_or(0, |agreed| agreed.version) }),
+        }
+        if json.len() > MAX_NOTE_BYTES || self.output().len() > MAX_BACKLOG_BYTES {
+            return Err(SessionError::TooLong);
+        }
+        self.put(stream, Body::Note(json));
         Ok(())
     }
 
@@ -321,7 +277,10 @@ impl Session {
             Body::Hello { version, .. } => return self.receive_hello(stream, version).map(Some),
             Body::Error { text } => return Err(SessionError::Peer { text }),
             _ if self.agreed.is_none() => return Err(broken(stream, "the first frame must be a hello")),
-            Body::Event(json) if stream == 0 => return parse_event(&json).map(Some),
+            Body::Event(json) if stream == 0 => {
+                let event = self.reads.event.and_then(|read| read(&json));
+                return event.map(Happening::Event).map(Some).ok_or(broken(0, "the event is not known"));
+            }
             _ if stream == 0 => return Err(broken(0, "this kind of frame belongs to a stream")),
             Body::Event(_) => return Err(broken(stream, "an event belongs to stream 0")),
             Body::OpenPort { .. } | Body::Request(_) => return self.receive_open(stream, body),
@@ -331,7 +290,7 @@ impl Session {
         let Some(found) = self.streams.get_mut(&stream) else {
             return if was_used { Ok(None) } else { Err(broken(stream, "the stream was never opened")) };
         };
-        let happening = found.receive(stream, body)?;
+        let happening = found.receive(stream, body, self.reads)?;
         if ends_stream(&happening) || found.is_over() {
             self.streams.remove(&stream);
         }
@@ -342,7 +301,7 @@ impl Session {
         if stream != 0 || self.agreed.is_some() {
             return Err(broken(stream, "a hello comes once, on stream 0"));
         }
-        if version < VERSION {
+        if version < OLDEST_VERSION {
             return Err(SessionError::Version { version });
         }
         // No feature bit is defined in this version, so none is common, whatever the other side offers.
@@ -368,20 +327,24 @@ impl Session {
                 Ok(Some(Happening::OpenPort { stream, port }))
             }
             Body::Request(_) if too_many => {
-                self.answer(stream, &Response::Failed("too many streams are open".to_owned()))
+                self.decline(stream, &Response::Failed("too many streams are open".to_owned()))
             }
-            Body::Request(json) => match serde_json::from_str(&json) {
-                Ok(request) => {
+            Body::Request(json) => match self.reads.request.map(|read| read(&json)) {
+                None => {
+                    self.streams.insert(stream, Stream::new(Phase::OwesVerb));
+                    Ok(Some(Happening::Asked { stream, json }))
+                }
+                Some(Ok(request)) => {
                     self.streams.insert(stream, Stream::new(Phase::OwesVerb));
                     Ok(Some(Happening::Request { stream, request }))
                 }
-                Err(error) => self.answer(stream, &Response::Unknown(error.to_string())),
+                Some(Err(reason)) => self.decline(stream, &Response::Unknown(reason)),
             },
             _ => Err(broken(stream, "this kind of frame opens no stream")),
         }
     }
 
-    fn answer(&mut self, stream: u32, response: &Response) -> Result<Option<Happening>, SessionError> {
+    fn decline(&mut self, stream: u32, response: &Response) -> Result<Option<Happening>, SessionError> {
         let json = to_json(response)?;
         self.put(stream, Body::Response { open: false, json });
         Ok(None)
@@ -434,7 +397,7 @@ impl Session {
 
 impl Stream {
     /// What a frame on a stream that exists means; every frame that does not fit its phase ends the session.
-    fn receive(&mut self, stream: u32, body: Body) -> Result<Happening, SessionError> {
+    fn receive(&mut self, stream: u32, body: Body, reads: Reads) -> Result<Happening, SessionError> {
         let data_flows = self.phase == Phase::Open && !self.finished_there;
         Ok(match body {
             Body::Opened if self.phase == Phase::AskedPort => {
@@ -444,7 +407,8 @@ impl Stream {
             Body::Refused { code, text } if self.phase == Phase::AskedPort => Happening::Refused { stream, code, text },
             Body::Response { open, json } if self.phase == Phase::AskedVerb => {
                 self.phase = Phase::Open;
-                let response = serde_json::from_str(&json).map_err(|_| broken(stream, "the response is not known"))?;
+                let Some(read) = reads.response else { return Ok(Happening::Answered { stream, open, json }) };
+                let response = read(&json).ok_or(broken(stream, "the response is not known"))?;
                 Happening::Response { stream, open, response }
             }
             Body::Data(bytes) if data_flows => {
@@ -461,6 +425,8 @@ impl Stream {
                 self.finished_there = true;
                 Happening::Finished(stream)
             }
+            // Either side may have finished: that it says something is about the other direction.
+            Body::Note(json) if self.phase == Phase::Open => Happening::Note { stream, json },
             Body::Reset => Happening::Reset(stream),
             _ => return Err(broken(stream, "this kind of frame cannot come now")),
         })
@@ -468,17 +434,35 @@ impl Stream {
 }
 
 fn ends_stream(happening: &Happening) -> bool {
-    matches!(happening, Happening::Refused { .. } | Happening::Reset(_) | Happening::Response { open: false, .. })
+    matches!(
+        happening,
+        Happening::Refused { .. }
+            | Happening::Reset(_)
+            | Happening::Response { open: false, .. }
+            | Happening::Answered { open: false, .. }
+    )
 }
 
-fn parse_event(json: &str) -> Result<Happening, SessionError> {
-    serde_json::from_str(json).map(Happening::Event).map_err(|_| broken(0, "the event is not known"))
+fn parse_request(json: &str) -> Result<Request, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+fn parse_response(json: &str) -> Option<Response> {
+    serde_json::from_str(json).ok()
+}
+
+fn parse_event(json: &str) -> Option<Event> {
+    serde_json::from_str(json).ok()
 }
 
 fn to_json(message: &impl serde::Serialize) -> Result<String, SessionError> {
-    // One byte of a response's payload says whether the stream stays open.
     let json = serde_json::to_string(message).map_err(|_| SessionError::TooLong)?;
-    if json.len() < MAX_PAYLOAD_BYTES { Ok(json) } else { Err(SessionError::TooLong) }
+    check_length(&json).map(|()| json)
+}
+
+/// One byte of a response's payload says whether the stream stays open.
+fn check_length(json: &str) -> Result<(), SessionError> {
+    if json.len() < MAX_PAYLOAD_BYTES { Ok(()) } else { Err(SessionError::TooLong) }
 }
 
 fn broken(stream: u32, problem: &'static str) -> SessionError {

@@ -1,0 +1,154 @@
+//! Disks of a bundle under UEFI: one body in every container, its services, its end, and a root that proves itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use bundle::channel::{Event, Request, Response};
+
+use crate::kernel;
+use crate::machine::Machine;
+use crate::microvm::{SERVICES, Toy};
+use crate::support::{program, skip, static_busybox, tool};
+use crate::toys;
+use crate::uefi::FIRMWARE;
+use crate::world::World;
+
+/// A bundle with every disk, built once for all tests here, and what starts it.
+struct Bundle {
+    toy: Toy,
+    firmware: PathBuf,
+}
+
+const OUTPUTS: &str = "kernel \"linux-image-real\"\n    output \"ext4\" \"raw\" \"qcow2\" \"vhdx\" \"vmdk\"";
+
+fn spec() -> String {
+    SERVICES.replace("output \"ext4\"", OUTPUTS)
+}
+
+fn packages() -> Vec<crate::package::Package> {
+    vec![toys::base(), toys::shell(static_busybox().unwrap()), kernel::package(), kernel::stub_package()]
+}
+
+fn bundle(test: &str) -> Option<&'static Bundle> {
+    static BUNDLE: OnceLock<Option<Bundle>> = OnceLock::new();
+    let Some(firmware) = program(&FIRMWARE) else {
+        skip(test, "there is no OVMF (package ovmf)");
+        return None;
+    };
+    if let Err(reason) = kernel::stub() {
+        skip(test, &format!("there is no systemd stub: {reason}"));
+        return None;
+    }
+    let made = BUNDLE.get_or_init(|| Some(Bundle { toy: Toy::with(test, packages, &spec())?, firmware }));
+    if made.is_none() {
+        skip(test, "the appliance of these tests could not be made; another test says why");
+    }
+    made.as_ref()
+}
+
+/// Starts a disk and waits until its services are ready.
+fn start(bundle: &Bundle, disk: &Path, format: &str, folder: &Path) -> Machine {
+    Machine::from_disk(&bundle.toy.qemu, &bundle.firmware, disk, format, folder)
+}
+
+fn boots(test: &str, format: &str) {
+    let Some(bundle) = bundle(test) else { return };
+    let (disk, folder) = (bundle.toy.world.path(&format!("spec/out/disk.{format}")), tempfile::tempdir().unwrap());
+    let mut machine = start(bundle, &disk, format, folder.path());
+    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
+    assert!(machine.fetch(8080, "GET / HTTP/1.0\r\n\r\n").contains("<h1>A toy page</h1>"));
+    assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+    machine.wait_for("the end", |event| matches!(event, Event::Exited { .. }));
+    assert!(machine.wait_for_end(), "{}", machine.console());
+    let console = machine.console();
+    for word in ["look: root is sealed", "look: toy is writable"] {
+        assert!(console.contains(word), "{console}");
+    }
+    assert!(!console.contains("failed to"), "{console}");
+}
+
+#[test]
+fn the_raw_disk_boots() {
+    boots("the_raw_disk_boots", "raw");
+}
+
+#[test]
+fn the_qcow2_disk_boots() {
+    boots("the_qcow2_disk_boots", "qcow2");
+}
+
+#[test]
+fn the_vhdx_disk_boots() {
+    boots("the_vhdx_disk_boots", "vhdx");
+}
+
+#[test]
+fn the_vmdk_disk_boots() {
+    boots("the_vmdk_disk_boots", "vmdk");
+}
+
+#[test]
+fn a_disk_with_a_changed_root_does_not_boot() {
+    let Some(bundle) = bundle("a_disk_with_a_changed_root_does_not_boot") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(bundle.toy.world.path("spec/out/disk.raw")).unwrap();
+    // One bit of what the guest reads first.
+    let at = bytes.windows(11).position(|window| window == b"\"services\":").unwrap();
+    bytes[at] ^= 1;
+    let changed = folder.path().join("changed.raw");
+    fs::write(&changed, &bytes).unwrap();
+    let mut machine = start(bundle, &changed, "raw", folder.path());
+    machine.wait_for_end();
+    assert!(!machine.events.contains(&Event::Ready), "{:?}", machine.events);
+    assert!(machine.console().contains("dm-verity device corrupted"), "{}", machine.console());
+}
+
+#[test]
+fn the_disks_of_a_bundle_are_listed_equal_and_the_same_again() {
+    let test = "the_disks_of_a_bundle_are_listed_equal_and_the_same_again";
+    let Some(bundle) = bundle(test) else { return };
+    let world = &bundle.toy.world;
+    let artifacts = world.artifacts("spec/out");
+    for name in ["disk.raw", "disk.qcow2", "disk.vhdx", "disk.vmdk", "root.ext4"] {
+        let line = artifacts.lines().find(|line| line.starts_with(&format!("{name} ")));
+        let bytes = fs::read(world.path(&format!("spec/out/{name}"))).unwrap();
+        let blake3 = tree::Digest::of(&bytes).to_string();
+        assert!(line.is_some_and(|line| line.contains(&format!(" {} {blake3} ", bytes.len()))), "{name}: {artifacts}");
+    }
+    assert!(world.lock().contains("    boot-package \"systemd-boot-efi\" \"252.1\""), "{}", world.lock());
+
+    let again = World::of(&packages()).with_guest(test).unwrap();
+    again.spec(&spec());
+    let mut command = again.command(&["build"]);
+    let varied = command.env("TZ", "Asia/Tokyo").env("LC_ALL", "tr_TR.UTF-8").env("SOURCE_DATE_EPOCH", "1").status();
+    assert!(varied.unwrap().success());
+    assert_eq!(again.artifacts("spec/out"), artifacts);
+
+    let Some(qemu_img) = tool("qemu-img") else { return skip(test, "there is no qemu-img (package qemu-utils)") };
+    let path = |name: &str| world.path(&format!("spec/out/{name}")).display().to_string();
+    for format in ["qcow2", "vhdx", "vmdk"] {
+        let args = ["compare", "-f", "raw", "-F", format, &path("disk.raw"), &path(&format!("disk.{format}"))];
+        let output = Command::new(&qemu_img).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn a_root_that_does_not_fit_the_disk_is_refused_with_numbers() {
+    let test = "a_root_that_does_not_fit_the_disk_is_refused_with_numbers";
+    if bundle(test).is_none() {
+        return;
+    }
+    let world = World::of(&packages()).with_guest(test).unwrap();
+    world.spec(&format!("packages \"toy-shell\"\n    resources {{ disk \"38MiB\"; }}\n    {OUTPUTS}"));
+    let words = [
+        "lay out the partitions of the disk for amd64",
+        "a disk of 39845888 bytes is too small: its partitions (root ",
+        "ask for a disk of ",
+        "MiB or more",
+    ];
+    world.run(&["build"]).fails(6, &words);
+    assert!(world.traces().is_empty(), "{:?}", world.traces());
+}
