@@ -5,13 +5,13 @@ use bundle::channel::{
     Session, Side,
 };
 
-use super::pieces::Pieces;
+use super::pieces::Pieces as Input;
 
 /// The first byte chooses the side, whether it relays, and whether a hello stands before the rest.
 pub fn channel(data: &[u8]) -> bool {
     decode(data);
     join_pieces(data);
-    let mut pieces = Pieces(data);
+    let mut pieces = Input(data);
     let choice = pieces.byte();
     let mut session = match (choice & 1, choice & 8) {
         (0, 0) => Session::new(Side::Host),
