@@ -54,9 +54,7 @@ impl Guest {
             )));
         }
         let user = match &wanted.user {
-            Some(name) => {
-                identity::find(name).ok_or_else(|| refused(format!("find the user {name:?} in this appliance")))?
-            }
+            Some(name) => identity::find(name).map_err(refused)?,
             None => identity::root(),
         };
         let folder = match &wanted.cwd {
