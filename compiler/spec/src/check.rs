@@ -37,6 +37,8 @@ pub struct Checked {
     pub(crate) origins: Origins,
     /// Where each package is asked for or excluded, by its name.
     package_labels: BTreeMap<String, Label>,
+    /// What the base brings that no section shows, in words.
+    pub(crate) of_base: Vec<String>,
 }
 
 impl Checked {
@@ -67,7 +69,8 @@ pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>>
     let found = settle(report.found);
     match appliance {
         Some(appliance) if !found.iter().any(Diagnostic::is_error) => {
-            Ok(Checked { appliance, warnings: found, origins, package_labels })
+            let of_base = sections::of_base(&appliance, world);
+            Ok(Checked { appliance, warnings: found, origins, package_labels, of_base })
         }
         _ => Err(found),
     }
