@@ -5,7 +5,7 @@ GUEST_TARGET := $(ARCH)-unknown-linux-gnu
 GUEST_NAME := appliance-guest-$(if $(filter x86_64,$(ARCH)),amd64,arm64)
 GUEST_DIR := target/guest
 
-.PHONY: all demo test bench fuzz lint guest release debug setup clean
+.PHONY: all demo test bench fuzz lint guest other-guest release debug setup clean
 
 all: release
 
@@ -22,6 +22,11 @@ debug: guest
 guest:
 	@tools/build-guest $(GUEST_TARGET) $(GUEST_DIR) $(GUEST_NAME)
 
+## The guest of the other architecture for the tests, where a compiler for it is here; tests that need it are skipped without
+other-guest:
+	@$(MAKE) --no-print-directory guest ARCH=$(if $(filter x86_64,$(ARCH)),aarch64,x86_64) || \
+		echo "there is no guest of the other architecture; tests that need it are skipped"
+
 ## Build and run specs/hello, fetch its page, and show how long each stage took
 demo: release
 	@tools/demo
@@ -31,7 +36,7 @@ setup:
 	@tools/setup-tests
 
 ## All tests; skipped ones are counted and named
-test: setup debug
+test: setup other-guest debug
 	@tools/run-tests
 
 ## The speed table of docs/speed.md, as ratios measured in one run; ROWS names only some of its groups

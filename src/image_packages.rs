@@ -40,7 +40,7 @@ impl Workshop<'_> {
             installed
                 .add_to(catalog)
                 .map_err(|error| Failure::doing(Exit::Build, "read what is installed in the base image", error))?;
-            let wish = installed.requests(requests, base.family, catalog);
+            let wish = installed.requests(requests, catalog);
             let one = packages::resolve(
                 &wish,
                 std::slice::from_ref(catalog),

@@ -24,6 +24,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guest", &["bundle"]),
 ];
 
+/// Where a crate may ask which package family it is, beside the folders of the families. Everywhere else the family answers.
+const FAMILY_QUESTIONS: &[&str] = &[
+    // Who the families are: read from a base image, found in a file system, and each led to its own folder.
+    "compiler/assemble/src/family.rs",
+    "compiler/packages/src/installed.rs",
+    "compiler/packages/src/rules.rs",
+    "compiler/spec/src/base_image.rs",
+    // What a spec may call a package.
+    "compiler/spec/src/naming.rs",
+    // How a repository vouches for its indexes: by a signed release, or each index by itself.
+    "compiler/store/src/catalog.rs",
+    "compiler/store/src/catalog/indexes.rs",
+    "compiler/store/src/catalog/releases.rs",
+    "compiler/store/src/catalog/signed.rs",
+    // How an archive is checked and taken apart.
+    "compiler/store/src/family.rs",
+];
+
 /// Longest file, tests apart; past it a file is two ideas.
 const MAX_FILE_LINES: usize = 800;
 
@@ -92,6 +110,30 @@ fn crates_know_only_what_the_arrows_allow() {
         offenders.extend(ours.filter(|used| !may.contains(&used.as_str())).map(|used| format!("{name} uses {used}")));
     }
     none("an arrow that is not drawn", offenders);
+}
+
+#[test]
+fn package_families_are_asked_for_in_few_places() {
+    let mut offenders = Vec::new();
+    let mut silent: BTreeSet<&str> = FAMILY_QUESTIONS.iter().copied().collect();
+    let words = ["Family::Deb", "Family::Apk", "Family::Rpm", "apk::", "deb::"];
+    for path in files(".rs") {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        let is_code = ["src/", "compiler/", "runner/"].iter().any(|half| name.starts_with(half));
+        if !is_code || ["/deb/", "/apk/", "/tests/", "compiler/formats/"].iter().any(|folder| name.contains(folder)) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+        // All readers give contents to one kind of sink, which stands there.
+        let code = code.replace("formats::deb::ContentSink", "");
+        if let Some(word) = words.iter().find(|word| code.contains(**word)) {
+            let may = silent.remove(name.as_str()) || FAMILY_QUESTIONS.contains(&name.as_str());
+            offenders.extend((!may).then(|| format!("{name}: {word}")));
+        }
+    }
+    offenders.extend(silent.into_iter().map(|name| format!("{name} asks nothing and can leave the list")));
+    none("only its own folder and FAMILY_QUESTIONS know which package family it is", offenders);
 }
 
 #[test]

@@ -70,7 +70,14 @@ fn fill_on(template: &Template, name: &str, base: &str, bases: &[BaseImage]) -> 
         let mut names: Vec<&str> = bases.iter().map(|image| image.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        Failure::new(Exit::Usage, format!("find the base {base:?}")).help(format!("there is {}", names.join(", ")))
+        let help = match base {
+            "oci" => "write it into the spec that is made: base \"oci\" \"docker.io/library/debian:12\"".to_owned(),
+            "scratch" => {
+                "write it into the spec that is made: base \"scratch\"; it has no shell for a template".to_owned()
+            }
+            _ => format!("there is {}", names.join(", ")),
+        };
+        Failure::new(Exit::Usage, format!("find the base {base:?} for a template")).help(help)
     })?;
     template.fill_on(name, image).ok_or_else(|| {
         Failure::new(

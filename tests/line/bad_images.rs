@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::apks::{entry, file, gzip, records};
 use crate::layout::{Image, layer};
 use crate::server::{Manner, Server};
-use crate::world::World;
+use crate::world::{Done, World};
 
 /// A spec that stands on an image.
 fn put_spec(world: &World, reference: &str) {
@@ -123,7 +123,11 @@ fn what_is_no_image_for_this_machine_is_refused() {
 fn check_registry(part: &str, manner: Manner, words: &[&str]) {
     let (world, server) = in_a_registry();
     server.misbehave(part, manner);
-    world.run(&["build"]).fails(5, &[&["pull the image 127.0.0.1:"], words].concat());
+    // Only what is silent on purpose is waited for in vain.
+    let patience_ms = if matches!(manner, Manner::Silence | Manner::Stall) { "300" } else { "5000" };
+    let mut command = world.command(&["build"]);
+    let done = Done::of(command.env("APPLIANCE_PATIENCE_MS", patience_ms).output().unwrap());
+    done.fails(5, &[&["pull the image 127.0.0.1:"], words].concat());
     assert_eq!(world.traces(), [""; 0]);
     server.behave();
     world.build();

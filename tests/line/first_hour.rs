@@ -23,8 +23,15 @@ fn every_template_checks_expands_and_is_formatted() {
     world.run(&["new", "alp", "--base", "alpine"]).succeeds();
     let expanded = world.run(&["explain", "alp"]).succeeds().stdout;
     assert!(expanded.contains("alpine") && expanded.contains("v3.20"), "{expanded}");
+    for brought in
+        ["packages: alpine-baselayout ", "archive alpine: v3.20, ", "kernel, where one is booted: linux-virt"]
+    {
+        assert!(expanded.contains(&format!("// the base image's {brought}")), "{expanded}");
+    }
     world.run(&["new", "other", "--base", "alpine", "--template", "web"]).fails(2, &["its packages", "minimal"]);
     world.run(&["new", "other", "--base", "alpin"]).fails(2, &["find the base \"alpin\"", "alpine, debian"]);
+    world.run(&["new", "other", "--base", "oci"]).fails(2, &["base \"oci\" \"docker.io/"]);
+    world.run(&["new", "other", "--base", "scratch"]).fails(2, &["base \"scratch\""]);
     world.run(&["new", "other", "--template", "wbe"]).fails(2, &["wbe", "web"]);
     world.run(&["new", "Not A Name"]).fails(2, &["Not A Name"]);
     assert!(!world.path("spec/other").exists() && !world.path("spec/Not A Name").exists());

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::apks::{entry, file, gzip};
 use crate::conformance::Ext4;
+use crate::layout::{Image, layer};
 use crate::package::Package;
 use crate::support::{is_root, skip, static_busybox, tool};
 use crate::toys;
@@ -503,4 +505,33 @@ fn each_architecture_stands_on_its_own_image() {
     world.build();
     standing_on(&world, "oci:base:toy:2");
     world.run(&["build"]).fails(5, &["no image of that name", "toy:1.0.0"]);
+}
+
+#[test]
+fn a_link_to_a_file_of_a_lower_layer_runs() {
+    let test = "a_link_to_a_file_of_a_lower_layer_runs";
+    let Some(program) = static_busybox() else {
+        return skip(test, "there is no static busybox (package busybox-static)");
+    };
+    let Some(world) = World::new().with_guest(test) else { return };
+    let lower = [
+        entry(b'5', "bin/", "", b""),
+        file("bin/busybox", &program),
+        entry(b'5', "srv/", "", b""),
+        file("srv/text", b"of the lower layer\n"),
+    ];
+    // Whole programs may be links into what lies below.
+    let upper = [entry(b'1', "bin/cat", "bin/busybox", b""), entry(b'1', "srv/same", "srv/text", b"")];
+    let image = Image::of(vec![gzip(&layer(&lower)), gzip(&layer(&upper))]);
+    Image { arches: &["amd64", "arm64"], ..image }.write(&world.path("spec/base"));
+    standing_on(&world, "oci:base");
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(text.replace("    arch \"amd64\"\n", ""));
+    world.build();
+    let done = world.run(&["run", "out", "--", "/bin/cat", "/srv/same", "/srv/text", "/etc/motd"]);
+    if done.code == Some(125) {
+        return skip(test, done.stderr.trim());
+    }
+    let expected = "of the lower layer\nof the lower layer\nabove\n";
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), expected), "{}", done.text());
 }

@@ -2,11 +2,12 @@
 
 use tree::{Kind, Tree, TreePath};
 
+use crate::family;
 use crate::inputs::Origin;
 use std::collections::BTreeMap;
 
-/// Files that hold secrets, backups, locks or logs of the build; dropped wherever they come from.
-const DROPPED: [&str; 28] = [
+/// Files that hold secrets, backups, locks or logs of the build, whatever the package family; dropped wherever they come from.
+const DROPPED: [&str; 12] = [
     "etc/.pwd.lock",
     "etc/group-",
     "etc/gshadow-",
@@ -14,39 +15,15 @@ const DROPPED: [&str; 28] = [
     "etc/shadow-",
     "etc/subgid-",
     "etc/subuid-",
-    "lib/apk/db/lock",
-    "var/cache/apt/pkgcache.bin",
-    "var/cache/apt/srcpkgcache.bin",
     "var/cache/ldconfig/aux-cache",
-    "var/lib/apt/extended_states-old",
     "var/lib/dbus/machine-id",
-    "var/lib/dpkg/available",
-    "var/lib/dpkg/available-old",
-    "var/lib/dpkg/diversions-old",
-    "var/lib/dpkg/lock",
-    "var/lib/dpkg/lock-frontend",
-    "var/lib/dpkg/statoverride-old",
-    "var/lib/dpkg/status-old",
-    "var/lib/dpkg/triggers/Lock",
     "var/lib/systemd/credential.secret",
     "var/lib/systemd/random-seed",
-    "var/log/alternatives.log",
-    "var/log/apk.log",
-    "var/log/bootstrap.log",
-    "var/log/dpkg.log",
     "var/log/faillog",
 ];
 
 /// Folders whose files are caches, lists or logs; the folders themselves stay.
-const EMPTIED: [&str; 7] = [
-    "var/cache/apk",
-    "var/cache/apt/archives",
-    "var/cache/debconf",
-    "var/cache/man",
-    "var/lib/apt/lists",
-    "var/log/apt",
-    "run",
-];
+const EMPTIED: [&str; 2] = ["var/cache/man", "run"];
 
 /// Drops what is volatile unless a package or the spec ships it, and clamps every time to the epoch.
 pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>, epoch_secs: i64) {
@@ -83,11 +60,14 @@ fn is_secret(path: &TreePath) -> bool {
 
 fn is_volatile(path: &TreePath, kind: &Kind) -> bool {
     let bytes = path.as_bytes();
-    let listed = DROPPED.iter().any(|dropped| bytes == dropped.as_bytes());
-    let emptied =
-        EMPTIED.iter().any(|folder| bytes.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")));
-    let debris = bytes.ends_with(b".dpkg-new") || bytes.ends_with(b".dpkg-tmp");
-    listed || emptied || debris || bytes.ends_with(b".pyc") || matches!(kind, Kind::Socket)
+    let debris = || family::DEBRIS.into_iter();
+    let listed = DROPPED.iter().chain(debris().flat_map(|one| one.dropped)).any(|dropped| bytes == dropped.as_bytes());
+    let emptied = EMPTIED
+        .iter()
+        .chain(debris().flat_map(|one| one.emptied))
+        .any(|folder| bytes.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")));
+    let half_written = debris().flat_map(|one| one.endings).any(|ending| bytes.ends_with(ending.as_bytes()));
+    listed || emptied || half_written || bytes.ends_with(b".pyc") || matches!(kind, Kind::Socket)
 }
 
 /// Removes `__pycache__` folders that no package ships and that hold nothing any more.

@@ -33,6 +33,20 @@ pub(crate) struct Installed {
     pub ids: Vec<AllocatedId>,
 }
 
+/// What a family's tools leave behind that differs from build to build and means nothing to anyone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Debris {
+    /// Files: backups, locks and logs.
+    pub dropped: &'static [&'static str],
+    /// Folders whose files are caches, lists or logs; the folders themselves stay.
+    pub emptied: &'static [&'static str],
+    /// How the names of half-written files end.
+    pub endings: &'static [&'static str],
+}
+
+/// That of every family: an image may have been one family's before it became another's.
+pub(crate) const DEBRIS: [Debris; 2] = [deb::DEBRIS, apk::DEBRIS];
+
 /// Installs packages into an empty tree, as their family does it.
 pub(crate) fn install(
     files: &mut Files<'_>,

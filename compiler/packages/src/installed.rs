@@ -114,7 +114,7 @@ impl Installed {
     /// What is asked of the solver for one architecture: what the spec asks for, and everything that is there, as it is.
     ///
     /// `catalog` holds what is on offer and, by [`Installed::add_to`], what is there.
-    pub fn requests(&self, requests: &Requests, family: Family, catalog: &Catalog) -> Requests {
+    pub fn requests(&self, requests: &Requests, catalog: &Catalog) -> Requests {
         let there: BTreeMap<&str, &str> =
             self.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
         let is_new = |one: &&PackageRequest| !self.fulfils(one, catalog);
@@ -124,7 +124,7 @@ impl Installed {
         });
         let mut packages: Vec<PackageRequest> = requests.packages.iter().filter(is_new).cloned().chain(kept).collect();
         packages.sort();
-        Requests { family, arches: vec![catalog.arch()], packages, ..requests.clone() }
+        Requests { arches: vec![catalog.arch()], packages, ..requests.clone() }
     }
 
     /// Whether what is there fulfils a request already, by its own name or one that it provides.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spec::Appliance;
 use spec::appliance::{Arch, Base, Init, Output, PackageRequest};
-use spec::base::{BaseImage, Family};
+use spec::base::BaseImage;
 
 /// The part of an appliance and its base image that resolution depends on.
 ///
@@ -19,8 +19,6 @@ pub struct Requests {
     pub release: String,
     /// Digest of the base image's files, 64 hexadecimal digits.
     pub base_digest: String,
-    /// Package family of the base; without meaning where there is nothing to take packages from.
-    pub family: Family,
     /// Architectures, sorted.
     pub arches: Vec<Arch>,
     /// Packages that the spec asks for, sorted.
@@ -69,7 +67,6 @@ impl Requests {
             base: base.name.clone(),
             release,
             base_digest: base.digest.clone(),
-            family: base.family,
             arches: appliance.arches.clone(),
             packages: appliance.packages.clone(),
             base_packages,
@@ -92,7 +89,6 @@ impl Requests {
             base: base.to_owned(),
             release: release.to_owned(),
             base_digest: base_digest.to_owned(),
-            family: Family::Deb,
             arches: appliance.arches.clone(),
             packages: appliance.packages.clone(),
             base_packages: Vec::new(),

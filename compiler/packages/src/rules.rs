@@ -89,6 +89,9 @@ pub trait Rules: fmt::Debug + Sync {
     /// The name and the version that a package states of itself; empty where it states none.
     fn stated(&self, unpacked: &Unpacked) -> (String, String);
 
+    /// Whether a package of this name brings a kernel's image or its modules, rather than the tools that install them.
+    fn is_kernel(&self, name: &str) -> bool;
+
     /// The packages that an init of the base's own needs.
     fn init_packages(&self, init: Init) -> &'static [&'static str];
 

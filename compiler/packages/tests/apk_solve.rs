@@ -46,7 +46,7 @@ fn catalog(lines: &str, tagged: &str) -> Catalog {
 }
 
 fn requests(words: &str) -> Requests {
-    Requests { family: Family::Apk, base: "alpine".to_owned(), ..support::requests(words) }
+    Requests { base: "alpine".to_owned(), ..support::requests(words) }
 }
 
 #[track_caller]

@@ -40,6 +40,8 @@ pub struct Checked {
     labels: BTreeMap<Written, Label>,
     /// Where each package is asked for or excluded, by its name.
     package_labels: BTreeMap<String, Label>,
+    /// What the base brings that no section shows, in words.
+    pub(crate) of_base: Vec<String>,
 }
 
 impl Checked {
@@ -76,7 +78,8 @@ pub fn check(spec: &Spec, world: &World<'_>) -> Result<Checked, Vec<Diagnostic>>
     let found = settle(report.found);
     match appliance {
         Some(appliance) if !found.iter().any(Diagnostic::is_error) => {
-            Ok(Checked { appliance, warnings: found, origins, labels, package_labels })
+            let of_base = sections::of_base(&appliance, world);
+            Ok(Checked { appliance, warnings: found, origins, labels, package_labels, of_base })
         }
         _ => Err(found),
     }

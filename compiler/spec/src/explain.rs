@@ -11,7 +11,7 @@ pub(crate) const BUILT_IN: &str = "built-in";
 /// Prints a checked appliance with every default, and the origin of each value as a comment.
 pub fn explain(checked: &Checked) -> String {
     let mut page = Page { out: String::new(), depth: 0, prefix: Vec::new(), origins: &checked.origins };
-    sections::explain(&checked.appliance, &mut page);
+    sections::explain(&checked.appliance, &checked.of_base, &mut page);
     page.out
 }
 
@@ -30,6 +30,12 @@ impl<'a> Page<'a> {
         let key = self.prefix.last().map_or_else(|| key.to_owned(), |block| format!("{block}/{key}"));
         let origin = self.origins.get(&key).unwrap_or(default).to_owned();
         Line { page: self, text: name.to_owned(), key, origin, others: Vec::new() }
+    }
+
+    /// A line that is only said, and no part of the spec.
+    pub fn remark(&mut self, text: &str) {
+        self.indent();
+        self.out.push_str(&format!("// {text}\n"));
     }
 
     /// Ends the innermost block.

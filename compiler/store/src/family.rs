@@ -26,6 +26,9 @@ pub enum ArchiveError {
     Io(#[from] io::Error),
 }
 
+/// The endings of the file names of all archives.
+pub(crate) const ENDINGS: [&str; 2] = ["deb", "apk"];
+
 /// The ending of the file names of such archives.
 pub(crate) fn ending(digest: &ArchiveDigest) -> &'static str {
     match digest {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use packages::{Lock, Sha256};
 
 use crate::disk::{self, DiskError, USE_MARK_SLACK};
+use crate::family::ENDINGS;
 use crate::folders::KINDS;
 use crate::layers::{hash_file, parse_sum};
 use crate::{Progress, Store, Unit, decoded, parallel};
@@ -204,7 +205,7 @@ fn is_good(entry: &Entry) -> Result<bool, DiskError> {
     let has = |ending: &str| entry.paths.iter().find(|path| disk::name(path).ends_with(ending));
     let [path, ..] = &entry.paths[..] else { return Ok(true) };
     match entry.kind {
-        "archives" => match (has(".deb").or(has(".apk")), has(".b3")) {
+        "archives" => match (ENDINGS.iter().find_map(|ending| has(&format!(".{ending}"))), has(".b3")) {
             (Some(archive), Some(blake3)) => is_archive(archive, blake3, &entry.name),
             // Without its archive a BLAKE3 still leads to the decoded package.
             (None, _) => Ok(true),

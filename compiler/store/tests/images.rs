@@ -323,6 +323,61 @@ fn a_token_is_asked_for_with_and_without_a_password() {
 }
 
 #[test]
+fn a_place_for_tokens_with_bad_manners_is_told() {
+    let check = |reply: Reply, words: &[&str]| {
+        let realm: Arc<Mutex<String>> = Arc::default();
+        let known = realm.clone();
+        let registry = Registry::new(move |path, _| {
+            let challenge = format!(r#"Bearer realm="http://{}/token",service="toy""#, known.lock().unwrap());
+            let headers = vec![("WWW-Authenticate", challenge)];
+            let asks = Reply { status: 401, headers, ..Reply::default() };
+            Some(if path.starts_with("/token") { reply.clone() } else { asks })
+        });
+        realm.lock().unwrap().clone_from(&registry.address);
+        Client::of(&format!("{}/team/app:v1", registry.address)).fails(words);
+    };
+    let answer = |status: u16, name: &'static str, value: &str, body: &[u8]| Reply {
+        status,
+        headers: vec![(name, value.to_owned())],
+        body: body.to_vec(),
+        cut: None,
+    };
+    let wants = "wants a token from http://127.0.0.1:";
+    check(answer(200, "Content-Type", "text/html", b"<html>log in</html>"), &[wants, "answered with a web page"]);
+    check(answer(200, "Content-Type", "application/json", b"{}"), &[wants, "answered with no token"]);
+    check(answer(200, "X", "x", b"{\"token\": \"two\\nlines\"}"), &[wants, "answered with no token"]);
+    check(answer(200, "X", "x", &vec![b' '; 2 << 20]), &["sends more than 1048576 bytes"]);
+    check(answer(302, "Location", "/token", b""), &["redirects too often"]);
+    check(answer(429, "Retry-After", "7200", b""), &["answered 429 and asks to wait 7200 seconds"]);
+    check(answer(500, "X", "x", b""), &["answered 500", "it is in trouble"]);
+    check(answer(403, "X", "x", b""), &["refuses access"]);
+}
+
+#[test]
+fn indexes_do_not_nest_without_end() {
+    let nested = |depth: usize| {
+        let registry = Registry::new(|_, _| None);
+        let mut entry = registry.manifest(&layers(), "amd64");
+        for _ in 0..depth {
+            let index = format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#);
+            let digest = format!("sha256:{}", Sha256::of(index.as_bytes()));
+            [digest.as_str(), "v1"]
+                .iter()
+                .for_each(|name| registry.put(&format!("/v2/team/app/manifests/{name}"), index.as_bytes()));
+            entry = format!(
+                r#"{{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"{digest}","size":{}}}"#,
+                index.len()
+            );
+        }
+        registry
+    };
+    let registry = nested(3);
+    assert!(Client::of(&format!("{}/team/app:v1", registry.address)).pull().is_ok());
+    let registry = nested(4);
+    Client::of(&format!("{}/team/app:v1", registry.address)).fails(&["its indexes nest too deep"]);
+}
+
+#[test]
 fn a_password_is_sent_where_it_is_asked_for() {
     let registry = Registry::new(|_, headers| {
         let known = headers.get("authorization").is_some_and(|value| value == "Basic bWU6c2VjcmV0");

@@ -105,7 +105,6 @@ fn requests() -> Requests {
         base: "debian".to_owned(),
         release: "toy".to_owned(),
         base_digest: "0".repeat(64),
-        family: Family::Deb,
         arches: vec![Arch::Amd64],
         packages: vec![PackageRequest { name: "web".to_owned(), rule: None }],
         base_packages: Vec::new(),

@@ -21,10 +21,14 @@ use self::scripts::Scripts;
 use self::system::System;
 use self::unpack::Shipped;
 use crate::error::AssembleError;
-use crate::family::{Installed, Order};
+use crate::family::{Debris, Installed, Order};
 use crate::files::{Files, PathProblem};
 use crate::inputs::Origin;
 use crate::runner::ScriptRunner;
+
+/// What apk leaves behind.
+pub(crate) const DEBRIS: Debris =
+    Debris { dropped: &["lib/apk/db/lock", "var/log/apk.log"], emptied: &["var/cache/apk"], endings: &[] };
 
 /// Installs packages into a tree, beside those that its database has already: each is unpacked between its own scripts,
 /// then triggers are answered. What is there already stays at its version.

@@ -36,10 +36,32 @@ use self::triggers::{Interests, Pending};
 use self::unpack::Shipped;
 use crate::accounts::Accounts;
 use crate::error::AssembleError;
-use crate::family::{Installed, Order};
+use crate::family::{Debris, Installed, Order};
 use crate::files::{Files, PathProblem};
 use crate::inputs::Origin;
 use crate::runner::ScriptRunner;
+
+/// What dpkg, apt and debconf leave behind.
+pub(crate) const DEBRIS: Debris = Debris {
+    dropped: &[
+        "var/cache/apt/pkgcache.bin",
+        "var/cache/apt/srcpkgcache.bin",
+        "var/lib/apt/extended_states-old",
+        "var/lib/dpkg/available",
+        "var/lib/dpkg/available-old",
+        "var/lib/dpkg/diversions-old",
+        "var/lib/dpkg/lock",
+        "var/lib/dpkg/lock-frontend",
+        "var/lib/dpkg/statoverride-old",
+        "var/lib/dpkg/status-old",
+        "var/lib/dpkg/triggers/Lock",
+        "var/log/alternatives.log",
+        "var/log/bootstrap.log",
+        "var/log/dpkg.log",
+    ],
+    emptied: &["var/cache/apt/archives", "var/cache/debconf", "var/lib/apt/lists", "var/log/apt"],
+    endings: &[".dpkg-new", ".dpkg-tmp"],
+};
 
 /// Installs packages into a tree, beside those that its database has already: unpacks all, then configures all, then
 /// answers triggers. What is installed already stays at its version.

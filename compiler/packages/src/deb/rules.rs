@@ -59,6 +59,10 @@ impl Rules for DebRules {
         (field("Package"), field("Version"))
     }
 
+    fn is_kernel(&self, name: &str) -> bool {
+        ["linux-image-", "linux-modules-"].iter().any(|start| name.starts_with(start))
+    }
+
     fn init_packages(&self, init: Init) -> &'static [&'static str] {
         match init {
             Init::Builtin => &[],

@@ -1,16 +1,13 @@
 //! The packages of a kernel: what a machine boots from, which is no part of any root.
 //!
 //! A kernel's package needs tools that make an initial file system and install a boot loader. None of them is wanted:
-//! only what brings the image and its modules is followed, by the names that it has in Debian and Ubuntu.
+//! only what brings the image and its modules is followed, by the names that the family has for it.
 
 use std::cmp::Ordering;
 
 use super::suggest::nearest;
 use super::{Pins, ResolveError};
 use crate::{Catalog, Constraint, PackageId, Requests};
-
-/// How packages begin that bring an image or modules.
-const KERNEL_NAMES: [&str; 3] = ["linux-image-", "linux-modules-", "linux-virt"];
 
 /// The packages of the kernel asked for, sorted by name; what the pins hold stays, else the highest version is taken.
 ///
@@ -28,7 +25,7 @@ pub(super) fn choose(requests: &Requests, catalog: &Catalog, pins: &Pins) -> Res
         chosen.push(id);
         // What cannot be read of a package is not followed; its archive is verified all the same.
         let needs = catalog.rules().needs(catalog.package(id), catalog.arch()).unwrap_or_default();
-        let is_kernel = |need: &Constraint| KERNEL_NAMES.iter().any(|start| need.name.starts_with(start));
+        let is_kernel = |need: &Constraint| catalog.rules().is_kernel(&need.name);
         open.extend(needs.into_iter().filter_map(|any_of| any_of.into_iter().next()).filter(is_kernel));
     }
     chosen.sort_by_key(|id| catalog.package(*id).name());

@@ -41,7 +41,6 @@ pub fn requests(words: &str) -> Requests {
         base: "debian".to_owned(),
         release: "toy".to_owned(),
         base_digest: "0".repeat(64),
-        family: Family::Deb,
         arches: vec![Arch::Amd64],
         packages: Vec::new(),
         base_packages: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::Body;
 use crate::appliance::{Appliance, Arch, Base};
-use crate::base::BaseImage;
+use crate::base::{Archive, BaseImage};
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
 use crate::image_reference::ImageReference;
@@ -27,8 +27,8 @@ pub(crate) const BASE: NodeRule = NodeRule {
           beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
           and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
-          `service` says what runs. `packages` are added to an image of Debian or Ubuntu; what it has already stays at its \
-          version.",
+          `service` says what runs. `packages` are added to an image of a distribution that is a base here too, from the \
+          archives of that base; what it has already stays at its version.",
     args: &[
         ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
         ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Image) },
@@ -122,6 +122,35 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
     }
     let names: Vec<String> = appliance.arches.iter().map(|arch| arch.name().to_owned()).collect();
     page.node("arch", "arch", "the host's").args(&names).end();
+}
+
+/// What a base image brings that is no section of a spec: its packages, where they come from, and its kernel.
+pub(crate) fn brings(appliance: &Appliance, world: &World<'_>) -> Vec<String> {
+    let Base::Distro { name, release } = &appliance.base else { return Vec::new() };
+    let Some(image) = world.bases.iter().find(|image| image.name == *name && image.release == *release) else {
+        return Vec::new();
+    };
+    let required = if image.with_required { ", and those that are essential or required" } else { "" };
+    let mut lines = vec![format!("the base image's packages: {}{required}", image.packages.join(" "))];
+    let here = |archive: &&Archive| appliance.arches.iter().any(|arch| archive.arches.contains(arch));
+    for archive in image.archives.iter().filter(here) {
+        let suites: Vec<&str> = archive.suites.iter().map(|suite| suite.path.as_str()).collect();
+        let mirrors = archive.mirrors.join(" ");
+        lines.push(format!(
+            "the base image's archive {}: {}, last of all from {mirrors}",
+            archive.name,
+            suites.join(" ")
+        ));
+    }
+    if appliance.kernel.is_none() {
+        let mut kernels: Vec<&str> = image.kernels.iter().map(|(_, package)| package.as_str()).collect();
+        kernels.dedup();
+        lines.extend(
+            (!kernels.is_empty())
+                .then(|| format!("the base image's kernel, where one is booted: {}", kernels.join(" "))),
+        );
+    }
+    lines
 }
 
 fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Report<'_>) -> Option<&'w BaseImage> {

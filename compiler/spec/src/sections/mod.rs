@@ -133,14 +133,20 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
     (!appliance.name.is_empty()).then_some(appliance)
 }
 
-/// Prints every section of an appliance.
-pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
+/// What the base of an appliance brings that no section shows, in words.
+pub(crate) fn of_base(appliance: &Appliance, world: &World<'_>) -> Vec<String> {
+    base::brings(appliance, world)
+}
+
+/// Prints every section of an appliance, and what its base brings beside them.
+pub(crate) fn explain(appliance: &Appliance, of_base: &[String], page: &mut Page<'_>) {
     page.node("appliance", "appliance", BUILT_IN)
         .arg(&appliance.name)
         .prop("version", &appliance.version, BUILT_IN)
         .open_top();
     identity::explain_summary(appliance, page);
     base::explain(appliance, page);
+    of_base.iter().for_each(|line| page.remark(line));
     packages::explain(appliance, page);
     users::explain(appliance, page);
     files::explain(appliance, page);

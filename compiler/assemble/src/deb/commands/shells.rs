@@ -8,6 +8,9 @@ const SHELLS: &str = "/etc/shells";
 const STATE: &str = "/var/lib/shells.state";
 const TEMPLATE: &str = "/usr/share/debianutils/shells";
 
+/// What only newer versions of the script have (since Debian 13): they remember a shell once, however many files name it.
+const ONCE: &str = "if ! hashset_contains \"$PKG_SHELLS\" \"$line\"";
+
 pub(super) fn add(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     let mut text = call.files.read_text(SHELLS)?;
     for shell in call.args {
@@ -63,6 +66,7 @@ pub(super) fn update(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
 /// The shells of the template and of every package's file, in order, each followed by its real path.
 fn declared(call: &Call<'_, '_>) -> Result<Vec<String>, Unknown> {
     let folder = "/usr/share/debianutils/shells.d";
+    let once = call.files.read_text("/usr/sbin/update-shells")?.contains(ONCE);
     let sources = std::iter::once(TEMPLATE.to_owned())
         .chain(call.files.names_in(folder).into_iter().map(|name| format!("{folder}/{name}")));
     let mut all = Vec::new();
@@ -73,8 +77,12 @@ fn declared(call: &Call<'_, '_>) -> Result<Vec<String>, Unknown> {
                 .files
                 .resolve(parent, true)
                 .map(|parent| format!("{}/{name}", parent.display().trim_end_matches('/')));
-            all.push(shell.clone());
-            all.extend(real.ok().filter(|real| *real != shell));
+            let real = real.ok().filter(|real| *real != shell);
+            for one in [shell].into_iter().chain(real) {
+                if !once || !all.contains(&one) {
+                    all.push(one);
+                }
+            }
         }
     }
     Ok(all)
@@ -101,5 +109,23 @@ mod tests {
         assert_eq!(said, ["0", "0", "0", "0"]);
         let want = "/etc/shells # valid\n/bin/sh\n/usr/bin/sh\n/usr/bin/dash\n/bin/x\n";
         assert!(listing(&tree).contains(&want.to_owned()), "{:?}", listing(&tree));
+    }
+
+    #[test]
+    fn newer_versions_remember_a_shell_once() {
+        let check = |script: &str, want: &str| {
+            let prepare = |files: &mut crate::Files<'_>| {
+                files.make_dir("/usr/bin", 0o755).unwrap();
+                files.link("/bin", "usr/bin").unwrap();
+                files.write("/usr/sbin/update-shells", 0o755, script).unwrap();
+                files.write("/usr/share/debianutils/shells.d/bash", 0o644, "/bin/bash\n/usr/bin/bash\n").unwrap();
+            };
+            let (tree, said) = run(prepare, &["update-shells"]);
+            assert_eq!(said, ["0"]);
+            let want = format!("/var/lib/shells.state {want}");
+            assert!(listing(&tree).contains(&want), "{:?}", listing(&tree));
+        };
+        check("#!/bin/sh\n", "/bin/bash\n/usr/bin/bash\n/usr/bin/bash\n");
+        check(&format!("#!/bin/sh\n\t\t{}; then\n", super::ONCE), "/bin/bash\n/usr/bin/bash\n");
     }
 }
