@@ -41,3 +41,4 @@ mod images;
 mod live;
 mod lock;
 mod run;
+mod wsl;

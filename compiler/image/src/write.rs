@@ -9,14 +9,15 @@ use formats::tar;
 use sha2::{Digest as _, Sha256};
 use spec::appliance::{Appliance, Arch};
 use thiserror::Error;
-use tree::{Blobs, Kind, NodeId, TreePath};
+use tree::{Blobs, Kind, NodeId, Tree, TreePath};
 
 use crate::artifact::{HashingWriter, hex};
-use crate::compress::compress_frames;
+use crate::compress::{Codec, compress_frames};
 use crate::layers::Layer;
 use crate::machine_files::{BootPrograms, Disk, MachineFile};
 use crate::oci::{self, Document, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
+use crate::wsl::{self, WslPlan};
 use crate::{DiskError, FileDigests, LayerCache, Outputs, Part, WrittenLayer};
 
 /// Why an artifact could not be written.
@@ -73,8 +74,12 @@ pub fn write(
             }
             Ok(written)
         });
+        let distributions = plan.roots.iter().filter_map(|root| Some((root.arch, root.wsl.as_ref()?)));
+        let distributions = distributions.map(|(arch, wsl)| write_wsl(arch, wsl, blobs, outputs, workers));
+        let distributions = distributions.collect::<Result<Vec<_>, _>>()?;
         let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
         let mut written: Written = disks.join().expect("writing a file system does not panic")?;
+        written.artifacts.extend(distributions);
         written.artifacts.extend(layout);
         Ok(written)
     })
@@ -121,6 +126,24 @@ fn write_ext4(
         })
         .map_err(|error| WriteError::FileSystem(plan.path.clone(), error))?;
     Ok(artifact(ArtifactKind::Ext4, Some(root.arch), &plan.path, digests))
+}
+
+fn write_wsl(
+    arch: Arch,
+    plan: &WslPlan,
+    blobs: &dyn Blobs,
+    outputs: &dyn Outputs,
+    workers: usize,
+) -> Result<Artifact, WriteError> {
+    let mut digests = None;
+    let mut fill = |file: &mut (dyn Write + Send)| {
+        digests = Some(wsl::write(plan, blobs, workers, file)?);
+        Ok(())
+    };
+    let failed = |error| WriteError::Document(plan.path.clone(), error);
+    outputs.file(&plan.path, &mut fill).map_err(failed)?;
+    let digests = digests.ok_or_else(|| failed(io::Error::other("the file was not filled")))?;
+    Ok(artifact(ArtifactKind::Wsl, Some(arch), &plan.path, digests))
 }
 
 fn write_layout(
@@ -192,9 +215,9 @@ fn make_layer(
     out: &mut (dyn Write + Send),
 ) -> io::Result<WrittenLayer> {
     let mut compressed = HashingWriter::new(out);
-    let diff_id = compress_frames(&mut compressed, workers, |frames| {
+    let diff_id = compress_frames(&mut compressed, Codec::Zstd, workers, |frames| {
         let mut plain = Plain { frames, sha256: Sha256::new() };
-        write_tar(layer, blobs, &mut plain)?;
+        write_tar(&layer.tree, blobs, &mut plain)?;
         Ok(hex(&plain.sha256.finalize()))
     })?;
     let (_, digests) = compressed.finish();
@@ -219,12 +242,12 @@ impl Write for Plain<'_> {
     }
 }
 
-/// Writes the entries of a layer in canonical order (OCI image specification, `layer.md`); the root itself has no entry.
-fn write_tar(layer: &Layer, blobs: &dyn Blobs, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the entries of a tree in canonical order (OCI image specification, `layer.md`); the root itself has no entry.
+pub(crate) fn write_tar(tree: &Tree, blobs: &dyn Blobs, out: &mut dyn Write) -> io::Result<()> {
     let mut tar = tar::Writer::new(out);
     let mut first_names: BTreeMap<NodeId, &TreePath> = BTreeMap::new();
     // Sockets have no form in a tar; they exist only while a program listens.
-    let entries = layer.tree.iter().filter(|(path, _, node)| !path.is_root() && !matches!(node.kind, Kind::Socket));
+    let entries = tree.iter().filter(|(path, _, node)| !path.is_root() && !matches!(node.kind, Kind::Socket));
     for (path, id, node) in entries {
         let written = match (first_names.insert(id, path), &node.kind) {
             (Some(first), _) => {
