@@ -38,11 +38,16 @@ fn find(selector: &Selector) -> Option<String> {
     match selector {
         Selector::Device(name) => names().into_iter().find(|found| found == name),
         Selector::Serial(serial) => names().into_iter().find(|name| serial_of(name).as_deref() == Some(serial)),
-        Selector::PartUuid(uuid) => names().into_iter().find_map(|disk| {
-            let number = gpt::partition_number(&disk, uuid)?;
+        Selector::PartUuid(uuid) => {
+            let (disk, number) = disk_of(uuid)?;
             partitions(&disk).into_iter().find(|name| number_of(name) == Some(number))
-        }),
+        }
     }
+}
+
+/// The disk that has the partition of this id, and its number there.
+pub fn disk_of(uuid: &str) -> Option<(String, u32)> {
+    names().into_iter().find_map(|disk| gpt::partition_number(&disk, uuid).map(|number| (disk, number)))
 }
 
 fn names() -> Vec<String> {
@@ -69,6 +74,18 @@ fn serial_of(name: &str) -> Option<String> {
 /// The size of the sectors that a disk counts in.
 pub fn sector_bytes(disk: &str) -> u64 {
     attribute(disk, "queue/logical_block_size").and_then(|size| size.parse().ok()).unwrap_or(512)
+}
+
+/// The length of a disk or partition.
+pub fn size_bytes(name: &str) -> u64 {
+    // The kernel counts in these whatever the disk does.
+    attribute(name, "size").and_then(|size| size.parse().ok()).map_or(0, |sectors: u64| sectors.saturating_mul(512))
+}
+
+/// Whether nothing can be written to it.
+pub fn is_read_only(device: &Path) -> bool {
+    let name = device.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    attribute(&name, "ro").is_none_or(|value| value != "0")
 }
 
 fn attribute(name: &str, attribute: &str) -> Option<String> {
