@@ -11,7 +11,7 @@ use bundle::boot::{CommandLine, Selector, Verity};
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
 use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
-use formats::pe::{Unified, unified};
+use formats::pe::{Signer, Unified, unified};
 use formats::{cpio, gpt};
 use image::{BootPrograms, FileDigests, Identity, Outputs, partition_id};
 use packages::{Lock, LockedRoot};
@@ -129,8 +129,13 @@ impl Maker<'_> {
     }
 }
 
-/// The programs that firmware starts from the disks.
-pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: &'a Identity) -> BootPrograms<'a> {
+/// The programs that firmware starts from the disks, signed where there is a key.
+pub fn programs<'a>(
+    parts: &'a [BootParts],
+    appliance: &'a Appliance,
+    signer: Option<&'a Signer>,
+    identity: &'a Identity,
+) -> BootPrograms<'a> {
     let programs = parts.iter().filter_map(|boot| Some((boot, boot.disk.as_ref()?)));
     let program = |(boot, disk): (&'a BootParts, &'a Firmware)| {
         let make = move |root_hash: Option<&str>| {
@@ -144,7 +149,11 @@ pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: 
                 initrd: &disk.initrd,
                 kernel: &boot.kernel.image,
             };
-            unified(parts).map_err(io::Error::other)
+            let program = unified(parts).map_err(io::Error::other)?;
+            match signer {
+                Some(signer) => signer.sign(program).map_err(io::Error::other),
+                None => Ok(program),
+            }
         };
         (boot.arch, Box::new(make) as Box<image::EfiProgram<'a>>)
     };

@@ -156,6 +156,20 @@ pub struct Build {
     /// The same as --scripts strict
     #[arg(long)]
     pub strict: bool,
+    /// What disks are signed with.
+    #[command(flatten)]
+    pub secure_boot: SecureBoot,
+}
+
+/// What disks are signed with for Secure Boot.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SecureBoot {
+    /// Sign what firmware starts with this RSA key (PEM), for Secure Boot
+    #[arg(long, value_name = "FILE", requires = "secure_boot_cert", value_hint = ValueHint::FilePath)]
+    pub secure_boot_key: Option<PathBuf>,
+    /// The certificate of that key (PEM), which the machine's firmware must know
+    #[arg(long, value_name = "FILE", requires = "secure_boot_key", value_hint = ValueHint::FilePath)]
+    pub secure_boot_cert: Option<PathBuf>,
 }
 
 /// What to do with a maintainer script that cannot be emulated.

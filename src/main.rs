@@ -23,6 +23,7 @@ mod places;
 mod progress;
 mod replace_file;
 mod roots;
+mod secure_boot;
 mod settings;
 mod spec_file;
 mod tail;

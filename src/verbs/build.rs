@@ -1,5 +1,6 @@
 //! `appliance build`: a spec becomes a bundle.
 
+use bundle::manifest::{ArtifactKind, Manifest};
 use packages::{Lock, ScriptClass};
 use serde_json::json;
 
@@ -32,7 +33,16 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
         ui.note(ledger(&built.lock));
     }
     tell(&built, ui);
+    if has_disks(&built.manifest) && args.secure_boot.secure_boot_key.is_none() {
+        ui.note("the disks are not signed for Secure Boot; --secure-boot-key and --secure-boot-cert sign them");
+    }
     Ok(Exit::Success)
+}
+
+/// Whether firmware starts something of it.
+fn has_disks(manifest: &Manifest) -> bool {
+    use ArtifactKind::{Ova, Qcow2, Raw, Vhdx, Vmdk};
+    manifest.artifacts.iter().any(|artifact| matches!(artifact.kind, Raw | Qcow2 | Vhdx | Vmdk | Ova))
 }
 
 /// Says what was built, where it is and how long it took.

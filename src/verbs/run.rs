@@ -8,7 +8,7 @@ use engine::{Bound, Held, Moved, Outcome, PortChoice, Report, RunError, RunOptio
 use serde_json::{Value, json};
 
 use crate::build::build;
-use crate::cli::{Build, Run, Scripts, SpecArgs};
+use crate::cli::{Build, Run, Scripts, SecureBoot, SpecArgs};
 use crate::exit::Exit;
 use crate::failed_service::{FailedService, Services};
 use crate::failure::Failure;
@@ -53,6 +53,7 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
         sources: args.sources.clone(),
         scripts: Scripts::Auto,
         strict: false,
+        secure_boot: SecureBoot::default(),
     };
     let built = build(&build_args, ui)?;
     if !built.unchanged {

@@ -16,8 +16,8 @@ use crate::uefi::FIRMWARE;
 use crate::world::World;
 
 /// A bundle with every disk, built once for all tests here, and what starts it.
-struct Bundle {
-    toy: Toy,
+pub struct Bundle {
+    pub toy: Toy,
     firmware: PathBuf,
 }
 
@@ -27,11 +27,11 @@ fn spec() -> String {
     SERVICES.replace("output \"ext4\"", OUTPUTS)
 }
 
-fn packages() -> Vec<crate::package::Package> {
+pub fn packages() -> Vec<crate::package::Package> {
     vec![toys::base(), toys::shell(static_busybox().unwrap()), kernel::package(), kernel::stub_package()]
 }
 
-fn bundle(test: &str) -> Option<&'static Bundle> {
+pub fn bundle(test: &str) -> Option<&'static Bundle> {
     static BUNDLE: OnceLock<Option<Bundle>> = OnceLock::new();
     let Some(firmware) = program(&FIRMWARE) else {
         skip(test, "there is no OVMF (package ovmf)");
@@ -48,9 +48,10 @@ fn bundle(test: &str) -> Option<&'static Bundle> {
     made.as_ref()
 }
 
-/// Starts a disk and waits until its services are ready.
+/// Starts a disk, which is changed only in an overlay of QEMU's own.
 fn start(bundle: &Bundle, disk: &Path, format: &str, folder: &Path) -> Machine {
-    Machine::from_disk(&bundle.toy.qemu, &bundle.firmware, disk, format, folder)
+    let format = format!("{format},snapshot=on");
+    Machine::from_disk(&bundle.toy.qemu, &bundle.firmware, disk, &format, folder)
 }
 
 fn boots(test: &str, format: &str) {
@@ -151,4 +152,64 @@ fn a_root_that_does_not_fit_the_disk_is_refused_with_numbers() {
     ];
     world.run(&["build"]).fails(6, &words);
     assert!(world.traces().is_empty(), "{:?}", world.traces());
+}
+
+const KEEPING: &str = r#"
+    packages "toy-shell"
+    isolation "auto" { root "writable"; }
+    resources { disk "200MiB"; }
+    service "look" {
+        run "/bin/sh" "-c" "stat -f -c 'blocks %b' /; cat /kept || echo nothing was kept; cp /etc/machine-id /kept; sleep 1; touch /run/ready; exec sleep 1000"
+        ready file="/run/ready" within="120s"
+    }
+    network "none"
+    kernel "linux-image-real"
+    output "raw"
+"#;
+
+/// Starts a disk that is written to, waits for its service, and ends it; gives what it said.
+fn one_life(toy: &Toy, firmware: &Path, disk: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut machine = Machine::from_disk(&toy.qemu, firmware, disk, "raw", folder.path());
+    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
+    assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+    assert!(machine.wait_for_end(), "{}", machine.console());
+    let console = machine.console();
+    assert!(!console.contains("failed to"), "{console}");
+    console
+}
+
+/// What the service said of its file system's size, in MiB.
+fn mib(console: &str) -> u64 {
+    let blocks = console.lines().find_map(|line| line.trim().strip_prefix("blocks ")?.parse::<u64>().ok());
+    blocks.unwrap_or_else(|| panic!("no size in {console}")) / 256
+}
+
+#[test]
+fn a_writable_root_is_kept_and_grows_with_its_disk() {
+    let test = "a_writable_root_is_kept_and_grows_with_its_disk";
+    let Some(bundle) = bundle(test) else { return };
+    let Some(toy) = Toy::with(test, packages, KEEPING) else { return };
+    let disk = toy.world.path("spec/out/disk.raw");
+    assert_eq!(fs::metadata(&disk).unwrap().len(), 200 << 20);
+    let first = one_life(&toy, &bundle.firmware, &disk);
+    assert!(first.contains("nothing was kept"), "{first}");
+    assert!((140..=166).contains(&mib(&first)), "{first}");
+
+    // A larger disk: the table at its end is in the middle now.
+    fs::File::options().write(true).open(&disk).unwrap().set_len(400 << 20).unwrap();
+    let second = one_life(&toy, &bundle.firmware, &disk);
+    assert!((330..=366).contains(&mib(&second)), "{second}");
+    let is_id = |line: &str| line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(second.lines().any(|line| is_id(line.trim())), "the first life's machine id is kept: {second}");
+
+    let Some(sgdisk) = tool("sgdisk") else { return skip(test, "there is no sgdisk (package gdisk)") };
+    let output = Command::new(sgdisk).arg("-v").arg(&disk).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("No problems found"), "{said}");
+    let Some(e2fsck) = tool("e2fsck") else { return skip(test, "there is no e2fsck (package e2fsprogs)") };
+    // The root stands behind the system partition of 33 MiB.
+    let check =
+        Command::new(e2fsck).args(["-fn", &format!("{}?offset={}", disk.display(), 34 << 20)]).output().unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }
