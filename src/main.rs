@@ -7,13 +7,16 @@ mod build;
 mod bundle_folder;
 mod catalogs;
 mod cli;
+mod cli_instances;
 mod clock;
 mod command_line;
+mod detached;
 mod exit;
 mod failed_service;
 mod failure;
 mod image_packages;
 mod images;
+mod instances;
 mod interrupt;
 mod layer_cache;
 mod lock_file;
@@ -72,6 +75,18 @@ fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Lock(args) => verbs::lock::lock(args, ui),
         Verb::Build(args) => verbs::build::build(args, ui),
         Verb::Run(args) => verbs::run::run(args, ui),
+        Verb::Ps(args) => verbs::ps::ps(args, ui),
+        Verb::Logs(args) => verbs::logs::logs(args, ui),
+        Verb::Exec(args) => verbs::exec::exec(args, ui),
+        Verb::Stop(args) => verbs::stop::stop(args, ui),
+        Verb::Kill(args) => verbs::kill::kill(args, ui),
+        Verb::Wait(args) => verbs::wait::wait(args, ui),
+        Verb::Rm(args) => verbs::rm::rm(args, ui),
+        Verb::Port(args) => verbs::port::port(args, ui),
+        Verb::Stats(args) => verbs::stats::stats(args, ui),
+        Verb::Pause(args) => verbs::pause::pause(args, ui),
+        Verb::Resume(args) => verbs::pause::resume(args, ui),
+        Verb::Open(args) => verbs::open::open(args, ui),
         Verb::Plan(args) => verbs::plan::plan(args, ui),
         Verb::Store(args) => verbs::store::store(args, ui),
         Verb::Volume(args) => verbs::volume::volume(&args.verb, ui),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::cli::{Build, Run, Scripts, SecureBoot, SpecArgs};
+use crate::detached;
 use crate::exit::Exit;
 use crate::failed_service::{FailedService, Services};
 use crate::failure::Failure;
@@ -18,13 +19,17 @@ use crate::verbs::plan::{bind_here, open_bundle, options, verdict_line};
 
 /// Runs a spec or a bundle; the exit code becomes that of what ran.
 pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
-    let options = run_options(args)?;
+    let mut options = run_options(args)?;
     let folder = bundle_folder(args, ui)?;
     let bundle = open_bundle(&folder)?;
     let leftovers = reconcile(&options.state_folder);
     leftovers.instances.iter().for_each(|instance| ui.note(format!("cleaned up after {instance}, which was killed")));
+    options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
     let bound = bind_here(&bundle, &options, ui)?;
     warn_unenforced(&bound, ui);
+    if args.detach {
+        return detached::run(&bound, &options, &args.what, ui);
+    }
     let ended = start(&bound, &options, ui)?;
     finish(&ended, &args.what.display().to_string(), ui)
 }
@@ -69,7 +74,8 @@ fn run_options(args: &Run) -> Result<RunOptions, Failure> {
         return Err(Failure::new(Exit::Usage, what).help("give --port once for each port inside"));
     }
     let terminal = !args.command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
-    Ok(RunOptions { command: args.command.clone(), terminal, ports, ..options() })
+    let detached = args.detach;
+    Ok(RunOptions { command: args.command.clone(), terminal: terminal && !detached, ports, detached, ..options() })
 }
 
 fn port_choice(text: &str) -> Result<PortChoice, Failure> {
@@ -136,7 +142,7 @@ fn output(
 }
 
 /// Says where a port is; with JSON at once too, for who waits for it. Gives it as data.
-fn tell_port(report: &Report, ui: &Ui) -> Option<Value> {
+pub fn tell_port(report: &Report, ui: &Ui) -> Option<Value> {
     let Report::PortOpen { inside, address, moved } = report else { return None };
     let mut value = json!({ "event": "port", "port": inside, "address": address });
     if let Some(Moved { wanted, why }) = moved {

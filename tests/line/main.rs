@@ -38,6 +38,7 @@ mod faults;
 mod first_hour;
 mod golden;
 mod images;
+mod instances;
 mod live;
 mod lock;
 mod run;

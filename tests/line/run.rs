@@ -17,12 +17,12 @@ use crate::toys;
 use crate::world::{Done, World};
 
 /// What a hang costs a test before it fails; nothing that works comes near.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A built appliance and the user who runs it.
-struct Toy {
-    world: World,
-    name: String,
+pub struct Toy {
+    pub world: World,
+    pub name: String,
     user: Option<&'static str>,
     program: PathBuf,
 }
@@ -30,7 +30,7 @@ struct Toy {
 /// What stays in the folder of running instances: its lock, and whether this user may make namespaces.
 const KEPT: [&str; 2] = ["lock", "user-namespaces"];
 
-const WEB: &str = r#"
+pub const WEB: &str = r#"
     service "web" user="web" {
         run "/bin/httpd" "-f" "-p" "127.0.0.1:8080" "-h" "/srv/www"
         ready http="http://127.0.0.1:8080/" within="10s"
@@ -38,7 +38,7 @@ const WEB: &str = r#"
 
 impl Toy {
     /// A toy with these services for this user; none where that is not possible, with the reason said.
-    fn new(test: &str, as_root: bool, services: &str) -> Option<Self> {
+    pub fn new(test: &str, as_root: bool, services: &str) -> Option<Self> {
         let no = |reason: &str| {
             skip(test, reason);
             None
@@ -90,16 +90,16 @@ impl Toy {
     }
 
     /// `appliance run out` with these further arguments.
-    fn run(&self, args: &[&str]) -> Command {
+    pub fn run(&self, args: &[&str]) -> Command {
         self.command(&[&["run", "out"], args].concat())
     }
 
     /// Any other verb, as the toy's user.
-    fn verb(&self, args: &[&str]) -> Done {
+    pub fn verb(&self, args: &[&str]) -> Done {
         Done::of(self.command(args).output().unwrap())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let command = match self.user {
             None => Command::new(&self.program),
             Some(user) => {
@@ -144,7 +144,7 @@ impl Toy {
     }
 
     /// Everything that runs have left on the host.
-    fn left(&self) -> Vec<String> {
+    pub fn left(&self) -> Vec<String> {
         let state = fs::read_dir(self.world.path("state")).into_iter().flatten().flatten();
         let mut left: Vec<String> = state
             .filter(|entry| !KEPT.iter().any(|kept| entry.file_name() == *kept))
@@ -161,7 +161,7 @@ impl Toy {
     }
 
     /// Waits until nothing is left; what is left then.
-    fn left_in_the_end(&self) -> Vec<String> {
+    pub fn left_in_the_end(&self) -> Vec<String> {
         let begun = Instant::now();
         while !self.left().is_empty() && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(20));
@@ -170,7 +170,7 @@ impl Toy {
     }
 }
 
-fn fetch(address: &str) -> std::io::Result<String> {
+pub fn fetch(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET / HTTP/1.0\r\nHost: toy\r\n\r\n")?;
@@ -222,7 +222,7 @@ fn end(child: &mut Child) -> (Option<i32>, Duration) {
 }
 
 /// Does this with a toy of each user that this test can be.
-fn check(test: &str, services: &str, verify: impl Fn(&Toy)) {
+pub fn check(test: &str, services: &str, verify: impl Fn(&Toy)) {
     for as_root in [true, false] {
         let Some(toy) = Toy::new(test, as_root, services) else { continue };
         verify(&toy);

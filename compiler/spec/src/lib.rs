@@ -43,5 +43,6 @@ pub use image_reference::{ImageReference, LocalImage, ReferenceProblem, Registry
 pub use reference::reference;
 pub use source::{Source, Sources};
 pub use spec::{Fragments, Rejected, Spec, parse, parse_bytes};
+pub use suggest::nearest;
 pub use syntax::MAX_SOURCE_BYTES;
 pub use templates::{Template, templates};
