@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, efi_stub, initramfs, plan_modules};
-use bundle::boot::{CommandLine, Selector, Verity};
+use bundle::boot::{CommandLine, Selector, Verity, Volume};
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
 use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
@@ -55,6 +55,7 @@ pub fn gather(
     spec: &SpecFile,
     lock: &Lock,
     plan: &Plan,
+    identity: &Identity,
     materials: &Materials,
     shop: &Workshop<'_>,
 ) -> Result<Vec<BootParts>, Failure> {
@@ -66,7 +67,7 @@ pub fn gather(
         let trees = unpack(spec, root, shop)?;
         let no_guest = || Failure::new(Exit::Build, "find the guest");
         let guest = materials.guests.get(&root.arch).cloned().ok_or_else(no_guest)?;
-        let maker = Maker { spec, lock, plan, shop, arch: root.arch, trees, guest };
+        let maker = Maker { spec, lock, plan, identity, shop, arch: root.arch, trees, guest };
         maker.parts().map_err(|error| Failure::doing(Exit::Build, "make what boots", error))
     };
     lock.roots.iter().map(one).collect()
@@ -91,6 +92,7 @@ struct Maker<'a> {
     spec: &'a SpecFile,
     lock: &'a Lock,
     plan: &'a Plan,
+    identity: &'a Identity,
     shop: &'a Workshop<'a>,
     arch: Arch,
     trees: Vec<Tree>,
@@ -124,8 +126,15 @@ impl Maker<'_> {
         let machines = Machines { platforms, root: RootType::Ext4, network };
         let modules = plan_modules(kernel, machines, &self.shop.store)?;
         let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.epoch_secs);
-        let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs });
+        let volumes = self.plan.volumes.iter().map(|volume| self.volume(volume)).collect();
+        let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes, epoch_secs });
         Ok(cpio::write_tree(&tree, &self.shop.store, Vec::new())?)
+    }
+
+    fn volume(&self, volume: &bundle::plan::Volume) -> Volume {
+        let id = image::volume_id(&volume.name, self.identity);
+        let uuid = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Volume { name: volume.name.clone(), at: volume.at.clone(), uuid }
     }
 }
 

@@ -102,7 +102,7 @@ fn write_bundle(
         .map_err(|error| Failure::new(Exit::Build, error))?;
     let process = launch.process.clone();
     let roots = roots.into_iter().map(Root::into_input).collect();
-    let boot = boot_files::gather(spec, lock, &launch, materials, shop)?;
+    let boot = boot_files::gather(spec, lock, &launch, &identity, materials, shop)?;
     let programs = boot_files::programs(&boot, spec.appliance(), materials.signer.as_ref(), &identity);
     let plan = image::plan(spec.appliance(), process.args, process.env, roots, identity.clone())
         .map_err(|error| Failure::new(Exit::Build, error))?;

@@ -213,3 +213,76 @@ fn a_writable_root_is_kept_and_grows_with_its_disk() {
         Command::new(e2fsck).args(["-fn", &format!("{}?offset={}", disk.display(), 34 << 20)]).output().unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }
+
+const REMEMBERING: &str = r#"
+    packages "toy-shell"
+    user "web" uid=1000 home="/srv/www"
+    dir "/data" owner="web" mode="0750"
+    service "look" user="web" {
+        run "/bin/sh" "-c" "stat -f -c 'blocks %b' /data; cat /data/kept || echo nothing was kept; echo it was kept > /data/kept; sleep 1; touch /tmp/ready; exec sleep 1000"
+        ready file="/tmp/ready" within="120s"
+    }
+    network "none"
+    volume "data" at="/data" size="200MiB"
+    kernel "linux-image-real"
+    output "raw" "qcow2"
+"#;
+
+#[test]
+fn a_volume_outlives_the_machine_and_is_missed_when_it_is_not_there() {
+    let test = "a_volume_outlives_the_machine_and_is_missed_when_it_is_not_there";
+    let Some(bundle) = bundle(test) else { return };
+    let Some(toy) = Toy::with(test, packages, REMEMBERING) else { return };
+    let (disk, volume) = (toy.world.path("spec/out/disk.raw"), toy.world.path("spec/out/volumes/data.raw"));
+    let artifacts = toy.world.artifacts("spec/out");
+    for name in ["volumes/data.raw", "volumes/data.qcow2"] {
+        assert!(artifacts.contains(&format!("{name} ")), "{artifacts}");
+    }
+    fs::File::options().write(true).open(&volume).unwrap().set_len(300 << 20).unwrap();
+    let life = |volumes: &[&Path]| {
+        let folder = tempfile::tempdir().unwrap();
+        let (qemu, format) = (&toy.qemu, "raw,snapshot=on");
+        let mut machine = Machine::from_disks(qemu, &bundle.firmware, &disk, format, volumes, folder.path());
+        machine.wait_for("readiness or a failure", |event| matches!(event, Event::Ready | Event::Failed { .. }));
+        if machine.events.contains(&Event::Ready) {
+            assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+        }
+        assert!(machine.wait_for_end(), "{}", machine.console());
+        machine.console()
+    };
+    let first = life(&[&volume]);
+    assert!(first.contains("nothing was kept"), "{first}");
+    assert!((280..=300).contains(&mib(&first)), "{first}");
+    let second = life(&[&volume]);
+    assert!(second.contains("it was kept"), "{second}");
+    let none = life(&[]);
+    assert!(none.contains("failed to find the volume data: no disk of this machine holds it"), "{none}");
+
+    let Some(e2fsck) = tool("e2fsck") else { return skip(test, "there is no e2fsck (package e2fsprogs)") };
+    let check = Command::new(e2fsck).arg("-fn").arg(&volume).output().unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    let Some(qemu_img) = tool("qemu-img") else { return skip(test, "there is no qemu-img (package qemu-utils)") };
+    let info = Command::new(qemu_img).arg("info").arg(volume.with_extension("qcow2")).output().unwrap();
+    assert!(String::from_utf8_lossy(&info.stdout).contains("200 MiB"), "{info:?}");
+}
+
+#[test]
+fn an_ova_needs_a_kernel_with_the_drivers_for_the_devices_that_it_names() {
+    let test = "an_ova_needs_a_kernel_with_the_drivers_for_the_devices_that_it_names";
+    if bundle(test).is_none() {
+        return;
+    }
+    let spec = "packages \"toy-shell\"\n    network \"none\"\n    kernel \"linux-image-real\"\n    output \"ova\"";
+    let poor = World::of(&packages()).with_guest(test).unwrap();
+    poor.spec(spec);
+    let words = ["boot on what takes an .ova", "has no driver for the SATA disk of an .ova (ahci with sd_mod)"];
+    poor.run(&["build"]).fails(6, &words);
+
+    let kernel = kernel::package_with_builtin("kernel/drivers/ata/ahci.ko\n");
+    let shell = toys::shell(static_busybox().unwrap());
+    let rich = World::of(&[toys::base(), shell, kernel, kernel::stub_package()]).with_guest(test).unwrap();
+    rich.spec(spec);
+    assert!(rich.build().contains("appliance.ova "));
+    let list = Command::new("tar").arg("-tf").arg(rich.path("spec/out/appliance.ova")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&list.stdout), "toy.ovf\ntoy-disk.vmdk\ntoy.mf\n");
+}

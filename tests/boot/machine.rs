@@ -91,8 +91,17 @@ impl Machine {
     /// Starts QEMU's `q35` with UEFI from one disk file in this format and with these further options of it, and joins
     /// its channel.
     pub fn from_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        Self::from_disks(qemu, firmware, disk, format, &[], folder)
+    }
+
+    /// The same with further raw disks.
+    pub fn from_disks(qemu: &Path, firmware: &Path, disk: &Path, format: &str, more: &[&Path], folder: &Path) -> Self {
         let mut command = Command::new(qemu);
         command.args(["-M", "q35,vmport=off"]);
+        for (number, path) in more.iter().enumerate() {
+            let drive = format!("id=more{number},file={},format=raw,if=none", path.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=more{number}")]);
+        }
         Self::with_disk(command, firmware, disk, format, folder)
     }
 

@@ -14,6 +14,7 @@ mod machine_files;
 mod oci;
 mod outputs;
 mod plan;
+mod volumes;
 mod write;
 mod wsl;
 
@@ -33,6 +34,7 @@ pub use machine_disk::{
 pub use machine_files::{BootPrograms, DISKS};
 pub use outputs::{LayerCache, Outputs, WrittenLayer};
 pub use plan::{Identity, ImagePlan, PlanError, RootInput, plan};
+pub use volumes::volume_id;
 pub use write::{WriteError, Written, write};
 
 /// The version of each encoder that shapes the bytes of these outputs, for the lock.

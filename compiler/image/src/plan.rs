@@ -10,6 +10,7 @@ use crate::above::{BaseLayer, BaseLayers, cut_above};
 use crate::layers::{Layer, Part, cut};
 use crate::machine_files::{self, MachinePlan};
 use crate::oci::Process;
+use crate::volumes::{self, VolumePlan};
 use crate::wsl::{self, WslPlan};
 
 /// What names and times in artifacts derive from.
@@ -53,6 +54,7 @@ pub struct RootInput {
 pub struct ImagePlan {
     pub(crate) roots: Vec<RootPlan>,
     pub(crate) oci: bool,
+    pub(crate) volumes: Vec<VolumePlan>,
     pub(crate) identity: Identity,
     pub(crate) process: Process,
 }
@@ -86,6 +88,15 @@ pub enum PlanError {
     Ext4 {
         /// The architecture.
         arch: &'static str,
+        /// What does not fit.
+        #[source]
+        source: formats::ext4::PlanError,
+    },
+    /// The empty file system of a volume.
+    #[error("lay out the disk of the volume {name}")]
+    Volume {
+        /// The volume.
+        name: String,
         /// What does not fit.
         #[source]
         source: formats::ext4::PlanError,
@@ -166,5 +177,6 @@ pub fn plan(
             Ok(RootPlan { arch, tree: root.tree, layers, below, history, ext4, machine, wsl })
         })
         .collect::<Result<_, PlanError>>()?;
-    Ok(ImagePlan { roots, oci, identity, process: Process { args, env } })
+    let volumes = volumes::plan(appliance, &identity)?;
+    Ok(ImagePlan { roots, oci, volumes, identity, process: Process { args, env } })
 }

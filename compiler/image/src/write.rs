@@ -17,6 +17,7 @@ use crate::layers::Layer;
 use crate::machine_files::{BootPrograms, Disk, MachineFile};
 use crate::oci::{self, Document, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
+use crate::volumes;
 use crate::wsl::{self, WslPlan};
 use crate::{DiskError, FileDigests, LayerCache, Outputs, Part, WrittenLayer};
 
@@ -35,6 +36,9 @@ pub enum WriteError {
     /// A disk that cannot be planned.
     #[error(transparent)]
     Disk(DiskError),
+    /// The disk of a volume.
+    #[error("write the disk of the volume {0}")]
+    Volume(String, #[source] io::Error),
     /// The files of a machine.
     #[error("write the disks for {0}")]
     Machine(&'static str, #[source] io::Error),
@@ -71,6 +75,10 @@ pub fn write(
             }
             for (root, ext4) in plan.roots.iter().filter(|root| root.machine.is_none()).filter_map(with_ext4) {
                 written.artifacts.push(write_ext4(root, ext4, blobs, outputs)?);
+            }
+            for volume in &plan.volumes {
+                let failed = |error| WriteError::Volume(volume.name().to_owned(), error);
+                written.artifacts.extend(volumes::write(volume, &plan.identity, outputs).map_err(failed)?);
             }
             Ok(written)
         });

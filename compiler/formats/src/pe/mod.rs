@@ -10,6 +10,7 @@ mod image;
 mod signer;
 mod unified;
 
+pub use certificate::{Certificate, certificate};
 pub use image::{Image, Section};
 pub use signer::{Signer, SignerError};
 pub use unified::{Unified, unified};

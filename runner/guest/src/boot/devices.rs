@@ -1,6 +1,7 @@
 //! Finds a block device by what names it for good: a partition's id, a disk's serial number.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -32,6 +33,26 @@ pub fn wait_for(selector: &Selector) -> Result<PathBuf, String> {
         }
         sleep(PAUSE);
     }
+}
+
+/// The device whose ext4 file system has this id, in hexadecimal digits; `None` when no driver finds it in time.
+pub fn wait_for_file_system(uuid: &str) -> Option<PathBuf> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(name) = names().into_iter().find(|name| has_file_system(name, uuid).unwrap_or(false)) {
+            return Some(Path::new("/dev").join(name));
+        }
+        sleep(PAUSE);
+    }
+    None
+}
+
+/// Looks into the superblock (kernel documentation, "ext4 Super Block": `s_magic`, `s_uuid`).
+fn has_file_system(name: &str, uuid: &str) -> Option<bool> {
+    let mut superblock = [0; 120];
+    File::open(Path::new("/dev").join(name)).ok()?.read_exact_at(&mut superblock, 1024).ok()?;
+    let id: String = superblock.get(104..)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(superblock.get(56..58)? == [0x53, 0xef] && id == uuid)
 }
 
 fn find(selector: &Selector) -> Option<String> {

@@ -12,6 +12,7 @@ mod modules;
 mod root;
 mod table;
 mod verity;
+mod volumes;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -62,7 +63,7 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
     if keeps && let Err(problem) = grow::partition(&line.root) {
         eprintln!("appliance: failed to {problem}");
     }
-    root::mount(&device, &boot.root, keeps)?;
+    root::mount(&device, &boot, keeps)?;
     root::switch()?;
     become_init(&line)
 }

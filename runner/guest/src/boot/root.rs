@@ -5,13 +5,12 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use bundle::boot::{BOOT_PATH, INIT_PATH, MODULES_FOLDER};
-use bundle::plan::Root;
+use bundle::boot::{BOOT_PATH, Boot, INIT_PATH, MODULES_FOLDER};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::unistd::{chdir, chroot};
 
-use super::{first, grow};
+use super::{first, grow, volumes};
 
 /// Where the disk is mounted.
 const DISK: &str = "/disk";
@@ -39,7 +38,8 @@ const LINKS: [(&str, &str); 4] = [
 ];
 
 /// Mounts everything below [`ROOT`]. What is written to a root that `keeps` is still there at the next start.
-pub fn mount(device: &Path, wanted: &Root, keeps: bool) -> Result<(), String> {
+pub fn mount(device: &Path, boot: &Boot, keeps: bool) -> Result<(), String> {
+    let wanted = &boot.root;
     let sealed = wanted.read_only && wanted.writable.is_empty();
     make_folder(ROOT)?;
     if keeps {
@@ -55,6 +55,7 @@ pub fn mount(device: &Path, wanted: &Root, keeps: bool) -> Result<(), String> {
         mount_overlay()?;
     }
     first::make_machine_id(ROOT);
+    volumes::mount(&boot.volumes, ROOT)?;
     for (from, to) in [("/dev", "dev"), ("/proc", "proc"), ("/sys", "sys")] {
         call(&format!("move {from} to the root"), mount_at(from, &place(to), "", MsFlags::MS_MOVE, ""))?;
     }
