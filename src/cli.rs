@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::cli_instances::{Exec, Kill, Logs, Many, One, Open, Port, Ps, Rm, Stop};
+use crate::cli_instances::{Cp, Exec, Kill, Logs, Many, One, Open, Port, Ps, Rm, Stop};
 
 /// Compile one spec into images and launch plans, the same bytes on every machine, and run them.
 #[derive(Debug, Parser)]
@@ -70,6 +70,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in an instance
     Exec(Exec),
+    /// Copy files and folders into an instance or out of it
+    Cp(Cp),
     /// Stop instances in order, and wait until nothing is left of them
     Stop(Stop),
     /// End instances at once, or send them a signal

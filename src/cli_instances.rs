@@ -126,3 +126,17 @@ pub struct Open {
     #[arg(long)]
     pub print: bool,
 }
+
+/// `cp`.
+#[derive(Debug, Args)]
+pub struct Cp {
+    /// What to copy: a path of this host, or INSTANCE:PATH
+    #[arg(value_name = "FROM", value_hint = ValueHint::AnyPath)]
+    pub from: String,
+    /// Where to: a path of this host, or INSTANCE:PATH; into it if it is a folder
+    #[arg(value_name = "TO", value_hint = ValueHint::AnyPath)]
+    pub to: String,
+    /// Keep owners by number, times and set-id bits; without it root owns what goes in, and you what comes out
+    #[arg(long, short)]
+    pub archive: bool,
+}

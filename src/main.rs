@@ -10,6 +10,7 @@ mod cli;
 mod cli_instances;
 mod clock;
 mod command_line;
+mod copy;
 mod detached;
 mod exit;
 mod failed_service;
@@ -78,6 +79,7 @@ fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Ps(args) => verbs::ps::ps(args, ui),
         Verb::Logs(args) => verbs::logs::logs(args, ui),
         Verb::Exec(args) => verbs::exec::exec(args, ui),
+        Verb::Cp(args) => verbs::cp::cp(args, ui),
         Verb::Stop(args) => verbs::stop::stop(args, ui),
         Verb::Kill(args) => verbs::kill::kill(args, ui),
         Verb::Wait(args) => verbs::wait::wait(args, ui),

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod completion;
+pub mod cp;
 pub mod exec;
 pub mod explain;
 pub mod fmt;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -218,6 +219,39 @@ fn an_instance_stands_still_and_is_measured() {
 }
 
 #[test]
+fn files_are_copied_both_ways() {
+    check("files_are_copied_both_ways", WEB, |toy| {
+        toy.detach("one");
+        let here = |name: &str| toy.world.path("work").join(name);
+        fs::create_dir_all(here("in/deep")).unwrap();
+        fs::write(here("in/deep/file"), vec![b'z'; 300_000]).unwrap();
+        fs::write(here("in/run"), "#!/bin/sh\necho it runs\n").unwrap();
+        fs::set_permissions(here("in/run"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("deep/file", here("in/link")).unwrap();
+        let sparse = fs::File::create(here("in/sparse")).unwrap();
+        sparse.set_len(64 << 20).unwrap();
+        drop(sparse);
+        fs::set_permissions(toy.world.path("work"), fs::Permissions::from_mode(0o777)).unwrap();
+        let text = |path: std::path::PathBuf| path.display().to_string();
+        toy.verb(&["cp", &text(here("in")), "one:/tmp"]).succeeds();
+        let script = "/tmp/in/run; wc -c < /tmp/in/link; du -k /tmp/in/sparse 2>/dev/null | cut -f1; stat -c '%a %u' /tmp/in/run";
+        let done = toy.exec("one", script);
+        assert!(done.stdout.starts_with("it runs\n300000\n") && done.stdout.ends_with("755 0\n"), "{}", done.text());
+        toy.exec("one", "echo changed > /tmp/in/deep/file").succeeds();
+        toy.verb(&["cp", "one:/tmp/in", &text(here("out"))]).succeeds();
+        assert_eq!(fs::read_to_string(here("out/link")).unwrap(), "changed\n");
+        assert_eq!(fs::metadata(here("out/run")).unwrap().permissions().mode() & 0o777, 0o755);
+        let sparse = fs::metadata(here("out/sparse")).unwrap();
+        assert_eq!(sparse.len(), 64 << 20);
+        assert!(sparse.blocks() < 1000, "a hole stays a hole");
+        toy.verb(&["cp", &text(here("in/run")), "one:/etc/run"]).fails(1, &["Read-only file system"]);
+        toy.verb(&["cp", "one:/no/such", "."]).fails(1, &["/no/such"]);
+        toy.verb(&["cp", "a", "b"]).fails(2, &["INSTANCE:/PATH"]);
+        toy.away("one");
+    });
+}
+
+#[test]
 fn a_killed_supervisor_is_repaired_by_the_next_command() {
     check("a_killed_supervisor_is_repaired", WEB, |toy| {
         toy.detach("one");
@@ -242,7 +276,6 @@ fn what_cannot_get_ready_is_told_and_nothing_is_left() {
 
 #[test]
 fn only_its_user_may_talk_to_an_instance() {
-    use std::os::unix::fs::PermissionsExt;
     check("only_its_user_may_talk_to_an_instance", WEB, |toy| {
         toy.detach("one");
         let mode = |path: &str| fs::metadata(toy.world.path(path)).unwrap().permissions().mode() & 0o777;
