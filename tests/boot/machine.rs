@@ -54,7 +54,11 @@ impl Machine {
             .arg(parts.initrd)
             .args([
                 "-append",
-                &format!("console=ttyS0 panic=-1 reboot=t quiet tsc_early_khz={} {}", tsc_khz(), parts.command_line),
+                &format!(
+                    "console=ttyS0 panic=-1 reboot=t no_timer_check quiet tsc_early_khz={} {}",
+                    tsc_khz(),
+                    parts.command_line
+                ),
             ])
             .args(["-device", "virtio-serial-device"])
             .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
