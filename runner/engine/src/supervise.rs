@@ -153,11 +153,9 @@ impl<'a> Supervisor<'a> {
 
     fn wait(&self) -> io::Result<(Fixed, Vec<Ready>, Vec<Ready>)> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
-        // Absent ones stand in as the child's handle, not asked for anything: a socket whose other end is gone would
-        // wake us again and again.
+        let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
+        // Absent ones stand in as the child's handle, not asked for anything.
         let none = self.child.handle.as_fd();
-        let command = if self.command_gone { read(none, false) } else { read(self.socket.as_fd(), true) };
-        let mut interests = vec![read(none, true), command];
         let terminal = self.terminal.as_ref();
         interests.push(terminal.map_or(read(none, false), |terminal| read(terminal.supervisor.as_fd(), true)));
         let input = terminal.and_then(|terminal| terminal.input.as_ref());
