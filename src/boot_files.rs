@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, efi_stub, initramfs, plan_modules};
-use bundle::boot::{CommandLine, Selector, Verity};
+use bundle::boot::{CommandLine, Selector, Verity, Volume};
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
 use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
-use formats::pe::{Unified, unified};
+use formats::pe::{Signer, Unified, unified};
 use formats::{cpio, gpt};
 use image::{BootPrograms, FileDigests, Identity, Outputs, partition_id};
 use packages::{Lock, LockedRoot};
@@ -55,6 +55,7 @@ pub fn gather(
     spec: &SpecFile,
     lock: &Lock,
     plan: &Plan,
+    identity: &Identity,
     materials: &Materials,
     shop: &Workshop<'_>,
 ) -> Result<Vec<BootParts>, Failure> {
@@ -66,7 +67,7 @@ pub fn gather(
         let trees = unpack(spec, root, shop)?;
         let no_guest = || Failure::new(Exit::Build, "find the guest");
         let guest = materials.guests.get(&root.arch).cloned().ok_or_else(no_guest)?;
-        let maker = Maker { spec, lock, plan, shop, arch: root.arch, trees, guest };
+        let maker = Maker { spec, lock, plan, identity, shop, arch: root.arch, trees, guest };
         maker.parts().map_err(|error| Failure::doing(Exit::Build, "make what boots", error))
     };
     lock.roots.iter().map(one).collect()
@@ -91,6 +92,7 @@ struct Maker<'a> {
     spec: &'a SpecFile,
     lock: &'a Lock,
     plan: &'a Plan,
+    identity: &'a Identity,
     shop: &'a Workshop<'a>,
     arch: Arch,
     trees: Vec<Tree>,
@@ -124,13 +126,25 @@ impl Maker<'_> {
         let machines = Machines { platforms, root: RootType::Ext4, network };
         let modules = plan_modules(kernel, machines, &self.shop.store)?;
         let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.epoch_secs);
-        let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs });
+        let volumes = self.plan.volumes.iter().map(|volume| self.volume(volume)).collect();
+        let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes, epoch_secs });
         Ok(cpio::write_tree(&tree, &self.shop.store, Vec::new())?)
+    }
+
+    fn volume(&self, volume: &bundle::plan::Volume) -> Volume {
+        let id = image::volume_id(&volume.name, self.identity);
+        let uuid = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Volume { name: volume.name.clone(), at: volume.at.clone(), uuid }
     }
 }
 
-/// The programs that firmware starts from the disks.
-pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: &'a Identity) -> BootPrograms<'a> {
+/// The programs that firmware starts from the disks, signed where there is a key.
+pub fn programs<'a>(
+    parts: &'a [BootParts],
+    appliance: &'a Appliance,
+    signer: Option<&'a Signer>,
+    identity: &'a Identity,
+) -> BootPrograms<'a> {
     let programs = parts.iter().filter_map(|boot| Some((boot, boot.disk.as_ref()?)));
     let program = |(boot, disk): (&'a BootParts, &'a Firmware)| {
         let make = move |root_hash: Option<&str>| {
@@ -144,7 +158,11 @@ pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: 
                 initrd: &disk.initrd,
                 kernel: &boot.kernel.image,
             };
-            unified(parts).map_err(io::Error::other)
+            let program = unified(parts).map_err(io::Error::other)?;
+            match signer {
+                Some(signer) => signer.sign(program).map_err(io::Error::other),
+                None => Ok(program),
+            }
         };
         (boot.arch, Box::new(make) as Box<image::EfiProgram<'a>>)
     };
@@ -153,18 +171,27 @@ pub fn programs<'a>(parts: &'a [BootParts], appliance: &'a Appliance, identity: 
 
 /// What the kernel is told where firmware starts it. The first serial line is the console, where there is one.
 fn firmware_words(arch: Arch) -> String {
-    format!("console=tty0 console={} panic=-1 quiet", serial_line(arch))
+    format!("console=tty0 console={} panic=-1{} quiet", serial_line(arch), of_arch(arch))
 }
 
 /// What the kernel is told where it is started directly; a kernel that stops ends the machine.
 fn direct_words(arch: Arch) -> String {
-    format!("console={} panic=-1 reboot=t quiet", serial_line(arch))
+    format!("console={} panic=-1 reboot=t{} quiet", serial_line(arch), of_arch(arch))
 }
 
 fn serial_line(arch: Arch) -> &'static str {
     match arch {
         Arch::Amd64 => "ttyS0",
         Arch::Arm64 => "ttyAMA0",
+    }
+}
+
+/// A kernel for amd64 stops when it counts too few ticks of its timer while it spins, which happens on a busy host
+/// without hardware help; of the hypervisors that help it knows by itself that the timer works.
+fn of_arch(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => " no_timer_check",
+        Arch::Arm64 => "",
     }
 }
 

@@ -51,7 +51,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let spec = shop.standing_on(spec, &images)?;
     clock.stage("resolve");
 
-    let materials = Materials::gather(&spec, lock.epoch_secs, &folder)?;
+    let materials = Materials::gather(&spec, lock.epoch_secs, &folder, args)?;
     let inputs = unchanged::digest(&spec, &lock, &materials, args);
     if let Some((manifest, lock)) = unchanged::find(&shop.store, &inputs, &folder) {
         lock_file::write(&spec, &lock)?;
@@ -102,8 +102,8 @@ fn write_bundle(
         .map_err(|error| Failure::new(Exit::Build, error))?;
     let process = launch.process.clone();
     let roots = roots.into_iter().map(Root::into_input).collect();
-    let boot = boot_files::gather(spec, lock, &launch, materials, shop)?;
-    let programs = boot_files::programs(&boot, spec.appliance(), &identity);
+    let boot = boot_files::gather(spec, lock, &launch, &identity, materials, shop)?;
+    let programs = boot_files::programs(&boot, spec.appliance(), materials.signer.as_ref(), &identity);
     let plan = image::plan(spec.appliance(), process.args, process.env, roots, identity.clone())
         .map_err(|error| Failure::new(Exit::Build, error))?;
     shop.ui.detail(plan.dump().trim_end());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::cli_instances::{Cp, Exec, Kill, Logs, Many, One, Open, Port, Ps, Rm, Stop};
+
 /// Compile one spec into images and launch plans, the same bytes on every machine, and run them.
 #[derive(Debug, Parser)]
 #[command(name = "appliance", version, propagate_version = true, max_term_width = 100)]
@@ -62,6 +64,32 @@ pub enum Verb {
     Build(Build),
     /// Build if needed, then run; Ctrl-C stops
     Run(Run),
+    /// List what runs
+    Ps(Ps),
+    /// Show what an instance printed that was started with `run -d`
+    Logs(Logs),
+    /// Run a command in an instance
+    Exec(Exec),
+    /// Copy files and folders into an instance or out of it
+    Cp(Cp),
+    /// Stop instances in order, and wait until nothing is left of them
+    Stop(Stop),
+    /// End instances at once, or send them a signal
+    Kill(Kill),
+    /// Wait until instances have ended; the exit code is that of the last
+    Wait(Many),
+    /// Forget instances that have ended: how they did, and what they printed
+    Rm(Rm),
+    /// Show at which addresses of this host the ports of an instance are
+    Port(Port),
+    /// Show what instances use
+    Stats(Many),
+    /// Let everything in an instance stand still
+    Pause(One),
+    /// Let a paused instance go on
+    Resume(One),
+    /// Show what an instance has to show, in this host's browser
+    Open(Open),
     /// Show how a bundle would run on this host, item by item
     Plan(Plan),
     /// Show, check and clean the cache
@@ -157,6 +185,20 @@ pub struct Build {
     /// The same as --scripts strict
     #[arg(long)]
     pub strict: bool,
+    /// What disks are signed with.
+    #[command(flatten)]
+    pub secure_boot: SecureBoot,
+}
+
+/// What disks are signed with for Secure Boot.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SecureBoot {
+    /// Sign what firmware starts with this RSA key (PEM), for Secure Boot
+    #[arg(long, value_name = "FILE", requires = "secure_boot_cert", value_hint = ValueHint::FilePath)]
+    pub secure_boot_key: Option<PathBuf>,
+    /// The certificate of that key (PEM), which the machine's firmware must know
+    #[arg(long, value_name = "FILE", requires = "secure_boot_key", value_hint = ValueHint::FilePath)]
+    pub secure_boot_cert: Option<PathBuf>,
 }
 
 /// What to do with maintainer scripts.
@@ -188,6 +230,12 @@ pub struct Run {
     /// its powers: use it to see what belongs to a service, such as its data
     #[arg(long, short, value_name = "USER[:GROUP]", requires = "command")]
     pub user: Option<String>,
+    /// Leave it running and come back as soon as it is ready
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Name the instance [default: after its appliance]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Let `from=` name files outside the spec's folder
     #[arg(long)]
     pub allow_outside: bool,

@@ -51,6 +51,15 @@ impl Failure {
         }
     }
 
+    /// The same with another way for the command to end.
+    #[must_use]
+    pub fn with_exit(self, exit: Exit) -> Self {
+        match self {
+            Self::World { doing, error, help, .. } => Self::World { doing, error, help, exit },
+            Self::Spec { found, sources, .. } => Self::Spec { found, sources, exit },
+        }
+    }
+
     /// How the command ends.
     pub fn exit(&self) -> Exit {
         match self {

@@ -7,14 +7,18 @@ mod build;
 mod bundle_folder;
 mod catalogs;
 mod cli;
+mod cli_instances;
 mod clock;
 mod command_line;
+mod copy;
+mod detached;
 mod exit;
 mod failed_service;
 mod failure;
 mod files_beside;
 mod image_packages;
 mod images;
+mod instances;
 mod interrupt;
 mod last_words;
 mod layer_cache;
@@ -29,6 +33,7 @@ mod progress;
 mod replace_file;
 mod roots;
 mod script_runner;
+mod secure_boot;
 mod settings;
 mod spec_file;
 mod tail;
@@ -77,6 +82,19 @@ fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Lock(args) => verbs::lock::lock(args, ui),
         Verb::Build(args) => verbs::build::build(args, ui),
         Verb::Run(args) => verbs::run::run(args, ui),
+        Verb::Ps(args) => verbs::ps::ps(args, ui),
+        Verb::Logs(args) => verbs::logs::logs(args, ui),
+        Verb::Exec(args) => verbs::exec::exec(args, ui),
+        Verb::Cp(args) => verbs::cp::cp(args, ui),
+        Verb::Stop(args) => verbs::stop::stop(args, ui),
+        Verb::Kill(args) => verbs::kill::kill(args, ui),
+        Verb::Wait(args) => verbs::wait::wait(args, ui),
+        Verb::Rm(args) => verbs::rm::rm(args, ui),
+        Verb::Port(args) => verbs::port::port(args, ui),
+        Verb::Stats(args) => verbs::stats::stats(args, ui),
+        Verb::Pause(args) => verbs::pause::pause(args, ui),
+        Verb::Resume(args) => verbs::pause::resume(args, ui),
+        Verb::Open(args) => verbs::open::open(args, ui),
         Verb::Plan(args) => verbs::plan::plan(args, ui),
         Verb::Store(args) => verbs::store::store(args, ui),
         Verb::Volume(args) => verbs::volume::volume(&args.verb, ui),

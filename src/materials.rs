@@ -6,14 +6,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use assemble::Mistake;
+use formats::pe::Signer;
 use spec::Written;
 use spec::appliance::{Arch, EntryKind, Seccomp};
 use store::Store;
 use tree::{Blobs, Content, Digest};
 
+use crate::cli::Build;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::places;
+use crate::secure_boot;
 use crate::spec_file::SpecFile;
 use crate::user_files::{Own, UserFiles};
 
@@ -28,14 +31,16 @@ pub struct Materials {
     pub guests: BTreeMap<Arch, Content>,
     /// The text of the seccomp profile that the spec names.
     pub seccomp_profile: Option<String>,
+    /// What signs the programs that firmware starts.
+    pub signer: Option<Signer>,
 }
 
 impl Materials {
-    /// Reads everything that a spec names; `bundle` is the folder that is built.
+    /// Reads everything that a spec and the command line name; `bundle` is the folder that is built.
     ///
     /// # Errors
     /// When something is missing or cannot be read, by its path.
-    pub fn gather(spec: &SpecFile, epoch_secs: i64, bundle: &Path) -> Result<Self, Failure> {
+    pub fn gather(spec: &SpecFile, epoch_secs: i64, bundle: &Path, args: &Build) -> Result<Self, Failure> {
         let folder = spec.folder();
         let mut files = UserFiles::new(epoch_secs, Own::new(bundle, &spec.lock_path()));
         let mut mistakes = Vec::new();
@@ -67,7 +72,8 @@ impl Materials {
         }
         let guests =
             spec.appliance().arches.iter().map(|arch| Ok((*arch, guest(*arch)?))).collect::<Result<_, Failure>>()?;
-        Ok(Self { files, guests, seccomp_profile })
+        let signer = secure_boot::signer(&args.secure_boot)?;
+        Ok(Self { files, guests, seccomp_profile, signer })
     }
 
     /// All contents that a tree of this build can name.

@@ -34,6 +34,9 @@ pub fn digest(spec: &SpecFile, lock: &Lock, materials: &Materials, args: &Build)
         let _ = writeln!(text, "{} {}", arch.name(), guest.digest());
     }
     let _ = writeln!(text, "{:?}", materials.seccomp_profile);
+    if let Some(signer) = &materials.signer {
+        let _ = writeln!(text, "signed {}", Digest::of(signer.certificate()));
+    }
     Digest::of(text.as_bytes())
 }
 

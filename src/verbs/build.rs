@@ -1,5 +1,6 @@
 //! `appliance build`: a spec becomes a bundle.
 
+use bundle::manifest::{ArtifactKind, Manifest};
 use packages::{Lock, ScriptClass};
 use serde_json::json;
 
@@ -36,12 +37,21 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
     if !built.unchanged && runs_here(&built) {
         ui.note(format!("run it with: appliance run {}", built.folder.display()));
     }
+    if has_disks(&built.manifest) && args.secure_boot.secure_boot_key.is_none() {
+        ui.note("the disks are not signed for Secure Boot; --secure-boot-key and --secure-boot-cert sign them");
+    }
     Ok(Exit::Success)
 }
 
 /// Whether this host can start what was built: some architecture of it is this host's.
 fn runs_here(built: &Built) -> bool {
     host_arch().is_ok_and(|host| built.manifest.arch.iter().any(|arch| arch == host.name()))
+}
+
+/// Whether firmware starts something of it.
+fn has_disks(manifest: &Manifest) -> bool {
+    use ArtifactKind::{Ova, Qcow2, Raw, Vhdx, Vmdk};
+    manifest.artifacts.iter().any(|artifact| matches!(artifact.kind, Raw | Qcow2 | Vhdx | Vmdk | Ova))
 }
 
 /// Says what was built, where it is and how long it took.

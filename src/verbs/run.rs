@@ -8,7 +8,8 @@ use engine::{Bound, Held, Ids, Outcome, PortChoice, RunError, RunOptions, Verdic
 use serde_json::{Value, json};
 
 use crate::build::build;
-use crate::cli::{Build, Run, Scripts, SpecArgs};
+use crate::cli::{Build, Run, Scripts, SecureBoot, SpecArgs};
+use crate::detached;
 use crate::exit::Exit;
 use crate::failed_service::FailedService;
 use crate::failure::Failure;
@@ -19,13 +20,17 @@ use crate::verbs::plan::{bind_here, open_bundle, options, verdict_line};
 
 /// Runs a spec or a bundle; the exit code becomes that of what ran.
 pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
-    let options = run_options(args)?;
+    let mut options = run_options(args)?;
     let folder = bundle_folder(args, ui)?;
     let bundle = open_bundle(&folder)?;
     let leftovers = reconcile(&options.state_folder);
     leftovers.instances.iter().for_each(|instance| ui.note(format!("cleaned up after {instance}, which was killed")));
+    options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
     let bound = bind_here(&bundle, &options, ui)?;
     warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
+    if args.detach {
+        return detached::run(&bound, &options, &args.what, ui);
+    }
     let ended = start(&bound, &options, ui)?;
     finish(&ended, &args.what.display().to_string(), ui)
 }
@@ -52,6 +57,7 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
         sources: args.sources.clone(),
         scripts: Scripts::Auto,
         strict: false,
+        secure_boot: SecureBoot::default(),
     };
     let built = build(&build_args, ui)?;
     if !built.unchanged {
@@ -92,7 +98,9 @@ fn run_options(args: &Run) -> Result<RunOptions, Failure> {
         return Err(Failure::new(Exit::Usage, what).help("give --port once for each port inside"));
     }
     let terminal = !args.command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
-    Ok(RunOptions { command: args.command.clone(), user: args.user.clone(), terminal, ports, ..options() })
+    let detached = args.detach;
+    let (command, user, terminal) = (args.command.clone(), args.user.clone(), terminal && !detached);
+    Ok(RunOptions { command, user, terminal, ports, detached, ..options() })
 }
 
 fn port_choice(text: &str) -> Result<PortChoice, Failure> {

@@ -42,11 +42,20 @@ fn fetched() -> Result<&'static Debian, String> {
 /// A package of the toy archive that brings this kernel, with as many of its modules as machines without disks of their
 /// own need, and with needs of its own that nothing follows.
 pub fn package() -> Package {
-    package_without("nothing")
+    package_of("nothing", "")
 }
 
 /// The same without a module.
 pub fn package_without(module: &str) -> Package {
+    package_of(module, "")
+}
+
+/// The same that says of further modules, one a line, that they are built in.
+pub fn package_with_builtin(lines: &str) -> Package {
+    package_of("nothing", lines)
+}
+
+fn package_of(module: &str, builtin: &str) -> Package {
     let debian = fetched().unwrap();
     let plan = |platforms| plan_modules(&debian.kernel, machines(platforms), &NoBlobs).unwrap().load;
     let all = [plan(&PLATFORMS), plan(&PLATFORMS[..5])].concat();
@@ -59,7 +68,8 @@ pub fn package_without(module: &str) -> Package {
         Package::new("linux-image-real", "1.0").field("Depends", "kmod, initramfs-tools").packed(Packing::Gzip);
     debian.tree.iter().filter(|(path, ..)| is_wanted(path)).fold(package, |package, (path, _, node)| match &node.kind {
         Kind::File(Content::Inline(bytes)) => {
-            package.file(path.display().trim_start_matches('/'), 0o644, bytes.to_vec())
+            let more = if path.name() == b"modules.builtin" { builtin } else { "" };
+            package.file(path.display().trim_start_matches('/'), 0o644, [bytes, more.as_bytes()].concat())
         }
         _ => package,
     })
@@ -136,6 +146,6 @@ fn archive_in(folder: &Path) -> Option<PathBuf> {
 pub fn initrd(kernel: &KernelPackage, guest: &Path, platforms: &[Platform], root: Root) -> Vec<u8> {
     let modules = plan_modules(kernel, machines(platforms), &NoBlobs).unwrap();
     let guest = Content::inline(fs::read(guest).unwrap());
-    let tree = initramfs(Initramfs { guest, modules: &modules, root, epoch_secs: 1_700_000_000 });
+    let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes: Vec::new(), epoch_secs: 1_700_000_000 });
     cpio::write_tree(&tree, &NoBlobs, Vec::new()).unwrap()
 }

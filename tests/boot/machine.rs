@@ -54,7 +54,11 @@ impl Machine {
             .arg(parts.initrd)
             .args([
                 "-append",
-                &format!("console=ttyS0 panic=-1 reboot=t quiet tsc_early_khz={} {}", tsc_khz(), parts.command_line),
+                &format!(
+                    "console=ttyS0 panic=-1 reboot=t no_timer_check quiet tsc_early_khz={} {}",
+                    tsc_khz(),
+                    parts.command_line
+                ),
             ])
             .args(["-device", "virtio-serial-device"])
             .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
@@ -88,17 +92,41 @@ impl Machine {
         Self::start(command, &socket, console)
     }
 
-    /// Starts QEMU's `q35` with UEFI from one disk file, which is changed only in an overlay of QEMU's own where it is
-    /// written to, and joins its channel.
+    /// Starts QEMU's `q35` with UEFI from one disk file in this format and with these further options of it, and joins
+    /// its channel.
     pub fn from_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
-        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
+        Self::from_disks(qemu, firmware, disk, format, &[], folder)
+    }
+
+    /// The same with further raw disks.
+    pub fn from_disks(qemu: &Path, firmware: &Path, disk: &Path, format: &str, more: &[&Path], folder: &Path) -> Self {
+        let mut command = Command::new(qemu);
+        command.args(["-M", "q35,vmport=off"]);
+        for (number, path) in more.iter().enumerate() {
+            let drive = format!("id=more{number},file={},format=raw,if=none", path.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=more{number}")]);
+        }
+        Self::with_disk(command, firmware, disk, format, folder)
+    }
+
+    /// The same with Secure Boot, as these variables of the firmware, which are changed, have it.
+    pub fn secure(qemu: &Path, firmware: [&Path; 2], disk: &Path, format: &str, folder: &Path) -> Self {
+        let [code, variables] = firmware;
         let mut command = Command::new(qemu);
         command
-            .args(["-M", "q35,vmport=off", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
+            .args(["-M", "q35,vmport=off,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"])
+            .args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", variables.display())]);
+        Self::with_disk(command, code, disk, format, folder)
+    }
+
+    fn with_disk(mut command: Command, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
+        command
+            .args(["-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
             .args(["-serial", &format!("file:{}", console.display())])
             .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
-            .args(["-drive", &format!("id=disk,file={},format={format},if=none,snapshot=on", disk.display())])
+            .args(["-drive", &format!("id=disk,file={},format={format},if=none", disk.display())])
             .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"])
             .args(["-device", "virtio-serial-pci"])
             .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
@@ -200,6 +228,16 @@ impl Machine {
             assert!(start.elapsed() < PATIENCE, "the machine does not end\n{}", self.console());
             self.turn();
             sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the console shows this.
+    #[track_caller]
+    pub fn wait_for_console(&mut self, word: &str) {
+        let start = Instant::now();
+        while !self.console().contains(word) {
+            assert!(start.elapsed() < PATIENCE, "{word:?} did not come\n{}", self.console());
+            sleep(Duration::from_millis(50));
         }
     }
 

@@ -23,4 +23,5 @@ mod disks;
 mod kernel;
 mod machine;
 mod microvm;
+mod secure_boot;
 mod uefi;

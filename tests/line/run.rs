@@ -104,7 +104,7 @@ impl Toy {
         Done::of(self.command(args).output().unwrap())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let command = match &self.user {
             None => Command::new(&self.program),
             Some(user) => {
@@ -149,7 +149,7 @@ impl Toy {
     }
 
     /// Everything that runs have left on the host.
-    fn left(&self) -> Vec<String> {
+    pub fn left(&self) -> Vec<String> {
         let state = fs::read_dir(self.world.path("state")).into_iter().flatten().flatten();
         let mut left: Vec<String> = state
             .filter(|entry| !KEPT.iter().any(|kept| entry.file_name() == *kept))
@@ -166,7 +166,7 @@ impl Toy {
     }
 
     /// Waits until nothing is left; what is left then.
-    fn left_in_the_end(&self) -> Vec<String> {
+    pub fn left_in_the_end(&self) -> Vec<String> {
         let begun = Instant::now();
         while !self.left().is_empty() && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(20));
@@ -175,7 +175,7 @@ impl Toy {
     }
 }
 
-fn fetch(address: &str) -> std::io::Result<String> {
+pub fn fetch(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET / HTTP/1.0\r\nHost: toy\r\n\r\n")?;

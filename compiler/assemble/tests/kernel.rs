@@ -203,6 +203,7 @@ fn the_initial_file_system_says_what_to_load() {
         guest: Content::inline("a guest"),
         modules: &modules,
         root: root.clone(),
+        volumes: Vec::new(),
         epoch_secs: 1_700_000_000,
     };
     let tree = initramfs(parts());

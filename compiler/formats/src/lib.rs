@@ -10,6 +10,7 @@ mod exact;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;
+pub mod gzip;
 pub mod kernel;
 pub mod kmod;
 pub mod oci;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use formats::pe::{Image, PeError, Unified, unified};
+use formats::pe::{Image, PeError, Signer, SignerError, Unified, unified};
 
 /// A stub with two sections and room for as many more.
 fn stub(room: usize) -> Vec<u8> {
@@ -136,4 +136,60 @@ fn other_tools_read_it() {
     };
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("No signature table present") && !text.contains("warning"), "{text}");
+}
+
+const KEY: &str = include_str!("../../../tests/support/secure-boot/key.pem");
+const CERTIFICATE: &str = include_str!("../../../tests/support/secure-boot/certificate.pem");
+const OTHER_CERTIFICATE: &str = include_str!("../../../tests/support/secure-boot/other-certificate.pem");
+
+#[test]
+fn a_signed_program_is_the_same_again_and_verified_by_others() {
+    let mut stub = stub(5);
+    // Headers up to the first section: what stands between belongs to neither, and tools differ over it.
+    stub[64 + 24 + 60..64 + 24 + 64].copy_from_slice(&1024_u32.to_le_bytes());
+    let program = unified(parts(&stub)).unwrap();
+    let signer = Signer::new(KEY, CERTIFICATE).unwrap();
+    let signed = signer.sign(program.clone()).unwrap();
+    assert_eq!(signed, signer.sign(program.clone()).unwrap());
+    let (before, after) = (Image::read(&program).unwrap(), Image::read(&signed).unwrap());
+    assert!(after.is_signed() && !before.is_signed());
+    assert_eq!(before.authenticode_sha256(), after.authenticode_sha256());
+    assert!(matches!(signer.sign(signed.clone()), Err(SignerError::Program(PeError::Signed))));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("certificate"), CERTIFICATE).unwrap();
+    std::fs::write(path("other"), OTHER_CERTIFICATE).unwrap();
+    let mut changed = signed.clone();
+    changed[1030] ^= 1;
+    for (name, bytes, certificate, expected) in [
+        ("signed", &signed, "certificate", true),
+        ("changed", &changed, "certificate", false),
+        ("signed", &signed, "other", false),
+    ] {
+        std::fs::write(path(name), bytes).unwrap();
+        match Command::new("sbverify").args(["--cert", &path(certificate), &path(name)]).output() {
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert_eq!(output.status.success(), expected, "{name}, {certificate}: {said}");
+            }
+            Err(error) => return eprintln!("SKIP signed programs: no sbverify (package sbsigntool): {error}"),
+        }
+    }
+}
+
+#[test]
+fn keys_and_certificates_that_do_not_fit_are_refused_in_words() {
+    let check = |key: &str, certificate: &str, expected: &str| {
+        let error = Signer::new(key, certificate).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("", CERTIFICATE, "read the private key: it is no RSA key in PEM");
+    check(CERTIFICATE, CERTIFICATE, "read the private key");
+    check(KEY, "", "read the certificate: it is no X.509 certificate in PEM");
+    check(KEY, KEY, "read the certificate");
+    check(KEY, OTHER_CERTIFICATE, "the certificate is for another key");
+    let cut: String =
+        CERTIFICATE.lines().filter(|line| !line.starts_with("MII")).map(|line| format!("{line}\n")).collect();
+    check(KEY, &cut, "read the certificate");
 }

@@ -1,7 +1,7 @@
-//! zstd in frames of a fixed size, so that the number of processors changes the speed and never the bytes.
+//! Compression in frames of a fixed size, so that the number of processors changes the speed and never the bytes.
 //!
-//! Every [`FRAME_BYTES`] of input become one independent frame (RFC 8878, section 3: a stream may hold
-//! several frames). Workers compress frames side by side; one writer takes them in order. At most a few
+//! Every [`FRAME_BYTES`] of input become one independent frame of zstd (RFC 8878, section 3: a stream may hold
+//! several frames), or blocks of a gzip file. Workers compress frames side by side; one writer takes them in order. At most a few
 //! frames are in memory at a time.
 
 use std::io::{self, Write};
@@ -16,17 +16,36 @@ pub const FRAME_BYTES: usize = 4 << 20;
 
 const LEVEL: i32 = 3;
 
+/// What frames become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Frames of zstd: a whole stream.
+    Zstd,
+    /// Blocks of a gzip file, without what stands before and behind them.
+    Gzip,
+}
+
+impl Codec {
+    fn compress(self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Zstd => zstd::bulk::compress(frame, LEVEL),
+            Self::Gzip => formats::gzip::block(frame),
+        }
+    }
+}
+
 /// Runs `produce` with a writer and sends the compressed stream to `out`.
 ///
 /// # Errors
 /// What `produce`, the compressor or `out` report, the producer's error first.
 pub fn compress_frames<T>(
     out: &mut (dyn Write + Send),
+    codec: Codec,
     workers: usize,
     produce: impl FnOnce(&mut dyn Write) -> io::Result<T>,
 ) -> io::Result<T> {
     thread::scope(|scope| {
-        let lanes: Vec<_> = (0..workers.max(1)).map(|_| Lane::start(scope)).collect();
+        let lanes: Vec<_> = (0..workers.max(1)).map(|_| Lane::start(scope, codec)).collect();
         let (inputs, outputs): (Vec<_>, Vec<_>) = lanes.into_iter().map(|lane| (lane.input, lane.output)).unzip();
         let writer = scope.spawn(move || write_in_order(out, &outputs));
         let mut splitter = Splitter { frame: Vec::with_capacity(FRAME_BYTES), inputs, next: 0 };
@@ -49,12 +68,12 @@ struct Lane {
 }
 
 impl Lane {
-    fn start<'scope>(scope: &'scope thread::Scope<'scope, '_>) -> Self {
+    fn start<'scope>(scope: &'scope thread::Scope<'scope, '_>, codec: Codec) -> Self {
         let (input, frames) = sync_channel::<Vec<u8>>(1);
         let (results, output) = sync_channel(1);
         scope.spawn(move || {
             for frame in frames {
-                if results.send(zstd::bulk::compress(&frame, LEVEL)).is_err() {
+                if results.send(codec.compress(&frame)).is_err() {
                     return;
                 }
             }
@@ -115,7 +134,7 @@ mod tests {
 
     fn compress(input: &[u8], workers: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        compress_frames(&mut out, workers, |writer| writer.write_all(input)).unwrap();
+        compress_frames(&mut out, Codec::Zstd, workers, |writer| writer.write_all(input)).unwrap();
         out
     }
 
@@ -140,7 +159,7 @@ mod tests {
             }
         }
         let input = vec![7; 20 * FRAME_BYTES];
-        let error = compress_frames(&mut Full, 2, |writer| writer.write_all(&input)).unwrap_err();
+        let error = compress_frames(&mut Full, Codec::Zstd, 2, |writer| writer.write_all(&input)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

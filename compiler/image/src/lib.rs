@@ -14,7 +14,9 @@ mod machine_files;
 mod oci;
 mod outputs;
 mod plan;
+mod volumes;
 mod write;
+mod wsl;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,7 @@ use spec::appliance::Output;
 
 pub use above::{BaseLayer, BaseLayers};
 pub use artifact::{FileDigests, HashingWriter};
-pub use compress::{ENCODER, FRAME_BYTES, compress_frames};
+pub use compress::{Codec, ENCODER, FRAME_BYTES, compress_frames};
 pub use disk::write_disk;
 pub use layers::{Layer, LayerKey, Part};
 pub use machine_disk::{
@@ -32,6 +34,7 @@ pub use machine_disk::{
 pub use machine_files::{BootPrograms, DISKS};
 pub use outputs::{LayerCache, Outputs, WrittenLayer};
 pub use plan::{Identity, ImagePlan, PlanError, RootInput, plan};
+pub use volumes::volume_id;
 pub use write::{WriteError, Written, write};
 
 /// The version of each encoder that shapes the bytes of these outputs, for the lock.
@@ -45,7 +48,8 @@ pub fn encoders(outputs: &[Output]) -> BTreeMap<String, u32> {
         Output::Vhdx => Some(("vhdx", VHDX_VERSION)),
         Output::Vmdk => Some(("vmdk", VMDK_VERSION)),
         Output::Ova => Some(("ova", OVA_VERSION)),
-        Output::Oci | Output::Ext4 | Output::Raw | Output::Wsl | Output::Microvm => None,
+        Output::Wsl => Some(("wsl", WSL_VERSION)),
+        Output::Oci | Output::Ext4 | Output::Raw | Output::Microvm => None,
     };
     let all = base.into_iter().chain(disk).chain(proof).chain(outputs.iter().filter_map(one));
     all.map(|(name, version)| (name.to_owned(), version)).collect()
@@ -71,3 +75,6 @@ const VMDK_VERSION: u32 = 1;
 
 /// Moves with [`formats::vmdk::PROFILE`] and what describes the machine.
 const OVA_VERSION: u32 = 1;
+
+/// Moves with [`formats::gzip::PROFILE`], the tar writer and WSL's two files.
+const WSL_VERSION: u32 = 1;

@@ -10,6 +10,8 @@ use crate::above::{BaseLayer, BaseLayers, cut_above};
 use crate::layers::{Layer, Part, cut};
 use crate::machine_files::{self, MachinePlan};
 use crate::oci::Process;
+use crate::volumes::{self, VolumePlan};
+use crate::wsl::{self, WslPlan};
 
 /// What names and times in artifacts derive from.
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ pub struct RootInput {
 pub struct ImagePlan {
     pub(crate) roots: Vec<RootPlan>,
     pub(crate) oci: bool,
+    pub(crate) volumes: Vec<VolumePlan>,
     pub(crate) identity: Identity,
     pub(crate) process: Process,
 }
@@ -68,6 +71,7 @@ pub(crate) struct RootPlan {
     pub ext4: Option<Ext4Plan>,
     /// What boots from the same file system.
     pub machine: Option<MachinePlan>,
+    pub wsl: Option<WslPlan>,
 }
 
 /// A file system to write and the name of its file.
@@ -87,6 +91,24 @@ pub enum PlanError {
         /// What does not fit.
         #[source]
         source: formats::ext4::PlanError,
+    },
+    /// The empty file system of a volume.
+    #[error("lay out the disk of the volume {name}")]
+    Volume {
+        /// The volume.
+        name: String,
+        /// What does not fit.
+        #[source]
+        source: formats::ext4::PlanError,
+    },
+    /// What WSL wants to find cannot be put into the root.
+    #[error("put WSL's configuration into the root for {arch}")]
+    Wsl {
+        /// The architecture.
+        arch: &'static str,
+        /// What stands in its way.
+        #[source]
+        source: tree::InsertError,
     },
 }
 
@@ -109,6 +131,9 @@ impl ImagePlan {
             }
             if let Some(ext4) = &root.ext4 {
                 out.push_str(&format!("  ext4 {} size={}\n", ext4.path, ext4.layout.size_bytes()));
+            }
+            if let Some(wsl) = &root.wsl {
+                out.push_str(&format!("  wsl {}\n", wsl.path));
             }
             for file in root.machine.iter().flat_map(|machine| &machine.files) {
                 out.push_str(&format!("  {:?} {}\n", file.kind, file.path));
@@ -144,9 +169,14 @@ pub fn plan(
                 true => Some(crate::ext4::plan(appliance, &root, several, &identity)?),
                 false => None,
             };
+            let arch = root.arch;
+            let wsl = appliance.outputs.contains(&Output::Wsl);
+            let wsl = wsl.then(|| wsl::plan(appliance, arch, &root.tree, several, identity.epoch_secs)).transpose();
+            let wsl = wsl.map_err(|source| PlanError::Wsl { arch: arch.name(), source })?;
             let (below, history) = root.image.map(|image| (image.layers, image.history)).unwrap_or_default();
-            Ok(RootPlan { arch: root.arch, tree: root.tree, layers, below, history, ext4, machine })
+            Ok(RootPlan { arch, tree: root.tree, layers, below, history, ext4, machine, wsl })
         })
         .collect::<Result<_, PlanError>>()?;
-    Ok(ImagePlan { roots, oci, identity, process: Process { args, env } })
+    let volumes = volumes::plan(appliance, &identity)?;
+    Ok(ImagePlan { roots, oci, volumes, identity, process: Process { args, env } })
 }

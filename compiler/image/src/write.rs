@@ -9,14 +9,16 @@ use formats::tar;
 use sha2::{Digest as _, Sha256};
 use spec::appliance::{Appliance, Arch};
 use thiserror::Error;
-use tree::{Blobs, Kind, NodeId, TreePath};
+use tree::{Blobs, Kind, NodeId, Tree, TreePath};
 
 use crate::artifact::{HashingWriter, hex};
-use crate::compress::compress_frames;
+use crate::compress::{Codec, compress_frames};
 use crate::layers::Layer;
 use crate::machine_files::{BootPrograms, Disk, MachineFile};
 use crate::oci::{self, Document, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
+use crate::volumes;
+use crate::wsl::{self, WslPlan};
 use crate::{DiskError, FileDigests, LayerCache, Outputs, Part, WrittenLayer};
 
 /// Why an artifact could not be written.
@@ -34,6 +36,9 @@ pub enum WriteError {
     /// A disk that cannot be planned.
     #[error(transparent)]
     Disk(DiskError),
+    /// The disk of a volume.
+    #[error("write the disk of the volume {0}")]
+    Volume(String, #[source] io::Error),
     /// The files of a machine.
     #[error("write the disks for {0}")]
     Machine(&'static str, #[source] io::Error),
@@ -69,16 +74,24 @@ pub fn write(
             for disk in &disks {
                 write_disk(disk, plan, outputs, workers, &mut written)?;
             }
+            for volume in &plan.volumes {
+                let failed = |error| WriteError::Volume(volume.name().to_owned(), error);
+                written.artifacts.extend(volumes::write(volume, &plan.identity, outputs).map_err(failed)?);
+            }
             Ok(written)
         });
         let alone = plan.roots.iter().filter(|root| root.machine.is_none()).filter_map(with_ext4);
         let alone: Vec<_> =
             alone.map(|(root, ext4)| scope.spawn(move || write_ext4(root, ext4, blobs, outputs))).collect();
+        let distributions = plan.roots.iter().filter_map(|root| Some((root.arch, root.wsl.as_ref()?)));
+        let distributions = distributions.map(|(arch, wsl)| write_wsl(arch, wsl, blobs, outputs, workers));
+        let distributions = distributions.collect::<Result<Vec<_>, _>>()?;
         let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
         let mut written: Written = machines.join().expect("writing a disk does not panic")?;
         for ext4 in alone {
             written.artifacts.push(ext4.join().expect("writing a file system does not panic")?);
         }
+        written.artifacts.extend(distributions);
         written.artifacts.extend(layout);
         Ok(written)
     })
@@ -125,6 +138,24 @@ fn write_ext4(
         })
         .map_err(|error| WriteError::FileSystem(plan.path.clone(), error))?;
     Ok(artifact(ArtifactKind::Ext4, Some(root.arch), &plan.path, digests))
+}
+
+fn write_wsl(
+    arch: Arch,
+    plan: &WslPlan,
+    blobs: &dyn Blobs,
+    outputs: &dyn Outputs,
+    workers: usize,
+) -> Result<Artifact, WriteError> {
+    let mut digests = None;
+    let mut fill = |file: &mut (dyn Write + Send)| {
+        digests = Some(wsl::write(plan, blobs, workers, file)?);
+        Ok(())
+    };
+    let failed = |error| WriteError::Document(plan.path.clone(), error);
+    outputs.file(&plan.path, &mut fill).map_err(failed)?;
+    let digests = digests.ok_or_else(|| failed(io::Error::other("the file was not filled")))?;
+    Ok(artifact(ArtifactKind::Wsl, Some(arch), &plan.path, digests))
 }
 
 fn write_layout(
@@ -200,9 +231,9 @@ fn make_layer(
     out: &mut (dyn Write + Send),
 ) -> io::Result<WrittenLayer> {
     let mut compressed = HashingWriter::new(out);
-    let diff_id = compress_frames(&mut compressed, workers, |frames| {
+    let diff_id = compress_frames(&mut compressed, Codec::Zstd, workers, |frames| {
         let mut plain = Plain { frames, sha256: Sha256::new() };
-        write_tar(layer, blobs, &mut plain)?;
+        write_tar(&layer.tree, blobs, &mut plain)?;
         Ok(hex(&plain.sha256.finalize()))
     })?;
     let (_, digests) = compressed.finish();
@@ -227,12 +258,12 @@ impl Write for Plain<'_> {
     }
 }
 
-/// Writes the entries of a layer in canonical order (OCI image specification, `layer.md`); the root itself has no entry.
-fn write_tar(layer: &Layer, blobs: &dyn Blobs, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the entries of a tree in canonical order (OCI image specification, `layer.md`); the root itself has no entry.
+pub(crate) fn write_tar(tree: &Tree, blobs: &dyn Blobs, out: &mut dyn Write) -> io::Result<()> {
     let mut tar = tar::Writer::new(out);
     let mut first_names: BTreeMap<NodeId, &TreePath> = BTreeMap::new();
     // Sockets have no form in a tar; they exist only while a program listens.
-    let entries = layer.tree.iter().filter(|(path, _, node)| !path.is_root() && !matches!(node.kind, Kind::Socket));
+    let entries = tree.iter().filter(|(path, _, node)| !path.is_root() && !matches!(node.kind, Kind::Socket));
     for (path, id, node) in entries {
         let written = match (first_names.insert(id, path), &node.kind) {
             (Some(first), _) => {

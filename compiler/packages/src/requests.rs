@@ -6,6 +6,8 @@ use spec::Appliance;
 use spec::appliance::{Arch, Base, Init, Output, PackageRequest};
 use spec::base::BaseImage;
 
+use crate::rules::rules_of;
+
 /// The part of an appliance and its base image that resolution depends on.
 ///
 /// A change of anything else (a user's file, a service) leaves a lock current, and with it every derived id.
@@ -123,21 +125,13 @@ fn boot_packages(appliance: &Appliance, base: &BaseImage) -> Vec<(Arch, String)>
     let kernel = |arch: &Arch| Some((*arch, of_spec.clone().or_else(|| of_base(*arch))?));
     let mut packages: Vec<_> = appliance.arches.iter().filter_map(kernel).collect();
     if boots.contains(&true) {
-        let stub = base.efi_stub.clone().unwrap_or_else(|| efi_stub(base.family).to_owned());
-        packages.extend(appliance.arches.iter().map(|arch| (*arch, stub.clone())));
+        let of_family = || rules_of(base.family).map(|rules| rules.efi_stub().to_owned());
+        let stub = base.efi_stub.clone().or_else(of_family);
+        packages.extend(stub.iter().flat_map(|stub| appliance.arches.iter().map(|arch| (*arch, stub.clone()))));
     }
     packages.sort();
     packages.dedup();
     packages
-}
-
-/// The package of systemd's EFI stub, by the names that distributions of a family have for it.
-fn efi_stub(family: Family) -> &'static str {
-    match family {
-        Family::Deb => "systemd-boot-efi",
-        Family::Apk => "systemd-efistub",
-        Family::Rpm => "systemd-boot-unsigned",
-    }
 }
 
 fn repositories(appliance: &Appliance) -> Vec<RequestedRepository> {

@@ -92,6 +92,9 @@ pub trait Rules: fmt::Debug + Sync {
     /// Whether a package of this name brings a kernel's image or its modules, rather than the tools that install them.
     fn is_kernel(&self, name: &str) -> bool;
 
+    /// The package of systemd's EFI stub, which firmware starts, by its name in distributions of this family.
+    fn efi_stub(&self) -> &'static str;
+
     /// The packages that an init of the base's own needs.
     fn init_packages(&self, init: Init) -> &'static [&'static str];
 

@@ -1,7 +1,7 @@
 //! Did you mean: the nearest known word, when one is near enough to be a slip.
 
 /// The nearest of the known words, if a few slips of the finger lie between.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = match word.chars().count() {
         0 => return None,
         1..=3 => 1,

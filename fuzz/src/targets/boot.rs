@@ -5,7 +5,7 @@ use std::io::Read;
 use formats::cpio::{Limits, Reader};
 use formats::kernel::Kernel;
 use formats::kmod::{self, Builtin, Module};
-use formats::pe::{Image, Unified, unified};
+use formats::pe::{self, Image, Unified, unified};
 
 /// The most that a kernel may unpack to here.
 const LIMIT_BYTES: u64 = 1 << 20;
@@ -53,6 +53,14 @@ pub fn kmod(data: &[u8]) -> bool {
     let builtin = Builtin::read(data, data);
     assert!(builtin.names().all(|name| builtin.has(name) && !name.contains('-')));
     Module::read(data).is_ok_and(|module| module.vermagic.starts_with(module.release()))
+}
+
+/// Takes a certificate apart, as what signs disks does.
+pub fn certificate(data: &[u8]) -> bool {
+    let Some(parts) = pe::certificate(data) else { return false };
+    let all = parts.issuer.len() + parts.serial.len() + parts.public_key.len();
+    assert!(all < data.len() && !parts.issuer.is_empty() && !parts.serial.is_empty());
+    true
 }
 
 /// Reads an EFI program, makes a unified kernel image of it, and reads that.

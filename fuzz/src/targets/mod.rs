@@ -49,6 +49,7 @@ pub const ALL: &[Target] = &[
     ("kernel", boot::kernel, 500),
     ("kmod", boot::kmod, 2000),
     ("pe", boot::pe, 1500),
+    ("certificate", boot::certificate, 3000),
     ("command_line", boot::command_line, 3000),
     ("documents", documents::documents, 3000),
     ("bundle", bundles::bundle, 500),

@@ -39,6 +39,21 @@ pub struct Boot {
     pub modules: Vec<String>,
     /// What can be written at run time.
     pub root: Root,
+    /// Storage that outlives an instance, each a disk of its own.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume: an ext4 file system on a whole disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it is mounted, an absolute path.
+    pub at: String,
+    /// The id of its file system, 32 hexadecimal digits in lower case.
+    pub uuid: String,
 }
 
 /// What the kernel's command line says to the guest: the words that begin with `appliance.`.

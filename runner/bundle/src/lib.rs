@@ -9,3 +9,4 @@ pub mod channel;
 pub mod guest;
 pub mod manifest;
 pub mod plan;
+pub mod sha256;

@@ -67,6 +67,8 @@ pub enum ArtifactKind {
     Vmdk,
     /// A machine with its disk for VMware and VirtualBox (`appliance.ova`).
     Ova,
+    /// The empty disk of a volume (`volumes/NAME.raw`, `.qcow2`, `.vhdx`, `.vmdk`).
+    Volume,
     /// A distribution for WSL (`appliance.wsl`).
     Wsl,
     /// A kernel with its own loader, as its package brings it (`microvm/kernel`).

@@ -3,6 +3,7 @@
 //! It lives in a session of its own, so that signals of the terminal reach only the command, which passes
 //! them on. When the command is gone its socket ends, and the helper stops the container and cleans up.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -11,10 +12,13 @@ use std::path::Path;
 use host::{Child, Namespaces};
 
 use crate::bind::{Bound, Ids};
+use crate::control::{Desk, EndedInstance, Info, OpenPort, State};
+use crate::ended;
 use crate::id_namespace::IdNamespace;
 use crate::inside::{self, Given};
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
+use crate::look::remains;
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Supervisor, Terminal};
@@ -50,14 +54,24 @@ fn run_main() -> i32 {
             return 1;
         }
     };
-    let mut run = Run { bound: &bound, socket: &socket, taken: Vec::new(), layers: Vec::new(), journal: None };
+    let mut run = Run {
+        bound: &bound,
+        socket: &socket,
+        taken: Vec::new(),
+        layers: Vec::new(),
+        journal: None,
+        desk: None,
+        made: Vec::new(),
+    };
     let result = run.steps(stdio);
     let (removed, left) = run.undo();
+    run.tell_the_end(&result, &removed, &left);
     let last = match result {
         Ok(host::Ended::Exit(status)) => Report::Ended { status: Some(status), signal: None, removed, left },
         Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
         Err(failure) => {
-            let remedy = failure.downcast_ref::<PortError>().map(PortError::remedy);
+            let port = failure.downcast_ref::<PortError>().map(PortError::remedy);
+            let remedy = port.or_else(|| failure.downcast_ref::<NameTaken>().map(NameTaken::remedy));
             Report::Failed { reason: causes(failure.as_ref()), remedy, left }
         }
     };
@@ -72,18 +86,44 @@ struct Run<'a> {
     /// Kept from removal as long as this process lives.
     layers: Vec<InUse>,
     journal: Option<Journal>,
+    desk: Option<Desk>,
+    /// What was made on the host, in words.
+    made: Vec<String>,
+}
+
+/// The name is taken by an instance that runs.
+#[derive(Debug, thiserror::Error)]
+#[error("make the instance {name}: there is one of this name already")]
+pub struct NameTaken {
+    /// The name.
+    name: String,
+}
+
+impl NameTaken {
+    fn remedy(&self) -> String {
+        format!("stop it with: appliance stop {0}, or choose another name with --name", self.name)
+    }
 }
 
 impl Run<'_> {
     /// Takes the steps; the last one starts the container, whose end is the result.
     fn steps(&mut self, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
         let bound = self.bound;
+        // A name that is taken is worth more words than a port that its owner has taken too.
+        let journal = Journal::create(&bound.state_folder, &bound.instance, &bound.about.appliance);
+        self.journal = Some(journal.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::from(NameTaken { name: bound.instance.clone() }),
+            _ => error.into(),
+        })?);
         let ports = Ports::listen(&bound.ports)?;
+        let mut opened = Vec::new();
         for (inside, address, moved) in ports.addresses() {
             wire::report(self.socket, &Report::PortOpen { inside, address, moved });
+            opened.push(OpenPort { inside, address });
         }
+        let (stdio, printed) = if bound.about.detached { detached_streams()? } else { (stdio, None) };
         let mut stdio = Some(stdio);
-        self.journal = Some(Journal::create(&bound.state_folder, &bound.instance)?);
+        self.open_desk(opened, printed)?;
         for step in &bound.steps {
             self.note(&Line::Step(step.clone()))?;
             self.taken.push(step.clone());
@@ -95,6 +135,56 @@ impl Run<'_> {
             }
         }
         Err("the plan never starts anything".into())
+    }
+
+    /// The instance can be talked to from here on.
+    fn open_desk(&mut self, ports: Vec<OpenPort>, printed: Option<[File; 2]>) -> Result<(), Failure> {
+        let (bound, Some(journal)) = (self.bound, &self.journal) else { return Ok(()) };
+        let folder = journal.folder();
+        self.made = vec![format!("folder {}", folder.display())];
+        self.made.extend(ports.iter().map(|port| format!("listener at {}", port.address)));
+        let groups: Vec<_> = bound.steps.iter().filter_map(Step::group).map(Path::to_owned).collect();
+        self.made.extend(groups.iter().map(|group| format!("control group {}", group.display())));
+        let info = Info {
+            name: bound.instance.clone(),
+            about: bound.about.clone(),
+            state: State::Starting,
+            pid: 0,
+            start_time: 0,
+            supervisor: std::process::id(),
+            ports,
+            groups,
+        };
+        let desk = Desk::open(folder, info, printed).map_err(|error| format!("open the instance's socket: {error}"))?;
+        self.desk = Some(desk);
+        Ok(())
+    }
+
+    /// Writes down how it ended, where nobody may be waiting, and tells those who are.
+    fn tell_the_end(&mut self, result: &Result<host::Ended, Failure>, removed: &[String], left: &[String]) {
+        let Some(desk) = self.desk.take() else { return };
+        let bound = self.bound;
+        let (status, signal) = match result {
+            Ok(host::Ended::Exit(status)) => (*status, None),
+            Ok(host::Ended::Signal(signal)) => (128 + signal, Some(*signal)),
+            Err(_) => (125, None),
+        };
+        let ended = EndedInstance {
+            name: bound.instance.clone(),
+            about: bound.about.clone(),
+            status,
+            signal,
+            failed: result.as_ref().err().map(|failure| causes(failure.as_ref())),
+            made: std::mem::take(&mut self.made),
+            removed: removed.to_vec(),
+            left: left.iter().cloned().chain(remains(bound, None)).collect(),
+            verdicts: bound.verdicts.clone(),
+        };
+        if bound.about.detached {
+            // Without it the end is told to those who wait, and to nobody later.
+            let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
+        }
+        desk.close(&ended);
     }
 
     fn note(&mut self, line: &Line) -> io::Result<()> {
@@ -161,12 +251,15 @@ impl Run<'_> {
         sync.write_all(b"g")?;
         let supervisor_end = started(&mut sync)?;
         wire::report(self.socket, &Report::Started { pid: child.pid, start_time });
+        self.made.push(format!("process {}, with all that it started", child.pid));
+        let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
+        desk.started(child.pid, start_time);
         let Some(child) = leash.0.take() else { return Err("the child is gone".into()) };
         let terminal = match (supervisor_end, terminal_in, terminal_out) {
             (Some(supervisor), Some(input), Some(output)) => Some(Terminal::new(supervisor, input, output)?),
             _ => None,
         };
-        Ok(Supervisor::new(bound, self.socket, child, ports, channel, terminal)?.run()?)
+        Ok(Supervisor::new(bound, self.socket, child, ports, channel, terminal, desk)?.run()?)
     }
 
     /// Undoes what was done, last first; says what was removed and what could not be.
@@ -192,6 +285,14 @@ pub fn undo_steps(steps: &[Step]) -> (Vec<String>, Vec<String>) {
         }
     }
     (removed, left)
+}
+
+/// Streams of an instance that nobody watches: nothing to read, and pipes whose other ends are kept.
+fn detached_streams() -> io::Result<(Vec<OwnedFd>, Option<[File; 2]>)> {
+    let input = File::open("/dev/null")?;
+    let ((out, out_writer), (err, err_writer)) = (io::pipe()?, io::pipe()?);
+    let stdio = vec![input.into(), out_writer.into(), err_writer.into()];
+    Ok((stdio, Some([out, err].map(|reader| File::from(OwnedFd::from(reader))))))
 }
 
 /// Kills a child that is given up; the kernel then ends its whole pid namespace.

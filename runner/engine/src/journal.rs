@@ -16,6 +16,8 @@ use crate::steps::Step;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
+    /// What it is an instance of; the first line.
+    Appliance(String),
     /// This step is about to be taken.
     Step(Step),
     /// The container's first process.
@@ -39,13 +41,18 @@ const MAX_BYTES: u64 = 4 << 20;
 
 impl Journal {
     /// Makes the instance's folder and its journal, locked.
-    pub fn create(state_folder: &Path, instance: &str) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// `AlreadyExists` when an instance has this name.
+    pub fn create(state_folder: &Path, instance: &str, appliance: &str) -> io::Result<Self> {
         let _guard = guard(state_folder)?;
         let folder = state_folder.join(instance);
         DirBuilder::new().mode(0o700).create(&folder)?;
         let file = File::create_new(folder.join("journal"))?;
         host::lock_exclusive(&file)?;
-        Ok(Self { folder, file })
+        let mut journal = Self { folder, file };
+        journal.append(&Line::Appliance(appliance.to_owned()))?;
+        Ok(journal)
     }
 
     /// The instance's folder.
@@ -110,6 +117,17 @@ fn read_lines(file: &File) -> io::Result<Vec<Line>> {
     let mut text = String::new();
     io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES), &mut text)?;
     Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The appliance of an instance; none when its journal does not say.
+pub fn appliance_of(state_folder: &Path, instance: &str) -> Option<String> {
+    let file = File::open(state_folder.join(instance).join("journal")).ok()?;
+    let mut first = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(io::Read::take(file, MAX_BYTES)), &mut first).ok()?;
+    match serde_json::from_str(&first) {
+        Ok(Line::Appliance(name)) => Some(name),
+        _ => None,
+    }
 }
 
 /// The journal of an instance whose supervisor is gone.

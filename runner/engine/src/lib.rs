@@ -5,10 +5,15 @@
 
 mod bind;
 mod bundle_folder;
+mod connection;
+mod control;
+mod detach;
+mod ended;
 mod facts;
 mod helper;
 mod id_namespace;
 mod inside;
+mod instances;
 mod journal;
 pub mod layers;
 mod look;
@@ -28,10 +33,15 @@ mod wire;
 
 pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
+pub use connection::{Connection, ConnectionError, Said};
+pub use control::{About, Ask, EndedInstance, Info, OpenPort, State};
+pub use detach::start;
+pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{
     CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, NoSubordinateIds, Probe, SubordinateIds, facts,
 };
 pub use helper::helper_main;
+pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name, list as live_instances};
 pub use layers::RootsTally;
 pub use options::{PortChoice, RunOptions, default_state_folder};
 pub use reconcile::{Reconciled, reconcile};

@@ -18,8 +18,7 @@ pub fn remains(bound: &Bound, init: Option<(i32, u64)>) -> Vec<String> {
     if is_there(&folder) {
         found.push(format!("folder {}", folder.display()));
     }
-    let group = |step: &Step| if let Step::MakeCgroup { folder, .. } = step { Some(folder.clone()) } else { None };
-    let groups = bound.steps.iter().filter_map(group).filter(|folder| is_there(folder));
+    let groups = bound.steps.iter().filter_map(Step::group).filter(|folder| is_there(folder));
     found.extend(groups.map(|folder| format!("control group {}", folder.display())));
     let process = init.filter(|(pid, start_time)| host::process_exists(*pid, *start_time));
     found.extend(process.map(|(pid, _)| format!("process {pid}")));

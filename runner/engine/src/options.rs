@@ -24,6 +24,10 @@ pub struct RunOptions {
     pub terminal: bool,
     /// Ports of the host to use; others get the same number as inside, or the next free one.
     pub ports: Vec<PortChoice>,
+    /// The instance's name; none for one that nobody else has.
+    pub name: Option<String>,
+    /// The instance goes on without the command that starts it, and what it prints is kept.
+    pub detached: bool,
     /// Milliseconds between the request to stop and the kill, if not the plan's.
     pub grace_ms: Option<u64>,
 }
@@ -50,6 +54,8 @@ impl RunOptions {
             env: BTreeMap::new(),
             terminal: false,
             ports: Vec::new(),
+            name: None,
+            detached: false,
             grace_ms: None,
         }
     }

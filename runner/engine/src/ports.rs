@@ -111,6 +111,8 @@ pub struct Channel {
     session: Session,
     listeners: Ports,
     connections: BTreeMap<u32, Connection>,
+    /// What came on streams that are not connections.
+    others: Vec<Happening>,
 }
 
 #[derive(Debug)]
@@ -129,7 +131,8 @@ impl Channel {
     /// The host's side of a channel over this socket.
     pub fn new(transport: UnixStream, listeners: Ports) -> io::Result<Self> {
         transport.set_nonblocking(true)?;
-        Ok(Self { transport, session: Session::new(Side::Host), listeners, connections: BTreeMap::new() })
+        let session = Session::relaying(Side::Host);
+        Ok(Self { transport, session, listeners, connections: BTreeMap::new(), others: Vec::new() })
     }
 
     /// Everything to wait for, in the order in which [`Channel::advance`] takes the answers.
@@ -175,6 +178,16 @@ impl Channel {
         }
     }
 
+    /// The session, for whoever has streams of their own in it; [`Channel::flush`] lets out what they send.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// What came on streams that are not connections to ports.
+    pub fn others(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.others)
+    }
+
     /// Asks the guest to stop all services; whether that could be asked.
     pub fn ask_to_stop(&mut self, within_ms: u64) -> bool {
         let asked = self.session.agreed().is_some()
@@ -198,13 +211,17 @@ impl Channel {
     }
 
     fn happened(&mut self, happening: Happening) -> Option<Event> {
+        if stream_of(&happening).is_some_and(|stream| !self.connections.contains_key(&stream)) {
+            self.others.push(happening);
+            return None;
+        }
         match happening {
             Happening::Event(event) => return Some(event),
             Happening::Opened(stream) => self.with(stream, |connection| connection.open = true),
             Happening::Data { stream, bytes } => self.with(stream, |connection| connection.pending.extend(bytes)),
             Happening::Finished(stream) => self.with(stream, |connection| connection.ended = true),
             // The guest asks nothing of a host, and opens no port of one.
-            Happening::OpenPort { stream, .. } | Happening::Request { stream, .. } => self.session.reset(stream),
+            Happening::OpenPort { stream, .. } | Happening::Asked { stream, .. } => self.session.reset(stream),
             Happening::Refused { stream, .. } | Happening::Reset(stream) => drop(self.connections.remove(&stream)),
             _ => {}
         }
@@ -241,7 +258,8 @@ impl Channel {
         }
     }
 
-    fn flush(&mut self) -> Result<(), String> {
+    /// Writes what the transport takes now.
+    pub fn flush(&mut self) -> Result<(), String> {
         while !self.session.output().is_empty() {
             match self.transport.write(self.session.output()) {
                 Ok(count) => self.session.wrote(count),
@@ -294,6 +312,17 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+/// The stream of this side that the guest says something on.
+fn stream_of(happening: &Happening) -> Option<u32> {
+    match happening {
+        Happening::Answered { stream, .. } | Happening::Data { stream, .. } | Happening::Note { stream, .. } => {
+            Some(*stream)
+        }
+        Happening::Finished(stream) | Happening::Reset(stream) => Some(*stream),
+        _ => None,
     }
 }
 

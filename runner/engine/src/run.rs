@@ -53,7 +53,7 @@ pub enum RunError {
 }
 
 /// The signals that are passed on, by their numbers on Linux: hang-up, interrupt, quit, terminate, window size.
-const SIGNALS: [i32; 5] = [1, 2, 3, 15, 28];
+pub const SIGNALS: [i32; 5] = [1, 2, 3, 15, 28];
 
 /// Runs what was bound, with these standard streams, until it ends; `on_report` hears of everything on the way.
 ///
@@ -65,7 +65,7 @@ pub fn run(
     on_report: &mut dyn FnMut(&Report),
 ) -> Result<Outcome, RunError> {
     let signals = SignalPipe::catch(&SIGNALS).map_err(RunError::Helper)?;
-    let (socket, mut child) = start_helper(helper).map_err(RunError::Helper)?;
+    let (socket, mut child) = start_helper(helper, false).map_err(RunError::Helper)?;
     let [input, output, error] = stdio;
     let raw = [input.as_raw_fd(), output.as_raw_fd(), error.as_raw_fd()];
     wire::send_order(&socket, bound, &raw).map_err(RunError::Helper)?;
@@ -89,8 +89,10 @@ pub fn run(
     finish(bound, last, init)
 }
 
+/// Starts the helper process, which with `alone` shares nothing with its caller.
+///
 /// The socket is the helper's standard input, so that it needs no number that something else might have.
-fn start_helper(helper: &Path) -> io::Result<(UnixStream, Child)> {
+pub fn start_helper(helper: &Path, alone: bool) -> io::Result<(UnixStream, Child)> {
     let (ours, theirs) = UnixStream::pair()?;
     // As root a program inside could otherwise write to this one's file by way of its own `/proc/self/exe`.
     let sealed = if helper == Path::new("/proc/self/exe") { host::read_only_exe().ok() } else { None };
@@ -98,11 +100,15 @@ fn start_helper(helper: &Path) -> io::Result<(UnixStream, Child)> {
     let mut command = Command::new(program);
     command.arg0("appliance").args([crate::HELPER_ARG, RUN_ARG]).stdin(Stdio::from(OwnedFd::from(theirs))).env_clear();
     command.current_dir("/");
+    if alone {
+        // Whoever waits for the end of the caller's output must not wait for the instance.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+    }
     Ok((ours, command.spawn()?))
 }
 
 /// The next report; none when the helper is gone. Signals are passed on meanwhile.
-fn next(socket: &UnixStream, signals: &SignalPipe, buffer: &mut Vec<u8>) -> io::Result<Option<Report>> {
+pub fn next(socket: &UnixStream, signals: &SignalPipe, buffer: &mut Vec<u8>) -> io::Result<Option<Report>> {
     loop {
         if let Some(report) = wire::next_report(buffer) {
             return Ok(Some(report));
@@ -131,7 +137,7 @@ fn all_left(bound: &Bound, init: Option<(i32, u64)>, mut left: Vec<String>) -> V
     left
 }
 
-fn finish(bound: &Bound, last: Option<Report>, init: Option<(i32, u64)>) -> Result<Outcome, RunError> {
+pub fn finish(bound: &Bound, last: Option<Report>, init: Option<(i32, u64)>) -> Result<Outcome, RunError> {
     match last {
         Some(Report::Ended { status, signal, removed, left }) => Ok(Outcome {
             exit_status: status.unwrap_or_else(|| 128 + signal.unwrap_or(0)),

@@ -76,6 +76,14 @@ impl Step {
         }
     }
 
+    /// The control group that it makes.
+    pub fn group(&self) -> Option<&Path> {
+        match self {
+            Self::MakeCgroup { folder, .. } => Some(folder),
+            _ => None,
+        }
+    }
+
     /// Undoes it, also when it was taken by half or not at all. Says what was removed.
     pub fn undo(&self) -> Result<Option<String>, StepError> {
         match self {

@@ -17,6 +17,7 @@ use bundle::channel::Event as GuestEvent;
 use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
+use crate::control::{Desk, Wanted};
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
@@ -35,6 +36,9 @@ pub struct Supervisor<'a> {
     /// Held open where there is no guest to carry connections.
     _ports: Option<Ports>,
     terminal: Option<Terminal>,
+    desk: &'a mut Desk,
+    /// The instance outlives the command that started it.
+    detached: bool,
     grace: Duration,
     services: Services,
     stopping: Option<Stopping>,
@@ -100,6 +104,7 @@ impl<'a> Supervisor<'a> {
         ports: Ports,
         channel: Option<UnixStream>,
         terminal: Option<Terminal>,
+        desk: &'a mut Desk,
     ) -> io::Result<Self> {
         let (channel, ports) = match channel {
             Some(transport) => (Some(Channel::new(transport, ports)?), None),
@@ -112,6 +117,8 @@ impl<'a> Supervisor<'a> {
             channel,
             _ports: ports,
             terminal,
+            desk,
+            detached: bound.about.detached,
             grace,
             services: Services::default(),
             stopping: None,
@@ -124,7 +131,7 @@ impl<'a> Supervisor<'a> {
     /// Watches until the first process ended.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
-            let (fixed, ready) = self.wait()?;
+            let (fixed, ready, asked) = self.wait()?;
             if fixed.child {
                 return self.ended();
             }
@@ -133,11 +140,12 @@ impl<'a> Supervisor<'a> {
             }
             self.terminal_ready(fixed);
             self.channel_ready(&ready);
+            self.desk_ready(&asked)?;
             self.watch_stop()?;
         }
     }
 
-    fn wait(&self) -> io::Result<(Fixed, Vec<Ready>)> {
+    fn wait(&self) -> io::Result<(Fixed, Vec<Ready>, Vec<Ready>)> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
         let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
         // Absent ones stand in as the child's handle, not asked for anything.
@@ -147,10 +155,13 @@ impl<'a> Supervisor<'a> {
         let input = terminal.and_then(|terminal| terminal.input.as_ref());
         interests.push(input.map_or(read(none, false), |input| read(input.as_fd(), true)));
         interests.extend(self.channel.as_ref().map(Channel::interests).unwrap_or_default());
+        let desk_place = interests.len();
+        interests.extend(self.desk.interests());
         let ready = host::poll(&interests, self.timeout_ms())?;
         let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
         let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
-        Ok((fixed, ready.get(4..).unwrap_or_default().to_vec()))
+        let part = |from: usize, to: usize| ready.get(from..to).unwrap_or_default().to_vec();
+        Ok((fixed, part(4, desk_place), part(desk_place, ready.len())))
     }
 
     fn timeout_ms(&self) -> Option<u64> {
@@ -164,6 +175,9 @@ impl<'a> Supervisor<'a> {
         let mut signal = [0u8; 1];
         if !matches!((&*self.socket).read(&mut signal), Ok(1)) {
             self.command_gone = true;
+            if self.detached {
+                return Ok(());
+            }
             return self.child.handle.signal(SIGKILL);
         }
         match i32::from(signal[0]) {
@@ -178,6 +192,7 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_some() {
             return self.kill(None);
         }
+        self.desk.stopping();
         let grace_ms = self.grace_ms();
         let asked = self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
@@ -211,6 +226,22 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// What commands want, and what they and the guest say to each other.
+    fn desk_ready(&mut self, ready: &[Ready]) -> io::Result<()> {
+        let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
+        self.desk.hear_streams(others);
+        let wanted = self.desk.advance(ready, self.channel.as_mut().map(Channel::session));
+        // What cannot be written is found out when the channel is next looked at.
+        self.channel.as_mut().map_or(Ok(()), Channel::flush).unwrap_or_default();
+        for one in wanted {
+            match one {
+                Wanted::Signal(signal) => self.child.handle.signal(signal)?,
+                Wanted::Stop { within_ms } => self.asked_to_stop(within_ms)?,
+            }
+        }
+        Ok(())
+    }
+
     fn kill(&mut self, within_ms: Option<u64>) -> io::Result<()> {
         if self.stopping.as_mut().is_some_and(Stopping::kill) {
             wire::report(self.socket, &Report::Killed { services: self.services.left(), within_ms });
@@ -220,6 +251,19 @@ impl<'a> Supervisor<'a> {
 
     fn grace_ms(&self) -> u64 {
         u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// To ask twice is not to insist: only less time is.
+    fn asked_to_stop(&mut self, within_ms: Option<u64>) -> io::Result<()> {
+        self.grace = within_ms.map_or(self.grace, Duration::from_millis);
+        let deadline = Instant::now() + self.grace;
+        match &mut self.stopping {
+            Some(stopping) => {
+                stopping.deadline = stopping.deadline.min(deadline);
+                Ok(())
+            }
+            None => self.stop(SIGTERM),
+        }
     }
 
     fn terminal_ready(&mut self, fixed: Fixed) {
@@ -237,9 +281,12 @@ impl<'a> Supervisor<'a> {
         match channel.advance(ready) {
             Ok(events) => {
                 self.guest_done |= events.iter().any(|event| matches!(event, GuestEvent::Exited { .. }));
-                events.iter().for_each(|event| self.services.hear(event));
+                for event in events {
+                    self.desk.hear(&event);
+                    self.services.hear(&event);
+                    wire::report(self.socket, &Report::Guest(event));
+                }
                 self.own_stop.follow(self.services.is_stopping(), Instant::now());
-                events.into_iter().for_each(|event| wire::report(self.socket, &Report::Guest(event)));
             }
             Err(reason) => {
                 if !self.guest_done {
@@ -264,6 +311,10 @@ impl<'a> Supervisor<'a> {
 
     fn ended(mut self) -> io::Result<Ended> {
         self.drain_channel();
+        let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
+        self.desk.hear_streams(others);
+        self.desk.pump(self.channel.as_mut().map(Channel::session));
+        self.desk.drain();
         if let Some(terminal) = &mut self.terminal {
             terminal.drain();
         }

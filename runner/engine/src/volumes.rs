@@ -80,7 +80,8 @@ pub fn volumes(volumes_folder: &Path, state_folder: &Path, helper: &Path) -> Res
     let sizes: BTreeMap<String, u64> = ask(volumes_folder, helper, "sizes", &names).map_err(failed)?;
     for volume in &mut found {
         volume.size_bytes = sizes.get(&volume.full_name()).copied();
-        volume.used_by = live.iter().filter(|instance| appliance_of(instance) == volume.appliance).cloned().collect();
+        volume.used_by =
+            live.iter().filter(|instance| appliance_of(state_folder, instance) == volume.appliance).cloned().collect();
     }
     Ok(found)
 }
@@ -102,9 +103,13 @@ pub fn remove_volumes(
         return Ok(Removed::default());
     };
     let live = journal::live(state_folder).map_err(failed)?;
-    let used = |instance: &&String| volumes.iter().any(|volume| volume.appliance == appliance_of(instance));
+    let used =
+        |instance: &&String| volumes.iter().any(|volume| volume.appliance == appliance_of(state_folder, instance));
     if let Some(instance) = live.iter().find(used) {
-        return Err(VolumeError::InUse { appliance: appliance_of(instance).to_owned(), instance: instance.to_owned() });
+        return Err(VolumeError::InUse {
+            appliance: appliance_of(state_folder, instance),
+            instance: instance.to_owned(),
+        });
     }
     let names: Vec<String> = volumes.iter().map(HeldVolume::full_name).collect();
     let left: BTreeMap<String, String> = ask(volumes_folder, helper, "remove", &names).map_err(failed)?;
@@ -123,9 +128,10 @@ impl HeldVolume {
     }
 }
 
-/// The appliance of an instance ([`crate::instance_name`]).
-fn appliance_of(instance: &str) -> &str {
-    instance.rsplitn(3, '-').nth(2).unwrap_or(instance)
+/// The appliance of an instance: its journal says it; one without that line is named after it ([`crate::instance_name`]).
+fn appliance_of(state_folder: &Path, instance: &str) -> String {
+    let named = || instance.rsplitn(3, '-').nth(2).unwrap_or(instance).to_owned();
+    journal::appliance_of(state_folder, instance).unwrap_or_else(named)
 }
 
 fn list(volumes_folder: &Path) -> io::Result<Vec<HeldVolume>> {
@@ -220,8 +226,11 @@ mod tests {
 
     #[test]
     fn an_instance_says_whose_it_is() {
-        assert_eq!(appliance_of("my-web-app-123-456"), "my-web-app");
-        assert_eq!(appliance_of("web-1-2"), "web");
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(appliance_of(state.path(), "my-web-app-123-456"), "my-web-app");
+        assert_eq!(appliance_of(state.path(), "web-1-2"), "web");
+        let _journal = journal::Journal::create(state.path(), "mine", "web").unwrap();
+        assert_eq!(appliance_of(state.path(), "mine"), "web");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd;
 
 use crate::exec::{End, Ends, Execs};
+use crate::files::{self, Files};
 use crate::ports::Ports;
 
 /// The channel while it lives.
@@ -21,6 +22,7 @@ pub struct Channel {
     session: Session,
     ports: Ports,
     execs: Execs,
+    files: Files,
 }
 
 /// What the host wants of the guest.
@@ -56,7 +58,13 @@ impl Channel {
     pub fn over(transport: OwnedFd) -> Result<Self, String> {
         fcntl(&transport, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
             .map_err(|errno| format!("use the guest channel: {}", errno.desc()))?;
-        Ok(Self { transport, session: Session::answering(), ports: Ports::default(), execs: Execs::default() })
+        Ok(Self {
+            transport,
+            session: Session::answering(),
+            ports: Ports::default(),
+            execs: Execs::default(),
+            files: Files::default(),
+        })
     }
 
     /// The file descriptor.
@@ -113,6 +121,7 @@ impl Channel {
             wishes.extend(self.read());
         }
         self.execs.settle(&mut self.session);
+        self.files.settle(&mut self.session);
         wishes
     }
 
@@ -150,6 +159,7 @@ impl Channel {
     /// Ends the channel for the host too, even where another process still holds its file descriptor.
     pub fn close(mut self) {
         self.execs.clear();
+        self.files.clear();
         // A transport that is no socket has no other way to say it than to be closed.
         let _ = shutdown(self.transport.as_raw_fd(), Shutdown::Both);
     }
@@ -167,6 +177,7 @@ impl Channel {
             Err(error) => {
                 self.ports.clear();
                 self.execs.clear();
+                self.files.clear();
                 self.flush();
                 vec![Wish::Gone(Some(error.to_string()))]
             }
@@ -178,10 +189,13 @@ impl Channel {
         match happening {
             Happening::OpenPort { stream, port } => self.ports.open(session, stream, port),
             Happening::Data { stream, bytes } if self.execs.has(stream) => self.execs.data(session, stream, &bytes),
+            Happening::Data { stream, bytes } if self.files.has(stream) => self.files.data(session, stream, &bytes),
             Happening::Data { stream, bytes } => self.ports.data(session, stream, &bytes),
             Happening::Finished(stream) if self.execs.has(stream) => self.execs.finished(session, stream),
+            Happening::Finished(stream) if self.files.has(stream) => self.files.finished(session, stream),
             Happening::Finished(stream) => self.ports.finished(session, stream),
             Happening::Reset(stream) if self.execs.has(stream) => self.execs.reset(stream),
+            Happening::Reset(stream) if self.files.has(stream) => self.files.reset(stream),
             Happening::Reset(stream) => self.ports.reset(stream),
             // What a program cannot be told is dropped: the host sees that nothing came of it.
             Happening::Note { stream, json } => {
@@ -190,6 +204,13 @@ impl Channel {
                 }
             }
             // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.
+            Happening::Request { stream, request: Request::Stat { path } } => {
+                let answer = files::stat(&path).map_or_else(Response::Failed, Response::Entry);
+                let _ = session.respond(stream, &answer, false);
+            }
+            Happening::Request { stream, request: Request::List { path } } => self.files.list(session, stream, &path),
+            Happening::Request { stream, request: Request::Read(wanted) } => self.files.read(session, stream, &wanted),
+            Happening::Request { stream, request: Request::Write(wanted) } => self.files.write(session, stream, wanted),
             Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
             _ => {}
         }

@@ -3,6 +3,7 @@
 //!
 //! In a container the engine has done all of it and nothing happens here.
 
+use std::fs;
 use std::mem;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -57,11 +58,22 @@ pub fn raise_loopback() -> Result<(), String> {
     Errno::result(answer).map(drop).map_err(failed)
 }
 
+/// Where file systems of disks are mounted, by the kernel's list.
+fn disks(mounts: &str) -> Vec<&str> {
+    let fields = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((fields.nth(1)?, fields.next()?))
+    });
+    fields.filter(|(_, kind)| *kind == "ext4").map(|(place, _)| place).collect()
+}
+
 /// Writes back what is not written yet and ends the machine.
 pub fn end(end: End) -> ! {
     unistd::sync();
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    let _ = mount(None::<&str>, "/", None::<&str>, flags, None::<&str>);
+    for place in disks(&fs::read_to_string("/proc/self/mounts").unwrap_or_default()) {
+        let _ = mount(None::<&str>, place, None::<&str>, flags, None::<&str>);
+    }
     let command = match end {
         End::PowerOff => libc::RB_POWER_OFF,
         End::Reboot => libc::RB_AUTOBOOT,

@@ -11,6 +11,7 @@ mod clock;
 mod connect;
 mod environment;
 mod exec;
+mod files;
 mod guest;
 mod identity;
 mod link;

@@ -1,6 +1,6 @@
 //! The initial file system: the guest as `/init`, modules, and the file that tells the guest what to do with them.
 
-use bundle::boot::{BOOT_PATH, Boot, INIT_PATH, MODULES_FOLDER, SCHEMA};
+use bundle::boot::{BOOT_PATH, Boot, INIT_PATH, MODULES_FOLDER, SCHEMA, Volume};
 use bundle::plan::Root;
 use tree::{Content, Kind, Meta, Node, Tree, TreePath};
 
@@ -17,13 +17,15 @@ pub struct Initramfs<'a> {
     pub modules: &'a ModulePlan,
     /// What can be written at run time.
     pub root: Root,
+    /// Volumes.
+    pub volumes: Vec<Volume>,
     /// The time of every entry, in seconds since 1970.
     pub epoch_secs: i64,
 }
 
 /// Makes the tree. Written with [`formats::cpio::write_tree`] it is what the kernel takes.
 pub fn initramfs(parts: Initramfs<'_>) -> Tree {
-    let Initramfs { guest, modules, root, epoch_secs } = parts;
+    let Initramfs { guest, modules, root, volumes, epoch_secs } = parts;
     let meta = |mode| Meta { mtime_secs: epoch_secs, ..Meta::root(mode) };
     let node = |kind, mode| Node { kind, meta: meta(mode) };
     let mut entries: Vec<(String, Node)> = vec![
@@ -39,7 +41,7 @@ pub fn initramfs(parts: Initramfs<'_>) -> Tree {
         let content = Kind::File(Content::inline(module.elf.clone()));
         entries.push((format!("{MODULES_FOLDER}/{name}"), node(content, 0o644)));
     }
-    let boot = Boot { schema: SCHEMA, modules: names, root };
+    let boot = Boot { schema: SCHEMA, modules: names, root, volumes };
     let mut json = serde_json::to_vec_pretty(&boot).expect("strings and numbers are JSON");
     json.push(b'\n');
     entries.push((BOOT_PATH.to_owned(), node(Kind::File(Content::inline(json)), 0o644)));

@@ -128,7 +128,8 @@ impl<'a> Image<'a> {
         self.pe + COFF_BYTES + CHECKSUM
     }
 
-    fn security(&self) -> usize {
+    /// Offset of the place that points to the signatures.
+    pub(super) fn security(&self) -> usize {
         self.pe + COFF_BYTES + SECURITY
     }
 }

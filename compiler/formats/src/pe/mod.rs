@@ -1,12 +1,18 @@
 //! EFI programs: PE images read as far as it takes to add sections to one (Microsoft's PE format specification).
 //!
 //! [`unified`] makes a unified kernel image: the systemd stub with kernel, initial file system and command line as
-//! sections (UAPI group, "Unified Kernel Image"). [`Image`] reads an image and tells its Authenticode digest.
+//! sections (UAPI group, "Unified Kernel Image"). [`Image`] reads an image and tells its Authenticode digest. [`Signer`]
+//! signs one for Secure Boot.
 
+mod certificate;
+mod der;
 mod image;
+mod signer;
 mod unified;
 
+pub use certificate::{Certificate, certificate};
 pub use image::{Image, Section};
+pub use signer::{Signer, SignerError};
 pub use unified::{Unified, unified};
 
 /// Why an image is of no use.
@@ -35,7 +41,7 @@ pub enum PeError {
     /// The result does not fit 32-bit offsets.
     #[error("add sections to the EFI program: together they are larger than 4 GiB")]
     Large,
-    /// It is signed, and what is added would break the signature.
-    #[error("add sections to the EFI program: it is signed; take one that is not")]
+    /// It is signed, and a change would break the signature.
+    #[error("change the EFI program: it is signed; take one that is not")]
     Signed,
 }

@@ -117,11 +117,15 @@ fn finish(image: &Image<'_>, out: &mut [u8], memory_end: u64, added: usize) -> R
     out[image.pe + 6..image.pe + 8].copy_from_slice(&count.to_le_bytes());
     out[optional + 8..optional + 12].copy_from_slice(&data.to_le_bytes());
     out[optional + 56..optional + 60].copy_from_slice(&memory.to_le_bytes());
-    let at = image.checksum();
+    set_checksum(out, image.checksum());
+    Ok(())
+}
+
+/// Writes the checksum of all of it to its place.
+pub(super) fn set_checksum(out: &mut [u8], at: usize) {
     out[at..at + 4].fill(0);
     let sum = checksum(out);
     out[at..at + 4].copy_from_slice(&sum.to_le_bytes());
-    Ok(())
 }
 
 fn end_in_memory(address: u32, size_bytes: u32) -> u64 {

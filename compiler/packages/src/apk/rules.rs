@@ -93,6 +93,10 @@ impl Rules for ApkRules {
         PackageInfo::parse(info).map(|info| (info.name.to_owned(), info.version.to_owned())).unwrap_or_default()
     }
 
+    fn efi_stub(&self) -> &'static str {
+        "systemd-efistub"
+    }
+
     fn is_kernel(&self, name: &str) -> bool {
         ["linux-virt", "linux-lts"].contains(&name)
     }

@@ -59,6 +59,10 @@ impl Rules for DebRules {
         (field("Package"), field("Version"))
     }
 
+    fn efi_stub(&self) -> &'static str {
+        "systemd-boot-efi"
+    }
+
     fn is_kernel(&self, name: &str) -> bool {
         ["linux-image-", "linux-modules-"].iter().any(|start| name.starts_with(start))
     }

@@ -8,17 +8,13 @@ use crate::source::Place;
 use crate::suggest::nearest;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, either};
 
-/// Outputs that can be built now.
-const BUILT: [Output; 8] =
-    [Output::Oci, Output::Ext4, Output::Raw, Output::Qcow2, Output::Vhdx, Output::Vmdk, Output::Ova, Output::Microvm];
-
 /// Outputs where a spec names none.
 const DEFAULT: [Output; 2] = [Output::Oci, Output::Ext4];
 
 /// `output`
 pub(crate) const OUTPUT: NodeRule = NodeRule {
     name: "output",
-    doc: "What to build: `oci` (image layout), `ext4` (bare root), `microvm` (with it: kernel, initial file system and command line for direct boot); disks that boot by UEFI: `raw`, `qcow2` (QEMU), `vhdx` (Hyper-V), `vmdk` and `ova` (VMware, VirtualBox); `wsl` *has no effect yet*.",
+    doc: "What to build: `oci` (image layout), `ext4` (bare root), `microvm` (with it: kernel, initial file system and command line for direct boot); disks that boot by UEFI: `raw`, `qcow2` (QEMU), `vhdx` (Hyper-V), `vmdk` and `ova` (VMware, VirtualBox); `wsl` (a distribution for WSL).",
     args: &[ArgRule { default: Some("oci ext4"), ..ArgRule::some("outputs", Kind::Name) }],
     occurs: Occurs::Many,
     example: "output \"oci\" \"ext4\"",
@@ -65,15 +61,9 @@ pub(crate) const PLATFORMS: &[Platform] = &[
 pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Output> {
     let mut outputs = Vec::new();
     let names: Vec<&str> = Output::ALL.iter().map(|output| output.name()).collect();
-    let mut later = Vec::new();
     for (text, place) in body.all("output").flat_map(|item| item.texts_from(0)) {
         match Output::ALL.into_iter().find(|output| output.name() == text) {
-            Some(output) => {
-                if !BUILT.contains(&output) {
-                    later.push((text, place));
-                }
-                outputs.push(output);
-            }
+            Some(output) => outputs.push(output),
             None => {
                 let near = nearest(text, names.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
                 let error = report.error("bad-value", place, format!("there is no output \"{text}\""), "unknown");
@@ -81,7 +71,6 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Output> {
             }
         }
     }
-    left_out(&later, "cannot be built yet", "all others can be", report);
     if outputs.is_empty() {
         outputs.extend(DEFAULT);
     }

@@ -17,6 +17,7 @@ pub use process::CHANNEL_FD;
 pub use verdicts::{Held, Verdict};
 
 use crate::bundle_folder::{Bundle, Layer};
+use crate::control::About;
 use crate::facts::{Facts, NoSubordinateIds, Probe, SubordinateIds};
 use crate::oci::{self, IdMapping};
 use crate::options::RunOptions;
@@ -27,6 +28,8 @@ use crate::steps::Step;
 pub struct Bound {
     /// Name of this instance, unlike that of any other that runs.
     pub instance: String,
+    /// What runs.
+    pub about: About,
     /// The OCI runtime configuration of the container.
     pub config: oci::Config,
     /// How its user namespace gets its ids.
@@ -100,7 +103,9 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
     let ids = Ids::choose(facts.privileged, facts.subordinate_ids.clone());
     let guest = process::is_guest(plan);
     let volumes_folder = options.volumes_folder.join(&plan.name);
-    let instance_folder = options.state_folder.join(instance);
+    // Groups are shared with other users and other folders of instances: their names hold what no other has.
+    let name = options.name.as_deref().unwrap_or(instance);
+    let instance_folder = options.state_folder.join(name);
     let config = oci::Config {
         oci_version: "1.2.0".to_owned(),
         process: process::process(plan, facts, options, &ids, limits.process_limit),
@@ -117,7 +122,8 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
     steps.extend(limits.steps(instance));
     steps.push(Step::Start);
     Ok(Bound {
-        instance: instance.to_owned(),
+        instance: name.to_owned(),
+        about: about(plan, options),
         verdicts: verdicts::verdicts(plan, facts, &ids, &limits, guest),
         roots_folder: options.cache_folder.join(ids.roots_name()),
         layers: bundle.layers.clone(),
@@ -131,6 +137,16 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         steps,
         guest,
     })
+}
+
+fn about(plan: &Plan, options: &RunOptions) -> About {
+    About {
+        appliance: plan.name.clone(),
+        version: plan.version.clone(),
+        detached: options.detached,
+        command: options.command.clone(),
+        open: plan.open.clone(),
+    }
 }
 
 /// Most that can be written to the root, in bytes: without a word about it half of the memory, as `tmpfs` has it.

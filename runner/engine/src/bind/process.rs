@@ -12,8 +12,9 @@ use crate::options::RunOptions;
 /// The number at which PID 1 finds the guest channel: the first after the standard streams.
 pub const CHANNEL_FD: i32 = 3;
 
-/// What the guest needs to start services as their users and to end them; what it starts as another user loses it.
-const GUEST_NEEDS: [&str; 4] = ["kill", "setgid", "setpcap", "setuid"];
+/// What the guest needs to start services as their users, to end them, and to read and write files for the host with
+/// any owner; whatever it starts loses it.
+const GUEST_NEEDS: [&str; 7] = ["chown", "dac_override", "fowner", "kill", "setgid", "setpcap", "setuid"];
 
 /// As many open files as services are commonly given; more than the host allows is clamped.
 const OPEN_FILES: u64 = 1 << 20;

@@ -135,7 +135,7 @@ fn capabilities(plan: &Plan, guest: bool) -> Verdict {
     let kept =
         if plan.isolation.capabilities.is_empty() { "none".to_owned() } else { plan.isolation.capabilities.join(", ") };
     let guest = if guest {
-        "; PID 1 also holds kill, setgid, setpcap and setuid, to start services as their users"
+        "; PID 1 also holds kill, setgid, setpcap and setuid, to start services as their users, and chown, dac_override and fowner, to copy files for the host"
     } else {
         ""
     };

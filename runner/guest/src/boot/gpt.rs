@@ -32,7 +32,7 @@ pub fn partition_number(disk: &str, uuid: &str) -> Option<u32> {
 }
 
 /// The sector of the first entry, their number and their size.
-fn entries(header: &[u8; 92]) -> Option<(u64, u32, u32)> {
+pub fn entries(header: &[u8; 92]) -> Option<(u64, u32, u32)> {
     let at = u64::from_le_bytes(*header.get(ENTRIES_AT..)?.first_chunk()?);
     let count = u32::from_le_bytes(*header.get(ENTRIES_AT + 8..)?.first_chunk()?);
     let size = u32::from_le_bytes(*header.get(ENTRIES_AT + 12..)?.first_chunk()?);

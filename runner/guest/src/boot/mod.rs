@@ -4,11 +4,15 @@
 //! program in the root that takes over; everything here happens once, in one order, and nothing is tried twice.
 
 mod devices;
+mod first;
 mod gpt;
+mod grow;
 mod mapper;
 mod modules;
 mod root;
+mod table;
 mod verity;
+mod volumes;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -54,7 +58,12 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
         let hashes = devices::wait_for(&proof.device)?;
         device = verity::open(&device, &hashes, &proof.root_hash)?;
     }
-    root::mount(&device, &boot.root)?;
+    // A root that proves itself cannot be written to, and one on a disk that cannot be is kept in memory.
+    let keeps = !boot.root.read_only && line.verity.is_none() && !devices::is_read_only(&device);
+    if keeps && let Err(problem) = grow::partition(&line.root) {
+        eprintln!("appliance: failed to {problem}");
+    }
+    root::mount(&device, &boot, keeps)?;
     root::switch()?;
     become_init(&line)
 }

@@ -1,15 +1,16 @@
-//! The root of the appliance: the disk, never written; above it memory for what is written; sealed but for the paths
-//! that are writable, as the engine does it for containers.
+//! The root of the appliance: the disk, never written, above it memory for what is written, sealed but for the paths
+//! that are writable, as the engine does it for containers; or the disk itself, where it is kept, grown to its size.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use bundle::boot::{BOOT_PATH, INIT_PATH, MODULES_FOLDER};
-use bundle::plan::Root;
+use bundle::boot::{BOOT_PATH, Boot, INIT_PATH, MODULES_FOLDER};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::unistd::{chdir, chroot};
+
+use super::{first, grow, volumes};
 
 /// Where the disk is mounted.
 const DISK: &str = "/disk";
@@ -36,19 +37,31 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "dev/stderr"),
 ];
 
-/// Mounts everything below [`ROOT`].
-pub fn mount(device: &Path, wanted: &Root) -> Result<(), String> {
+/// Mounts everything below [`ROOT`]. What is written to a root that `keeps` is still there at the next start.
+pub fn mount(device: &Path, boot: &Boot, keeps: bool) -> Result<(), String> {
+    let wanted = &boot.root;
     let sealed = wanted.read_only && wanted.writable.is_empty();
     make_folder(ROOT)?;
-    if sealed {
-        mount_disk(device, ROOT)?;
+    if keeps {
+        mount_disk(device, ROOT, MsFlags::empty())?;
+        if let Err(problem) = grow::file_system(device, ROOT) {
+            eprintln!("appliance: failed to {problem}");
+        }
+    } else if sealed {
+        mount_disk(device, ROOT, MsFlags::MS_RDONLY)?;
     } else {
         make_folder(DISK)?;
-        mount_disk(device, DISK)?;
+        mount_disk(device, DISK, MsFlags::MS_RDONLY)?;
         mount_overlay()?;
     }
+    first::make_machine_id(ROOT);
+    volumes::mount(&boot.volumes, ROOT)?;
     for (from, to) in [("/dev", "dev"), ("/proc", "proc"), ("/sys", "sys")] {
         call(&format!("move {from} to the root"), mount_at(from, &place(to), "", MsFlags::MS_MOVE, ""))?;
+    }
+    if keeps {
+        // What the last start left there speaks of processes that are gone.
+        let _ = mount_at("tmpfs", &place("run"), "tmpfs", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755");
     }
     for (kind, to, flags, options) in EXTRA {
         // What a kernel does not have is not worth a word: the services that need it say so.
@@ -83,8 +96,8 @@ pub fn switch() -> Result<(), String> {
     call("enter the root", chdir("/"))
 }
 
-fn mount_disk(device: &Path, to: &str) -> Result<(), String> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV;
+fn mount_disk(device: &Path, to: &str, flags: MsFlags) -> Result<(), String> {
+    let flags = flags | MsFlags::MS_NODEV;
     let mut reasons = Vec::new();
     for kind in TYPES {
         match mount_at(&device.display().to_string(), to, kind, flags, "") {

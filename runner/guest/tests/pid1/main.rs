@@ -2,5 +2,6 @@
 
 mod channel;
 mod exec;
+mod files;
 mod services;
 mod support;

@@ -30,11 +30,12 @@ pub fn poll(interests: &[Interest<'_>], timeout_ms: Option<u64>) -> io::Result<V
     let events = |interest: &Interest<'_>| {
         (if interest.read { libc::POLLIN } else { 0 }) | (if interest.write { libc::POLLOUT } else { 0 })
     };
-    let entry = |interest| libc::pollfd {
-        fd: AsRawFd::as_raw_fd(&interest_fd(interest)),
-        events: events(interest),
-        revents: 0,
+    // A hang-up is told also to those who ask for nothing (poll(2)), and would wake them for ever: they are left out.
+    let fd = |interest| match events(interest) {
+        0 => -1,
+        _ => AsRawFd::as_raw_fd(&interest_fd(interest)),
     };
+    let entry = |interest| libc::pollfd { fd: fd(interest), events: events(interest), revents: 0 };
     let mut entries: Vec<libc::pollfd> = interests.iter().map(entry).collect();
     let timeout = timeout_ms.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
     // SAFETY: pointer and length describe the same live array.
@@ -52,4 +53,35 @@ pub fn poll(interests: &[Interest<'_>], timeout_ms: Option<u64>) -> io::Result<V
 
 fn interest_fd<'fd>(interest: &Interest<'fd>) -> BorrowedFd<'fd> {
     interest.fd
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::{Interest, poll};
+
+    /// A closed socket that nobody asks about does not end the wait for another one.
+    #[test]
+    fn what_is_not_asked_for_wakes_nobody() {
+        let (closed, other_end) = UnixStream::pair().expect("make a pair");
+        drop(other_end);
+        let (waited_for, mut writer) = UnixStream::pair().expect("make a pair");
+        let late = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            writer.write_all(b"x").expect("write");
+            writer
+        });
+        let interests = [
+            Interest { fd: closed.as_fd(), read: false, write: false },
+            Interest { fd: waited_for.as_fd(), read: true, write: false },
+        ];
+        let ready = poll(&interests, None).expect("poll");
+        assert!(!ready[0].read && ready[1].read, "{ready:?}");
+        drop(late.join().expect("the writer ends"));
+    }
 }

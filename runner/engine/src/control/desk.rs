@@ -1,0 +1,386 @@
+//! The supervisor's desk: the socket where commands come in, what each of them is owed, and what the instance printed.
+//!
+//! Nothing here waits. The supervisor says what is ready and does what comes back as wanted.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bundle::channel::{Event, Happening, PIECE_HEADER_BYTES, Piece, Session, Side};
+use host::{Interest, Ready};
+
+use super::kept::Kept;
+use super::relay::Relay;
+use super::{Ask, EndedInstance, Info, SOCKET, State};
+
+/// Commands that are heard at once; more have to wait.
+const MAX_CLIENTS: usize = 64;
+
+/// Bytes taken at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long commands get to take their last answers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a command wants of the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Stop in order.
+    Stop {
+        /// Milliseconds until the kill, if not the plan's.
+        within_ms: Option<u64>,
+    },
+    /// Send PID 1 this signal.
+    Signal(i32),
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    listener: UnixListener,
+    clients: Vec<Client>,
+    next_client: u64,
+    relay: Relay,
+    info: Info,
+    /// What the instance prints, where it is kept: standard output and standard error.
+    printed: [Option<File>; 2],
+    kept: Kept,
+    wanted: Vec<Wanted>,
+}
+
+#[derive(Debug)]
+struct Client {
+    number: u64,
+    socket: UnixStream,
+    session: Session,
+    /// Streams that wait for the end.
+    waits: Vec<u32>,
+    readers: Vec<Reader>,
+    gone: bool,
+}
+
+/// A stream that gives what was printed.
+#[derive(Debug)]
+struct Reader {
+    stream: u32,
+    position: u64,
+    follow: bool,
+}
+
+impl Desk {
+    /// Opens the desk in the instance's folder, for this user alone; `printed` is what the instance prints, where that is kept.
+    pub fn open(folder: &Path, info: Info, printed: Option<[File; 2]>) -> io::Result<Self> {
+        // By way of the folder's descriptor a path of any length fits the address of a socket.
+        let at = File::open(folder)?;
+        let path = host::fd_path(&at).join(SOCKET);
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        let printed = printed.map_or([None, None], |files| files.map(Some));
+        let (relay, kept) = (Relay::default(), Kept::default());
+        Ok(Self { listener, clients: Vec::new(), next_client: 0, relay, info, printed, kept, wanted: Vec::new() })
+    }
+
+    /// PID 1 runs.
+    pub fn started(&mut self, pid: i32, start_time: u64) {
+        (self.info.pid, self.info.start_time) = (pid, start_time);
+    }
+
+    /// The instance is being stopped.
+    pub fn stopping(&mut self) {
+        self.info.state = State::Stopping;
+    }
+
+    /// The guest says something.
+    pub fn hear(&mut self, event: &Event) {
+        if *event == Event::Ready && self.info.state == State::Starting {
+            self.info.state = State::Ready;
+        }
+    }
+
+    /// Everything to wait for, in the order in which [`Desk::advance`] takes the answers.
+    pub fn interests(&self) -> Vec<Interest<'_>> {
+        let read = |fd, wanted| Interest { fd, read: wanted, write: false };
+        let mut all = vec![read(self.listener.as_fd(), self.clients.len() < MAX_CLIENTS)];
+        // An absent one stands in as the listener, not asked for anything.
+        all.extend(self.printed.iter().map(|file| match file {
+            Some(file) => read(file.as_fd(), true),
+            None => read(self.listener.as_fd(), false),
+        }));
+        all.extend(self.clients.iter().map(|client| Interest {
+            fd: client.socket.as_fd(),
+            read: true,
+            write: !client.session.output().is_empty(),
+        }));
+        all
+    }
+
+    /// Goes on with what is ready; `guest` is the session with the guest, while there is one.
+    pub fn advance(&mut self, ready: &[Ready], mut guest: Option<&mut Session>) -> Vec<Wanted> {
+        let is_ready = |place: usize| ready.get(place).is_some_and(|one| one.read);
+        let readable: Vec<usize> = (0..self.clients.len()).filter(|place| is_ready(place + 3)).collect();
+        for (place, is_error) in [(0, false), (1, true)] {
+            if is_ready(place + 1) {
+                self.print(place, is_error);
+            }
+        }
+        for place in readable {
+            self.receive(place, guest.as_deref_mut());
+        }
+        if is_ready(0) {
+            self.accept();
+        }
+        self.pump(guest);
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// What came from the guest on streams that are not the supervisor's own.
+    pub fn hear_streams(&mut self, happenings: Vec<Happening>) {
+        let (relay, clients) = (&mut self.relay, &mut self.clients);
+        for happening in happenings {
+            relay.inside_says(&mut |number, act| with_client(clients, number, act), happening);
+        }
+    }
+
+    /// Moves everything that can be moved.
+    pub fn pump(&mut self, guest: Option<&mut Session>) {
+        let (relay, clients) = (&mut self.relay, &mut self.clients);
+        match guest {
+            Some(guest) => {
+                relay.pump(guest, &mut |number, act| with_client(clients, number, act));
+                let gone = clients.iter().filter(|client| client.gone);
+                gone.for_each(|client| relay.forget(Some(guest), client.number));
+            }
+            None => relay.clear(&mut |number, act| with_client(clients, number, act)),
+        }
+        for client in clients.iter_mut() {
+            client.read_out(&self.kept, false);
+            client.flush();
+        }
+        clients.retain(|client| !client.gone);
+    }
+
+    /// Takes what was printed before the end.
+    pub fn drain(&mut self) {
+        for (place, is_error) in [(0, false), (1, true)] {
+            let readable = |file: &File| {
+                host::poll(&[Interest { fd: file.as_fd(), read: true, write: false }], Some(0))
+                    .is_ok_and(|ready| ready.first().is_some_and(|one| one.read))
+            };
+            while self.printed.get(place).and_then(Option::as_ref).is_some_and(readable) {
+                self.print(place, is_error);
+            }
+        }
+    }
+
+    /// What is kept of what was printed, as pieces.
+    pub fn printed(&self) -> Vec<u8> {
+        self.kept.as_pieces()
+    }
+
+    /// Tells everyone who waits, and lets the last answers out.
+    pub fn close(mut self, ended: &EndedInstance) {
+        self.pump(None);
+        let answer = serde_json::to_string(ended).unwrap_or_default();
+        for client in &mut self.clients {
+            for stream in std::mem::take(&mut client.waits) {
+                let _ = client.session.answer(stream, answer.clone(), false);
+            }
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < FAREWELL && !self.clients.is_empty() {
+            for client in &mut self.clients {
+                client.read_out(&self.kept, true);
+                client.flush();
+                client.gone |= client.session.output().is_empty() && client.readers.is_empty();
+            }
+            self.clients.retain(|client| !client.gone);
+            let ready = host::poll(&self.interests(), Some(20)).unwrap_or_default();
+            for (client, ready) in self.clients.iter_mut().zip(ready.get(3..).unwrap_or_default()) {
+                if ready.read {
+                    // Only credit matters now.
+                    let _ = client.receive();
+                }
+            }
+        }
+    }
+
+    fn print(&mut self, place: usize, is_error: bool) {
+        let Some(slot) = self.printed.get_mut(place) else { return };
+        let mut chunk = [0u8; 16 * 1024];
+        match slot.as_mut().map(|file| file.read(&mut chunk)) {
+            Some(Ok(count @ 1..)) => self.kept.push(is_error, chunk.get(..count).unwrap_or_default()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => *slot = None,
+        }
+    }
+
+    fn accept(&mut self) {
+        let Ok((socket, _)) = self.listener.accept() else { return };
+        if socket.set_nonblocking(true).is_ok() {
+            let (number, session) = (self.next_client, Session::relaying(Side::Guest));
+            self.next_client += 1;
+            self.clients.push(Client { number, socket, session, waits: Vec::new(), readers: Vec::new(), gone: false });
+        }
+    }
+
+    fn receive(&mut self, place: usize, mut guest: Option<&mut Session>) {
+        let Some(client) = self.clients.get_mut(place) else { return };
+        let number = client.number;
+        for happening in client.receive() {
+            match (happening, guest.as_deref_mut()) {
+                (Happening::Asked { stream, json }, guest) => self.asked(place, stream, json, guest),
+                (Happening::Finished(stream) | Happening::Reset(stream), _) if self.forget_stream(place, stream) => {}
+                (Happening::OpenPort { stream, .. }, _) => {
+                    if let Some(client) = self.clients.get_mut(place) {
+                        client.session.reset(stream);
+                    }
+                }
+                (happening, Some(guest)) => self.relay.outside_says(guest, number, happening),
+                _ => {}
+            }
+        }
+    }
+
+    /// The command no longer wants what was printed, or the end.
+    fn forget_stream(&mut self, place: usize, stream: u32) -> bool {
+        let Some(client) = self.clients.get_mut(place) else { return false };
+        let before = client.readers.len() + client.waits.len();
+        client.readers.retain(|reader| reader.stream != stream);
+        client.waits.retain(|wait| *wait != stream);
+        client.readers.len() + client.waits.len() < before
+    }
+
+    fn asked(&mut self, place: usize, stream: u32, json: String, guest: Option<&mut Session>) {
+        let ask = serde_json::from_str::<Ask>(&json);
+        let Some(client) = self.clients.get_mut(place) else { return };
+        let refuse = |client: &mut Client, reason: &str| {
+            let answer = serde_json::json!({ "failed": reason }).to_string();
+            let _ = client.session.answer(stream, answer, false);
+        };
+        match ask {
+            Ok(Ask::Info) => drop(client.session.answer(stream, to_json(&self.info), false)),
+            Ok(Ask::Logs { .. }) if !self.info.about.detached => {
+                refuse(client, "what it prints went to where it was started, since it was not started with -d");
+            }
+            Ok(Ask::Logs { tail, follow }) => {
+                let position = tail.map_or(0, |lines| self.kept.tail(lines));
+                if client.session.answer(stream, "\"done\"".to_owned(), true).is_ok() {
+                    client.readers.push(Reader { stream, position, follow });
+                }
+            }
+            Ok(Ask::Stop { within_ms }) => {
+                self.wanted.push(Wanted::Stop { within_ms });
+                let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
+            }
+            Ok(Ask::Signal { number }) => {
+                self.wanted.push(Wanted::Signal(number));
+                let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
+            }
+            Ok(Ask::Wait) => client.waits.push(stream),
+            Err(_) => match (guest, pauses(&json)) {
+                (None, _) => refuse(client, "there is no guest in it that could do this"),
+                (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
+                    refuse(client, "it is starting or stopping, which takes its time only while it runs");
+                }
+                (Some(guest), pause) => {
+                    match pause {
+                        Some(true) => self.info.state = State::Paused,
+                        Some(false) => self.info.state = State::Ready,
+                        None => {}
+                    }
+                    let number = client.number;
+                    if let Err(reason) = self.relay.ask(guest, (number, stream), json) {
+                        refuse(client, &reason);
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Whether the request lets everything stand still, or go on.
+fn pauses(json: &str) -> Option<bool> {
+    match json {
+        r#"{"verb":"pause"}"# => Some(true),
+        r#"{"verb":"resume"}"# => Some(false),
+        _ => None,
+    }
+}
+
+fn with_client(clients: &mut [Client], number: u64, act: &mut dyn FnMut(&mut Session)) {
+    if let Some(client) = clients.iter_mut().find(|client| client.number == number) {
+        act(&mut client.session);
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+impl Client {
+    fn receive(&mut self) -> Vec<Happening> {
+        let mut chunk = vec![0u8; CHUNK_BYTES];
+        let count = match self.socket.read(&mut chunk) {
+            Ok(0) => 0,
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Vec::new();
+            }
+            Err(_) => 0,
+        };
+        self.gone |= count == 0;
+        match self.session.receive(chunk.get(..count).unwrap_or_default()) {
+            Ok(happenings) => happenings,
+            Err(_) => {
+                self.flush();
+                self.gone = true;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Gives the readers what there is; at the end of the instance nobody waits for more.
+    fn read_out(&mut self, kept: &Kept, is_end: bool) {
+        let session = &mut self.session;
+        self.readers.retain_mut(|reader| {
+            let mut out = Vec::new();
+            loop {
+                let room = session.sendable(reader.stream).saturating_sub(PIECE_HEADER_BYTES);
+                if room <= 1 {
+                    return true;
+                }
+                let Some((piece, after)) = kept.read(reader.position, room) else { break };
+                out.clear();
+                piece.encode(&mut out);
+                let _ = session.send(reader.stream, &out);
+                reader.position = after;
+            }
+            if reader.follow && !is_end {
+                return true;
+            }
+            out.clear();
+            Piece::Status(0).encode(&mut out);
+            let _ = session.send(reader.stream, &out);
+            let _ = session.finish(reader.stream);
+            false
+        });
+    }
+
+    fn flush(&mut self) {
+        while !self.session.output().is_empty() {
+            match self.socket.write(self.session.output()) {
+                Ok(count) => self.session.wrote(count),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+                Err(_) => {
+                    self.gone = true;
+                    return;
+                }
+            }
+        }
+    }
+}

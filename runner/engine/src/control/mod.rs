@@ -1,0 +1,130 @@
+//! What a command says to the supervisor of an instance, and what it hears: the guest channel's own protocol over the
+//! socket in the instance's folder. Verbs that are not known here are the guest's and are passed on to it.
+
+mod desk;
+mod kept;
+mod relay;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bind::Verdict;
+
+pub use desk::{Desk, Wanted};
+
+/// The name of the socket in an instance's folder.
+pub const SOCKET: &str = "socket";
+
+/// What a command asks of a supervisor itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Ask {
+    /// Tell about the instance. Answered with an [`Info`].
+    Info,
+    /// Give what was printed, on a stream of pieces.
+    Logs {
+        /// Only this many lines from the end; absent for all that is kept.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tail: Option<u64>,
+        /// Go on until the instance ends.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Stop the services in order, then end. Answered at once.
+    Stop {
+        /// Milliseconds until everything that is left is killed; absent for the plan's.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        within_ms: Option<u64>,
+    },
+    /// Send PID 1 a signal. Answered at once.
+    Signal {
+        /// Its number on Linux.
+        number: i32,
+    },
+    /// Wait for the end. Answered with an [`EndedInstance`].
+    Wait,
+}
+
+/// How far an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its services are not ready yet.
+    Starting,
+    /// All services are ready, or the command runs.
+    Ready,
+    /// Everything in it stands still.
+    Paused,
+    /// It was asked to stop.
+    Stopping,
+}
+
+/// What a supervisor tells about its instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Its name.
+    pub name: String,
+    /// The appliance, and its version.
+    pub about: About,
+    /// How far it is.
+    pub state: State,
+    /// The process id of its first process on the host, and when that started, in clock ticks since the machine's start.
+    pub pid: i32,
+    /// See `pid`.
+    pub start_time: u64,
+    /// The supervisor's process id.
+    pub supervisor: u32,
+    /// Ports that lead inside.
+    pub ports: Vec<OpenPort>,
+    /// Its control groups.
+    pub groups: Vec<PathBuf>,
+}
+
+/// What runs, as the plan and the caller of the run have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The appliance's name.
+    pub appliance: String,
+    /// Its version.
+    pub version: String,
+    /// It does not end with the command that started it, and what it prints is kept.
+    pub detached: bool,
+    /// What runs instead of the services; empty for the services.
+    pub command: Vec<String>,
+    /// What a double-click shows.
+    pub open: Vec<bundle::plan::Open>,
+}
+
+/// A port of the host that leads inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenPort {
+    /// The port inside.
+    pub inside: u16,
+    /// The address on the host.
+    pub address: SocketAddr,
+}
+
+/// An instance that has ended: how, and the proof that nothing of it is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedInstance {
+    /// Its name.
+    pub name: String,
+    /// The appliance, and its version.
+    pub about: About,
+    /// The exit status: that of the main service, or 128 and the number of the signal that ended it.
+    pub status: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it could not be started, if it could not.
+    pub failed: Option<String>,
+    /// What was made for it on the host.
+    pub made: Vec<String>,
+    /// What undoing removed by name; the rest ended with its processes and namespaces.
+    pub removed: Vec<String>,
+    /// What a look at the host still found afterwards; empty, or a fault.
+    pub left: Vec<String>,
+    /// What was enforced, and how.
+    pub verdicts: Vec<Verdict>,
+}

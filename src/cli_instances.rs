@@ -1,0 +1,142 @@
+//! The arguments of the verbs that work on instances: on what runs, and on what has ended.
+
+use clap::{Args, ValueHint};
+
+/// `ps`.
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// Also those that have ended
+    #[arg(long, short)]
+    pub all: bool,
+    /// Only the names, one a line
+    #[arg(long)]
+    pub names: bool,
+}
+
+/// One instance.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The instance, or its appliance where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+}
+
+/// Instances.
+#[derive(Debug, Args)]
+pub struct Many {
+    /// The instances
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The instance, or its appliance where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// Go on until the instance ends
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only this many lines from the end
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub tail: Option<u64>,
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The instance, or its appliance where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// The command; its exit code becomes ours
+    #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandName)]
+    pub command: Vec<String>,
+    /// Give it a terminal, which it gets anyway where standard input and output are one
+    #[arg(long, short)]
+    pub tty: bool,
+    /// Give it standard input, which it gets anyway
+    #[arg(long, short)]
+    pub interactive: bool,
+    /// Run it as this user: a login name inside, UID or UID:GID
+    #[arg(long, short, value_name = "USER")]
+    pub user: Option<String>,
+    /// Set a variable of its environment
+    #[arg(long, short, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Its working folder
+    #[arg(long, short, value_name = "PATH")]
+    pub workdir: Option<String>,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The instances
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+    /// Kill what is left after this many seconds [default: as the spec has it]
+    #[arg(long, value_name = "SECONDS")]
+    pub within: Option<u64>,
+}
+
+/// `kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// The instances
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+    /// The signal, by name or number; PID 1 passes HUP, USR1, USR2 on to the services
+    #[arg(long, short, default_value = "KILL", value_name = "SIGNAL")]
+    pub signal: String,
+}
+
+/// `rm`.
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// The instances; one that is not there is no error
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+    /// Kill those that run
+    #[arg(long, short)]
+    pub force: bool,
+}
+
+/// `port`.
+#[derive(Debug, Args)]
+pub struct Port {
+    /// The instance, or its appliance where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// Only this port inside
+    #[arg(value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// `open`.
+#[derive(Debug, Args)]
+pub struct Open {
+    /// The instance, or its appliance where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// What to open, by its name in the spec [default: the first]
+    #[arg(value_name = "NAME")]
+    pub what: Option<String>,
+    /// Only print the address
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// `cp`.
+#[derive(Debug, Args)]
+pub struct Cp {
+    /// What to copy: a path of this host, or INSTANCE:PATH
+    #[arg(value_name = "FROM", value_hint = ValueHint::AnyPath)]
+    pub from: String,
+    /// Where to: a path of this host, or INSTANCE:PATH; into it if it is a folder
+    #[arg(value_name = "TO", value_hint = ValueHint::AnyPath)]
+    pub to: String,
+    /// Keep owners by number, times and set-id bits; without it root owns what goes in, and you what comes out
+    #[arg(long, short)]
+    pub archive: bool,
+}

@@ -1,0 +1,117 @@
+//! Finding instances by the words on a command line, after whatever was left by killed supervisors is cleaned up.
+
+use std::path::PathBuf;
+
+use engine::{
+    Connection, ConnectionError, EndedInstance, Found, ended_instances, find_instance, live_instances, reconcile,
+};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::places;
+use crate::ui::Ui;
+
+/// The instances of this user.
+#[derive(Debug)]
+pub struct Instances {
+    /// Where they are.
+    pub state_folder: PathBuf,
+    /// Those that live, sorted by name.
+    pub live: Vec<Found>,
+    /// Those that have ended and were not removed, sorted by name.
+    pub ended: Vec<EndedInstance>,
+}
+
+/// What a word means.
+#[derive(Debug)]
+pub enum Meant {
+    /// An instance that lives.
+    Live(Found),
+    /// One that has ended.
+    Ended(Box<EndedInstance>),
+}
+
+impl Instances {
+    /// Looks at the host, and repairs what a killed supervisor left.
+    ///
+    /// # Errors
+    /// The folder of instances cannot be read.
+    pub fn look(ui: &Ui) -> Result<Self, Failure> {
+        let state_folder = places::state();
+        let repaired = reconcile(&state_folder);
+        repaired.instances.iter().for_each(|name| ui.note(format!("cleaned up after {name}, which was killed")));
+        repaired.left.iter().for_each(|what| ui.warn(format!("could not remove {what}")));
+        let failed = |error| Failure::doing(Exit::Failure, format!("read {}", state_folder.display()), error);
+        let live = live_instances(&state_folder).map_err(failed)?;
+        let ended = ended_instances(&state_folder).map_err(failed)?;
+        Ok(Self { state_folder, live, ended })
+    }
+
+    /// The instance that a word means: a name, or an appliance of which only one runs.
+    ///
+    /// # Errors
+    /// There is none, or there are several; the help says which there are.
+    pub fn meant(&self, word: &str) -> Result<Meant, Failure> {
+        let mut found = find_instance(&self.live, word);
+        if found.len() > 1 {
+            let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
+            let what = format!("tell which instance of {word} is meant: {} run", names.len());
+            return Err(Failure::new(Exit::Failure, what).help(format!("name one of {}", names.join(", "))));
+        }
+        if let Some(found) = found.pop() {
+            return Ok(Meant::Live(found));
+        }
+        match self.ended.iter().find(|ended| ended.name == word) {
+            Some(ended) => Ok(Meant::Ended(Box::new(ended.clone()))),
+            None => Err(self.unknown(word)),
+        }
+    }
+
+    /// The instance that lives and that a word means.
+    ///
+    /// # Errors
+    /// There is none, or there are several, or it has ended.
+    pub fn live(&self, word: &str) -> Result<Found, Failure> {
+        match self.meant(word)? {
+            Meant::Live(found) => Ok(found),
+            Meant::Ended(ended) => {
+                let what = format!("reach {word}: it has ended with status {}", ended.status);
+                let help = format!("what it printed: appliance logs {word}; forget it: appliance rm {word}");
+                Err(Failure::new(Exit::Failure, what).help(help))
+            }
+        }
+    }
+
+    fn unknown(&self, word: &str) -> Failure {
+        let live = self.live.iter().flat_map(|found| [found.name.as_str(), found.appliance.as_str()]);
+        let names: Vec<&str> = live.chain(self.ended.iter().map(|ended| ended.name.as_str())).collect();
+        let help = match spec::nearest(word, names.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None if names.is_empty() => "nothing runs; start something with: appliance run -d".to_owned(),
+            None => "see what there is with: appliance ps --all".to_owned(),
+        };
+        Failure::new(Exit::Failure, format!("find the instance {word:?}: there is none")).help(help)
+    }
+}
+
+/// Connects to an instance.
+///
+/// # Errors
+/// Its supervisor is gone or does not answer.
+pub fn connect(found: &Found) -> Result<Connection, Failure> {
+    found.connect().map_err(|error| talking(&found.name, error))
+}
+
+/// What went wrong while talking to an instance.
+pub fn talking(name: &str, error: ConnectionError) -> Failure {
+    let help = match &error {
+        ConnectionError::Gone => Some(format!("see how it ended with: appliance ps --all; appliance logs {name}")),
+        ConnectionError::Silent => Some(format!("end it with: appliance kill {name}")),
+        _ => None,
+    };
+    let failure = Failure::new(Exit::Failure, error);
+    match help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}

@@ -1,0 +1,34 @@
+//! `appliance pause` and `appliance resume`: everything in an instance stands still, and goes on.
+
+use bundle::channel::Request;
+use serde_json::json;
+
+use crate::cli_instances::One;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::instances::{Instances, connect, talking};
+use crate::ui::Ui;
+
+/// Pauses an instance that is ready.
+pub fn pause(args: &One, ui: &Ui) -> Result<Exit, Failure> {
+    ask(args, &Request::Pause, "pause", ui)
+}
+
+/// Lets it go on.
+pub fn resume(args: &One, ui: &Ui) -> Result<Exit, Failure> {
+    ask(args, &Request::Resume, "resume", ui)
+}
+
+fn ask(args: &One, request: &Request, what: &str, ui: &Ui) -> Result<Exit, Failure> {
+    let found = Instances::look(ui)?.live(&args.instance)?;
+    let _: serde_json::Value = connect(&found)?.ask(request).map_err(|error| match error {
+        engine::ConnectionError::Refused(reason) => {
+            Failure::new(Exit::Failure, format!("{what} {}: {reason}", found.name))
+        }
+        other => talking(&found.name, other),
+    })?;
+    if ui.json {
+        ui.json(&json!({ "ok": true }));
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,42 @@
+//! `appliance stats`: what instances use, as their guests see it.
+
+use bundle::channel::{Metrics, Request};
+use serde_json::{Value, json};
+
+use crate::cli_instances::Many;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::instances::{Instances, connect, talking};
+use crate::ui::Ui;
+use crate::verbs::build::size;
+
+/// Prints one line for each instance.
+pub fn stats(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
+    let instances = Instances::look(ui)?;
+    let mut rows: Vec<Value> = Vec::new();
+    for word in &args.instances {
+        let found = instances.live(word)?;
+        let answer: Value = connect(&found)?.ask(&Request::Metrics).map_err(|error| talking(&found.name, error))?;
+        let metrics: Metrics = serde_json::from_value(answer["metrics"].clone())
+            .map_err(|error| Failure::doing(Exit::Failure, format!("understand what {} uses", found.name), error))?;
+        if !ui.json {
+            ui.result(&line(&found.name, &metrics));
+        }
+        rows.push(json!({ "name": found.name, "metrics": metrics }));
+    }
+    if ui.json {
+        ui.json(&json!({ "ok": true, "instances": rows }));
+    }
+    Ok(Exit::Success)
+}
+
+fn line(name: &str, metrics: &Metrics) -> String {
+    let Metrics { cpu_ms, memory_bytes, processes, disk_bytes, disk_used_bytes, .. } = metrics;
+    let (seconds, tenths) = (cpu_ms / 1000, cpu_ms % 1000 / 100);
+    format!(
+        "{name}: {seconds}.{tenths} s of processor, {} of memory in {processes} processes, {} of {} of the root written\n",
+        size(*memory_bytes),
+        size(*disk_used_bytes),
+        size(*disk_bytes)
+    )
+}

@@ -1,0 +1,28 @@
+//! `appliance wait`: waits until instances have ended; the exit code is that of the last.
+
+use engine::Ask;
+use serde_json::json;
+
+use crate::cli_instances::Many;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::instances::{Instances, Meant, connect, talking};
+use crate::ui::Ui;
+
+/// Waits for instances.
+pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
+    let instances = Instances::look(ui)?;
+    let mut ended = Vec::new();
+    for name in &args.instances {
+        ended.push(match instances.meant(name)? {
+            Meant::Live(found) => connect(&found)?.wait(&Ask::Wait).map_err(|error| talking(&found.name, error))?,
+            Meant::Ended(ended) => *ended,
+        });
+    }
+    ended.iter().for_each(|one| ui.detail(format!("{} ended with status {}", one.name, one.status)));
+    if ui.json {
+        ui.json(&json!({ "ok": true, "ended": ended }));
+    }
+    let status = ended.last().map_or(0, |ended| ended.status);
+    Ok(Exit::Appliance(u8::try_from(status).unwrap_or(u8::MAX)))
+}
