@@ -118,7 +118,7 @@ impl Toy {
 
     /// Starts the services and waits until the page is there.
     #[expect(clippy::zombie_processes, reason = "who starts it waits for it")]
-    fn start(&self) -> (Child, String) {
+    pub fn start(&self) -> (Child, String) {
         let log = fs::File::create(self.world.path("log")).unwrap();
         let mut command = self.run(&[]);
         let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
