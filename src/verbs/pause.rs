@@ -11,22 +11,17 @@ use crate::ui::Ui;
 
 /// Pauses an instance that is ready.
 pub fn pause(args: &One, ui: &Ui) -> Result<Exit, Failure> {
-    ask(args, &Request::Pause, "pause", ui)
+    ask(args, &Request::Pause, ui)
 }
 
 /// Lets it go on.
 pub fn resume(args: &One, ui: &Ui) -> Result<Exit, Failure> {
-    ask(args, &Request::Resume, "resume", ui)
+    ask(args, &Request::Resume, ui)
 }
 
-fn ask(args: &One, request: &Request, what: &str, ui: &Ui) -> Result<Exit, Failure> {
+fn ask(args: &One, request: &Request, ui: &Ui) -> Result<Exit, Failure> {
     let found = Instances::look(ui)?.live(&args.instance)?;
-    let _: serde_json::Value = connect(&found)?.ask(request).map_err(|error| match error {
-        engine::ConnectionError::Refused(reason) => {
-            Failure::new(Exit::Failure, format!("{what} {}: {reason}", found.name))
-        }
-        other => talking(&found.name, other),
-    })?;
+    let _: serde_json::Value = connect(&found)?.ask(request).map_err(|error| talking(&found.name, error))?;
     if ui.json {
         ui.json(&json!({ "ok": true }));
     }

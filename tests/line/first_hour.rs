@@ -152,6 +152,10 @@ fn completion_knows_templates_and_files() {
     let world = World::new();
     let script = |shell: &str| world.run(&["completion", shell]).succeeds().stdout;
     assert!(script("zsh").contains("NAME:(agent inference minimal web)") && script("zsh").contains("::spec -- "));
+    assert!(
+        script("zsh").contains("where only one runs:_appliance_instances'")
+            && script("fish").contains("ps --all --names")
+    );
     assert!(script("fish").contains("-l template -d 'The template to start from' -r -f -a \"agent"));
     let Some(bash) = tool("bash") else { return skip("completion_knows_templates_and_files", "there is no bash") };
     fs::write(world.path("spec/script"), script("bash")).unwrap();

@@ -252,6 +252,21 @@ fn files_are_copied_both_ways() {
 }
 
 #[test]
+fn a_run_in_the_foreground_is_an_instance_too() {
+    check("a_run_in_the_foreground_is_an_instance_too", WEB, |toy| {
+        let (mut child, _) = toy.start();
+        let listed = toy.json(&["ps"]);
+        let name = listed["instances"][0]["name"].as_str().unwrap().to_owned();
+        assert!(name.starts_with(&format!("{}-", toy.name)), "{listed:#}");
+        assert_eq!(toy.exec(&toy.name, "echo inside").succeeds().stdout, "inside\n");
+        toy.verb(&["logs", &name]).fails(1, &["it was not started with -d"]);
+        toy.verb(&["stop", &name]).succeeds();
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(toy.verb(&["ps", "--all", "--names"]).succeeds().stdout, "");
+    });
+}
+
+#[test]
 fn a_killed_supervisor_is_repaired_by_the_next_command() {
     check("a_killed_supervisor_is_repaired", WEB, |toy| {
         toy.detach("one");

@@ -3,7 +3,7 @@
 //! What is held is bounded: input by the stream's window, output not at all, since it is read only as far as the host
 //! has given credit. They are children of PID 1 like every service, so that its filter, its groups and its rights bind them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use nix::unistd;
 
 use crate::signals;
+use crate::streams::Streams;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -52,7 +53,7 @@ pub struct Given {
 
 /// The programs that run, by stream.
 #[derive(Debug, Default)]
-pub struct Execs(BTreeMap<u32, Running>);
+pub struct Execs(Streams<Running>);
 
 #[derive(Debug)]
 struct Running {
@@ -94,12 +95,12 @@ impl Execs {
 
     /// Whether this stream is a program's.
     pub fn has(&self, stream: u32) -> bool {
-        self.0.contains_key(&stream)
+        self.0.has(stream)
     }
 
     /// Takes bytes from the host.
     pub fn data(&mut self, session: &mut Session, stream: u32, bytes: &[u8]) {
-        let Some(running) = self.0.get_mut(&stream) else { return };
+        let Some(running) = self.0.get_mut(stream) else { return };
         match running.ends.input {
             Some(_) => running.to_input.extend(bytes),
             // The program has closed its input: what still comes is dropped, as a pipe would.
@@ -110,7 +111,7 @@ impl Execs {
 
     /// The host sends no more.
     pub fn finished(&mut self, session: &mut Session, stream: u32) {
-        if let Some(running) = self.0.get_mut(&stream) {
+        if let Some(running) = self.0.get_mut(stream) {
             running.host_finished = true;
             self.write(session, stream);
         }
@@ -118,7 +119,7 @@ impl Execs {
 
     /// The host says something to a program.
     pub fn note(&self, stream: u32, note: ExecNote) {
-        let Some(running) = self.0.get(&stream) else { return };
+        let Some(running) = self.0.get(stream) else { return };
         match (note, &running.ends.out) {
             (ExecNote::Resize(size), Some(out)) if running.ends.is_terminal => resize(out, size),
             (ExecNote::Signal(number), _) if running.status.is_none() => {
@@ -132,14 +133,14 @@ impl Execs {
 
     /// The host no longer wants to know: the program is told as by a terminal that is hung up.
     pub fn reset(&mut self, stream: u32) {
-        if let Some(running) = self.0.remove(&stream) {
+        if let Some(running) = self.0.remove(stream) {
             running.hang_up();
         }
     }
 
     /// The channel is gone.
     pub fn clear(&mut self) {
-        std::mem::take(&mut self.0).into_values().for_each(|running| running.hang_up());
+        self.0.take().into_iter().for_each(|(_, running)| running.hang_up());
     }
 
     /// A process ended; if it is one of these its last words are taken.
@@ -154,7 +155,7 @@ impl Execs {
     /// What to wait for.
     pub fn waits_for(&self, session: &Session) -> Vec<(u32, End, BorrowedFd<'_>, PollFlags)> {
         let mut waits = Vec::new();
-        for (stream, running) in &self.0 {
+        for (stream, running) in self.0.iter() {
             let ends = &running.ends;
             if let Some(input) = ends.input.as_ref().filter(|_| !running.to_input.is_empty()) {
                 waits.push((*stream, End::In, input.as_fd(), PollFlags::POLLOUT));
@@ -174,7 +175,7 @@ impl Execs {
         match end {
             End::In => self.write(session, stream),
             _ => {
-                let Some(running) = self.0.get_mut(&stream) else { return };
+                let Some(running) = self.0.get_mut(stream) else { return };
                 running.read(session, stream, end);
                 if running.status.is_some() {
                     // What it printed before its end is in the pipes by now; what others print to them later is not its own.
@@ -193,7 +194,7 @@ impl Execs {
     }
 
     fn write(&mut self, session: &mut Session, stream: u32) {
-        let Some(running) = self.0.get_mut(&stream) else { return };
+        let Some(running) = self.0.get_mut(stream) else { return };
         while let Some(input) = running.ends.input.as_ref().filter(|_| !running.to_input.is_empty()) {
             let (front, _) = running.to_input.as_slices();
             let count = match unistd::write(input, front) {
@@ -214,7 +215,7 @@ impl Execs {
     }
 
     fn say_end(&mut self, session: &mut Session, stream: u32) {
-        let Some(running) = self.0.get(&stream) else { return };
+        let Some(running) = self.0.get(stream) else { return };
         let (Some(status), None, None) = (running.status, &running.ends.out, &running.ends.err) else { return };
         let mut last = Vec::new();
         Piece::Status(status).encode(&mut last);
@@ -223,7 +224,7 @@ impl Execs {
         }
         let _ = session.send(stream, &last);
         let _ = session.finish(stream);
-        self.0.remove(&stream);
+        self.0.remove(stream);
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Contents travel in pieces with the digest of all at the end; nothing more than a piece is held.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, ReadDir};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
@@ -16,6 +15,8 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Whence, lseek};
 
+use crate::streams::Streams;
+
 /// Bytes of a file read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -27,7 +28,7 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// The transfers under way, by stream.
 #[derive(Debug, Default)]
-pub struct Files(BTreeMap<u32, Transfer>);
+pub struct Files(Streams<Transfer>);
 
 #[derive(Debug)]
 enum Transfer {
@@ -58,7 +59,7 @@ pub fn stat(path: &str) -> Result<Entry, String> {
 impl Files {
     /// Whether this stream is a transfer's.
     pub fn has(&self, stream: u32) -> bool {
-        self.0.contains_key(&stream)
+        self.0.has(stream)
     }
 
     /// Begins to list a folder.
@@ -88,7 +89,7 @@ impl Files {
 
     /// Takes bytes of a file from the host.
     pub fn data(&mut self, session: &mut Session, stream: u32, bytes: &[u8]) {
-        if let Some(Transfer::Write(writing)) = self.0.get_mut(&stream) {
+        if let Some(Transfer::Write(writing)) = self.0.get_mut(stream) {
             writing.take(bytes);
         }
         session.used(stream, bytes.len());
@@ -96,8 +97,8 @@ impl Files {
 
     /// The host has sent all of a file.
     pub fn finished(&mut self, session: &mut Session, stream: u32) {
-        if matches!(self.0.get(&stream), Some(Transfer::Write(_)))
-            && let Some(Transfer::Write(writing)) = self.0.remove(&stream)
+        if matches!(self.0.get(stream), Some(Transfer::Write(_)))
+            && let Some(Transfer::Write(writing)) = self.0.remove(stream)
         {
             end(session, stream, writing.finish());
         }
@@ -105,28 +106,28 @@ impl Files {
 
     /// The host gives it up.
     pub fn reset(&mut self, stream: u32) {
-        if let Some(Transfer::Write(writing)) = self.0.remove(&stream) {
+        if let Some(Transfer::Write(writing)) = self.0.remove(stream) {
             writing.forget();
         }
     }
 
     /// The channel is gone.
     pub fn clear(&mut self) {
-        let streams: Vec<u32> = self.0.keys().copied().collect();
+        let streams: Vec<u32> = self.0.iter().map(|(stream, _)| *stream).collect();
         streams.into_iter().for_each(|stream| self.reset(stream));
     }
 
     /// Gives as much as there is room for.
     pub fn settle(&mut self, session: &mut Session) {
         self.0.retain(|stream, transfer| {
-            while session.sendable(*stream) >= ROOM_BYTES {
+            while session.sendable(stream) >= ROOM_BYTES {
                 let mut out = Vec::new();
                 match transfer.next(&mut out) {
                     None => return true,
-                    Some(Ok(true)) => drop(session.send(*stream, &out)),
+                    Some(Ok(true)) => drop(session.send(stream, &out)),
                     Some(ended) => {
-                        let _ = session.send(*stream, &out);
-                        end(session, *stream, ended.map(drop).map_err(|error| error.to_string()));
+                        let _ = session.send(stream, &out);
+                        end(session, stream, ended.map(drop).map_err(|error| error.to_string()));
                         return false;
                     }
                 }
@@ -137,9 +138,7 @@ impl Files {
 
     fn begin(&mut self, session: &mut Session, stream: u32, begun: Result<Transfer, String>) {
         match begun {
-            Ok(transfer) if session.respond(stream, &Response::Done, true).is_ok() => {
-                drop(self.0.insert(stream, transfer))
-            }
+            Ok(transfer) if session.respond(stream, &Response::Done, true).is_ok() => self.0.insert(stream, transfer),
             Ok(_) => {}
             Err(reason) => drop(session.respond(stream, &Response::Failed(reason), false)),
         }

@@ -26,6 +26,7 @@ mod requests;
 mod settings;
 mod signals;
 mod spawn;
+mod streams;
 mod supervisor;
 
 use std::process::ExitCode;

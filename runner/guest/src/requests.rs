@@ -39,7 +39,7 @@ impl Guest {
                 signals::send_to_all(Signal::SIGCONT);
                 Response::Done
             }
-            _ => Response::Unknown("this guest does not know the verb".to_owned()),
+            _ => Response::Unknown("answer: this guest does not know the verb".to_owned()),
         }
     }
 

@@ -265,7 +265,10 @@ impl Desk {
         match ask {
             Ok(Ask::Info) => drop(client.session.answer(stream, to_json(&self.info), false)),
             Ok(Ask::Logs { .. }) if !self.info.about.detached => {
-                refuse(client, "what it prints went to where it was started, since it was not started with -d");
+                refuse(
+                    client,
+                    "show what it prints: that goes to where it was started, since it was not started with -d",
+                );
             }
             Ok(Ask::Logs { tail, follow }) => {
                 let position = tail.map_or(0, |lines| self.kept.tail(lines));
@@ -283,9 +286,9 @@ impl Desk {
             }
             Ok(Ask::Wait) => client.waits.push(stream),
             Err(_) => match (guest, pauses(&json)) {
-                (None, _) => refuse(client, "there is no guest in it that could do this"),
+                (None, _) => refuse(client, "do this: there is no guest in it that could"),
                 (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
-                    refuse(client, "it is starting or stopping, which takes its time only while it runs");
+                    refuse(client, "pause or resume it: it is starting or stopping");
                 }
                 (Some(guest), pause) => {
                     match pause {
