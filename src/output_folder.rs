@@ -17,7 +17,8 @@ use crate::failure::Failure;
 pub fn choose(asked: Option<&Path>, spec: &Path, beside: &Path) -> Result<PathBuf, Failure> {
     let folder = asked.map_or_else(|| beside.join("out"), Path::to_owned);
     let refuse = |exit, why: &str| {
-        let help = "a build replaces its folder as a whole: name one of its own, such as --output out";
+        let other = if folder.ends_with("out") { "bundle" } else { "out" };
+        let help = format!("a build replaces its folder as a whole: name one of its own, such as --output {other}");
         Err(Failure::new(exit, format!("build into {}: {why}", folder.display())).help(help))
     };
     if folder.file_name().is_none() {

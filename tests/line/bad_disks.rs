@@ -18,13 +18,13 @@ fn what_is_not_a_bundle_is_not_replaced() {
     let world = world();
     fs::create_dir(world.path("spec/out")).unwrap();
     fs::write(world.path("spec/out/precious"), "data").unwrap();
-    world.run(&["build"]).fails(6, &["out", "not a bundle", "--output"]);
+    world.run(&["build"]).fails(6, &["out", "no bundle", "--output"]);
     assert_eq!(fs::read_to_string(world.path("spec/out/precious")).unwrap(), "data");
     assert_eq!(world.traces(), ["out"]);
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     fs::write(world.path("spec/out"), "a file").unwrap();
     let done = world.run(&["build"]);
-    assert_eq!(done.code, Some(6), "{}", done.text());
+    done.fails(2, &["./out", "a file of this name", "--output bundle"]);
     assert_eq!(fs::read_to_string(world.path("spec/out")).unwrap(), "a file");
     world.run(&["build", "--output", "elsewhere"]).succeeds();
     assert_eq!(world.traces(), ["out"]);
