@@ -81,6 +81,17 @@ fn an_instance_goes_on_without_its_command_until_it_is_stopped() {
 }
 
 #[test]
+fn where_tools_are_named_no_other_program_is_started() {
+    check("where_tools_are_named", &format!("{WEB}\n    tools \"id\" \"echo\""), |toy| {
+        toy.detach("one");
+        assert_eq!(toy.verb(&["exec", "one", "--", "echo", "yes"]).succeeds().stdout, "yes\n");
+        toy.exec("one", "true").fails(126, &["sh", "allows only its tools", "echo", "id"]);
+        toy.verb(&["exec", "one", "--", "/bin/id"]).fails(126, &["/bin/id", "allows only its tools"]);
+        toy.away("one");
+    });
+}
+
+#[test]
 fn a_command_in_an_instance_has_streams_a_user_and_an_exit_code() {
     check("a_command_in_an_instance", WEB, |toy| {
         toy.detach("one");

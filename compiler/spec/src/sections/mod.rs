@@ -124,7 +124,7 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
         gpu: gpu::decode(body, report),
         volumes: volume::decode(body),
         lifecycle: lifecycle::decode(body, report),
-        tools: tools::decode(body, report),
+        tools: tools::decode(body),
         outputs: output::decode(body, report),
         launches: output::decode_launches(body, report),
     };

@@ -1,15 +1,14 @@
 //! What may be started in a running appliance from outside.
 
-use super::{Body, not_yet};
+use super::Body;
 use crate::appliance::Appliance;
 use crate::explain::{BUILT_IN, Page};
-use crate::report::Report;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs};
 
 /// `tools`
 pub(crate) const TOOLS: NodeRule = NodeRule {
     name: "tools",
-    doc: "Programs that `exec` may start. Default: any. *Has no effect yet.*",
+    doc: "Programs that `appliance exec` may start, by the name that is given to it; any other is refused. Default: any.",
     args: &[ArgRule { default: Some("any"), ..ArgRule::some("programs", Kind::Line) }],
     occurs: Occurs::Many,
     example: "tools \"python3\" \"git\"",
@@ -17,10 +16,9 @@ pub(crate) const TOOLS: NodeRule = NodeRule {
 };
 
 /// Decodes `tools`.
-pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<String> {
+pub(crate) fn decode(body: Body<'_>) -> Vec<String> {
     let mut tools: Vec<String> = Vec::new();
     for item in body.all("tools") {
-        not_yet(item, "`tools`", report);
         tools.extend(item.texts_from(0).map(|(text, _)| text.to_owned()));
     }
     tools.sort_unstable();
