@@ -240,6 +240,7 @@ fn check_foreign(test: &str, toy: &Toy, other: u32, why: &str) {
     let done = job();
     assert_ne!(done.code, Some(0), "{test}: {}", done.text());
     let command = done.stderr.split("chown -R ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    assert!(done.stderr.contains("which deletes what is in it"), "{test}: {}", done.stderr);
     for word in [&format!("volume {name} belongs to user {other} of this host"), why, &format!("{}", volume.display())]
     {
         assert!(done.stderr.contains(word), "{test}: {}\ndoes not say {word}", done.stderr);
@@ -256,6 +257,12 @@ fn a_volume_of_other_ids_is_told_with_the_command_that_repairs_it() {
     let test = "a_volume_of_other_ids_is_told";
     if !is_root() {
         return skip(test, "only root gives files away");
+    }
+    if let Some(toy) = Toy::new(test, true, VOLUME_OF_WEB) {
+        check_foreign(test, &toy, 0, "for another user of the appliance");
+        let volume = toy.world.path(&format!("data/volumes/{}/data", toy.name));
+        assert_eq!(volume.metadata().unwrap().uid(), 1000);
+        assert!(!toy.shell("true").stderr.contains("belongs to"));
     }
     if let Some(toy) = Toy::new(test, false, VOLUME_OF_WEB) {
         check_foreign(test, &toy, 234_567, "made by a run with subordinate ids, and this run has none");
