@@ -26,6 +26,7 @@ mod settings;
 mod signals;
 mod spawn;
 mod supervisor;
+mod words;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
