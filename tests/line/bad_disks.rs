@@ -18,7 +18,7 @@ fn what_is_not_a_bundle_is_not_replaced() {
     let world = world();
     fs::create_dir(world.path("spec/out")).unwrap();
     fs::write(world.path("spec/out/precious"), "data").unwrap();
-    world.run(&["build"]).fails(6, &["out", "not a bundle", "--output"]);
+    world.run(&["build"]).fails(6, &["out", "no bundle", "--output"]);
     assert_eq!(fs::read_to_string(world.path("spec/out/precious")).unwrap(), "data");
     assert_eq!(world.traces(), ["out"]);
     fs::remove_dir_all(world.path("spec/out")).unwrap();
