@@ -55,6 +55,8 @@ fn what_cannot_start_is_explained() {
         &format!("{folder_of_near} does not exist in the appliance; did you mean {script}?"),
     );
     explained(&plain, 126, &format!("{plain} is not executable; give it mode=\"0755\""));
+    let text_file = make("text", b"root:x:0:0\n", 0o644);
+    explained(&text_file, 126, &format!("{text_file} is not a program"));
     explained(
         &script,
         126,
