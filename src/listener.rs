@@ -123,7 +123,7 @@ impl<'a> Listener<'a> {
             self.ui.event(&json!({ "event": "killed", "services": [name], "within_ms": within_ms }));
         }
         // The guest says all of these in words itself.
-        if matches!(event, Event::Restart { .. } | Event::Failed { .. }) {
+        if matches!(event, Event::Restart { .. } | Event::Failed { .. } | Event::MainEnded { .. }) {
             self.ui.event(&json!(event));
         }
         if *event == Event::Ready && !std::mem::replace(&mut self.is_ready, true) {
