@@ -6,7 +6,7 @@ use packages::{Catalog, Lock, LockedIndex};
 use spec::appliance::{Arch, Repository};
 use spec::base::{Archive, BaseImage};
 use store::mirrors::{Wanted, find};
-use store::{CatalogRequest, Mirrors, Source};
+use store::{CatalogFetchError, CatalogRequest, Mirrors, Source};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -35,10 +35,7 @@ impl Workshop<'_> {
                 offline: self.offline,
                 locked: old.map(|lock| lock.indexes.as_slice()).unwrap_or_default(),
             };
-            let read = self.store.catalog(&request, &self.bar).map_err(|error| {
-                Failure::new(Exit::Fetch, error)
-                    .help("--mirror names another mirror; --offline uses what the cache holds")
-            })?;
+            let read = self.store.catalog(&request, &self.bar).map_err(no_catalog)?;
             catalogs.extend(read.catalogs);
             indexes.extend(read.indexes);
         }
@@ -85,6 +82,18 @@ impl Workshop<'_> {
         let of_spec = spec.appliance().repositories.iter().map(|repository| own_source(spec, repository));
         of_base.map(Ok).chain(of_spec).collect()
     }
+}
+
+/// What to do where no mirror gives what is wanted: all that are known were asked.
+pub const OTHER_MIRROR: &str = "no other mirror is known: --mirror names one more, which is asked before all others";
+
+fn no_catalog(error: CatalogFetchError) -> Failure {
+    let help = match &error {
+        CatalogFetchError::Offline { .. } => "run it once without --offline".to_owned(),
+        CatalogFetchError::Fetch(error) if error.tried.is_empty() => "--mirror URL names a mirror".to_owned(),
+        _ => format!("{OTHER_MIRROR}; --offline uses what the cache holds"),
+    };
+    Failure::new(Exit::Fetch, error).help(help)
 }
 
 fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failure> {

@@ -141,7 +141,8 @@ pub struct Fmt {
 /// Where packages come from.
 #[derive(Debug, Clone, Args)]
 pub struct Sources {
-    /// A mirror to use before all others: a URL, or ARCHIVE=URL for one archive (debian, debian-security)
+    /// A mirror to ask before all others, which are asked where it fails: a URL, or ARCHIVE=URL for one archive (debian,
+    /// debian-security)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = crate::mirror::written)]
     #[arg(env = "APPLIANCE_MIRROR", hide_env_values = true, value_delimiter = ' ')]
     pub mirror: Vec<String>,

@@ -1,6 +1,7 @@
 //! Which service ended a run, how, and what to do about it: from what the guest said on the way and what was printed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use bundle::channel::{Event, ServiceState};
 use bundle::guest::{STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, STATUS_NOT_READY};
@@ -15,14 +16,25 @@ const SHOWN_LINES: usize = 10;
 /// Lines of its output in which a reason is looked for.
 const READ_LINES: usize = 40;
 
+/// What ends sooner than this after its start does not even begin its work, and will not another time.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// What the guest said about services, so far.
 #[derive(Debug, Default)]
 pub struct Services {
     states: BTreeMap<String, ServiceState>,
     /// Services that ended although nobody asked them to, with their statuses, first things first.
     fallen: Vec<(String, u8)>,
+    /// Services that ended with 0 and were not ready: one without a probe is ready as soon as it is started.
+    early: Vec<String>,
     /// Services that were started again.
     restarted: BTreeSet<String>,
+    /// When each was started last.
+    started: BTreeMap<String, Instant>,
+    /// Services that ended right after their start.
+    at_once: BTreeSet<String>,
+    /// The paths of volumes inside.
+    volumes: Vec<String>,
 }
 
 /// The service that ended a run.
@@ -42,12 +54,17 @@ pub struct FailedService {
     /// What they tell about the reason.
     #[serde(skip)]
     cause: Option<Cause>,
-    /// Whether it was started again before it was given up.
+    /// Whether it was started again before it was given up, or would fail again at once if it were.
     #[serde(skip)]
-    was_restarted: bool,
+    restart_is_vain: bool,
 }
 
 impl Services {
+    /// The same with the paths of the appliance's volumes.
+    pub fn with_volumes(self, volumes: Vec<String>) -> Self {
+        Self { volumes, ..self }
+    }
+
     /// Takes up what the guest says.
     pub fn hear(&mut self, event: &Event) {
         if let Event::Restart { name, .. } = event {
@@ -55,6 +72,16 @@ impl Services {
         }
         let Event::Service { name, state } = event else { return };
         let before = self.states.insert(name.clone(), *state);
+        match state {
+            ServiceState::Starting => drop(self.started.insert(name.clone(), Instant::now())),
+            ServiceState::Exited(_) if self.started.get(name).is_some_and(|at| at.elapsed() < AT_ONCE) => {
+                self.at_once.insert(name.clone());
+            }
+            _ => {}
+        }
+        if before == Some(ServiceState::Starting) && *state == ServiceState::Exited(0) {
+            self.early.push(name.clone());
+        }
         if let ServiceState::Exited(status @ 1..) = *state {
             // One that is not ready in time is stopped too, and its status says so.
             if before != Some(ServiceState::Stopping) || status == STATUS_NOT_READY {
@@ -65,10 +92,13 @@ impl Services {
 
     /// The service that a run ended with; none when it ended well or as it was asked to.
     pub fn failed(&self, exit_status: i32, printed: &[String]) -> Option<FailedService> {
-        let (service, status) = self.fallen.iter().find(|(_, status)| i32::from(*status) == exit_status)?.clone();
+        let fallen = self.fallen.iter().find(|(_, status)| i32::from(*status) == exit_status).cloned();
+        let early = self.early.first().filter(|_| exit_status == i32::from(STATUS_NOT_READY));
+        let (service, status) = fallen.or_else(|| Some((early?.clone(), 0)))?;
         let all = self.lines_of(&service, printed);
         let last = |count: usize| all.get(all.len().saturating_sub(count)..).unwrap_or_default();
-        let (cause, was_restarted) = (last_words::cause(last(READ_LINES)), self.restarted.contains(&service));
+        let cause = last_words::cause(last(READ_LINES), &self.volumes);
+        let restart_is_vain = self.restarted.contains(&service) || self.at_once.contains(&service);
         let lines = last(SHOWN_LINES).iter().map(|line| (*line).to_owned()).collect();
         Some(FailedService {
             signal: signal_name(status),
@@ -77,7 +107,7 @@ impl Services {
             lines,
             is_unseen: false,
             cause,
-            was_restarted,
+            restart_is_vain,
         })
     }
 
@@ -95,6 +125,7 @@ impl FailedService {
         let Self { service, status, .. } = self;
         match (self.signal, *status) {
             (Some(signal), _) => format!("service \"{service}\" was ended by {signal} (status {status})"),
+            (None, 0) => format!("service \"{service}\" ended with status 0 before it was ready"),
             (None, STATUS_NOT_READY) => format!("service \"{service}\" was not ready in time (status {status})"),
             (None, STATUS_NOT_EXECUTABLE) => {
                 format!("service \"{service}\" ended with status {status}: a program that cannot be executed")
@@ -117,6 +148,9 @@ impl FailedService {
             (Some("SIGSYS"), _) => {
                 format!("perhaps the filter of system calls, `seccomp`, forbids what it did; {look}")
             }
+            (None, 0) => format!(
+                "a service with `ready` stays until it is stopped; one that does its work and ends needs no `ready`; {look}"
+            ),
             (None, STATUS_NOT_READY) => {
                 format!("check that it does what `ready` waits for, or give it more time with `within=`; {look}")
             }
@@ -127,7 +161,7 @@ impl FailedService {
                 "where it said \"Read-only file system\", `writable \"/path\"` in `isolation` allows it; a port below 1024 \
                  takes `capabilities \"net_bind_service\"` there; {look}"
             ),
-            _ if self.was_restarted => look,
+            _ if self.restart_is_vain => look,
             _ => format!("{look}; `restart \"on-failure\"` starts a service again"),
         }
     }
@@ -180,6 +214,15 @@ mod tests {
         let failed = services.failed(124, &many).unwrap();
         assert_eq!((failed.lines.len(), failed.lines[0].as_str()), (SHOWN_LINES, "20"));
         assert!(failed.what().contains("not ready in time"), "{}", failed.what());
+    }
+
+    #[test]
+    fn one_that_ends_well_before_it_is_ready_is_told() {
+        let services = told(&[("job", ServiceState::Starting), ("job", ServiceState::Exited(0))]);
+        let failed = services.failed(124, &[]).unwrap();
+        assert_eq!(failed.what(), "service \"job\" ended with status 0 before it was ready");
+        assert!(failed.help("out").contains("needs no `ready`"));
+        assert_eq!(services.failed(143, &[]), None);
     }
 
     #[test]

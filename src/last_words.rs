@@ -10,17 +10,22 @@ pub enum Cause {
     LowPort,
     /// It wrote where the root is read-only, to this path if it said which.
     ReadOnly(Option<String>),
+    /// It may not write in this volume.
+    Volume(String),
 }
 
-/// The reason in these lines, the last one if there are several.
-pub fn cause(lines: &[&str]) -> Option<Cause> {
+/// The reason in these lines, the last one if there are several. `volumes` are the paths of volumes inside.
+pub fn cause(lines: &[&str], volumes: &[String]) -> Option<Cause> {
     lines.iter().rev().find_map(|line| {
         let lower = line.to_ascii_lowercase();
         if says(&lower, &["read-only file system", "erofs"]) {
             return Some(Cause::ReadOnly(last_path(line)));
         }
-        (says(&lower, &["permission denied", "eacces"]) && lines.iter().any(|line| is_about_a_port(line)))
-            .then_some(Cause::LowPort)
+        let is_refused = says(&lower, &["permission denied", "eacces"]);
+        if let Some(volume) = last_path(line).filter(|_| is_refused).and_then(|path| volume_of(&path, volumes)) {
+            return Some(Cause::Volume(volume));
+        }
+        (is_refused && lines.iter().any(|line| is_about_a_port(line))).then_some(Cause::LowPort)
     })
 }
 
@@ -40,8 +45,17 @@ impl Cause {
                      a `volume` keeps what is written"
                 )
             }
+            Self::Volume(at) => format!(
+                "{at} is a volume, and its folder belongs to another user: `dir \"{at}\" owner=\"NAME\"` with the `user` of \
+                 the service gives it to that one"
+            ),
         }
     }
+}
+
+/// The volume that a path is in.
+fn volume_of(path: &str, volumes: &[String]) -> Option<String> {
+    volumes.iter().find(|volume| std::path::Path::new(path).starts_with(volume)).cloned()
 }
 
 fn says(lower: &str, words: &[&str]) -> bool {
@@ -73,7 +87,9 @@ mod tests {
 
     #[test]
     fn refused_ports_are_recognised() {
-        let check = |lines: &[&str], expected: Option<Cause>| assert_eq!(cause(lines), expected, "{lines:?}");
+        let check = |lines: &[&str], expected: Option<Cause>| {
+            assert_eq!(cause(lines, &["/data".to_owned()]), expected, "{lines:?}")
+        };
         check(&["nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)"], Some(Cause::LowPort));
         check(&["Error: listen EACCES: permission denied 0.0.0.0:443"], Some(Cause::LowPort));
         check(
@@ -83,13 +99,17 @@ mod tests {
         check(&["bind(/run/web.sock): Permission denied"], None);
         check(&["cat: /etc/shadow: Permission denied"], None);
         check(&["listening on port 80", "ready"], None);
+        let volume = Some(Cause::Volume("/data".to_owned()));
+        check(&["sh: can't create /data/made: Permission denied"], volume.clone());
+        check(&["PermissionError: [Errno 13] Permission denied: '/data'", "at line 3"], volume);
+        check(&["sh: can't create /database/made: Permission denied"], None);
         check(&[], None);
     }
 
     #[test]
     fn writes_to_the_root_are_recognised_with_their_folder() {
         let check = |line: &str, folder: &str| {
-            let help = cause(&["starting", line, "giving up"]).map(|cause| cause.help()).unwrap_or_default();
+            let help = cause(&["starting", line, "giving up"], &[]).map(|cause| cause.help()).unwrap_or_default();
             assert!(help.contains(&format!("`writable \"{folder}\"`")), "{line}: {help}");
         };
         check("touch: /srv/www/made: Read-only file system", "/srv/www");

@@ -98,7 +98,7 @@ impl<'a> Listener<'a> {
         self.ui.warn(format!(
             "volume {name} belongs to user {uid} of this host, but {at} of the appliance to user {wanted_uid}: {why}, so \
              services may be refused what is in it; root hands it over with: chown -R {wanted_uid}:{wanted_gid} {folder} \
-             (an empty one comes with: appliance volume rm {name})"
+             (appliance volume rm {name}, which deletes what is in it, makes place for an empty one)"
         ));
         self.ui.event(&json!({
             "event": "foreign-volume", "volume": name, "path": folder.to_string(), "owner": uid,
@@ -123,7 +123,7 @@ impl<'a> Listener<'a> {
             self.ui.event(&json!({ "event": "killed", "services": [name], "within_ms": within_ms }));
         }
         // The guest says all of these in words itself.
-        if matches!(event, Event::Restart { .. } | Event::Failed { .. }) {
+        if matches!(event, Event::Restart { .. } | Event::Failed { .. } | Event::MainEnded { .. }) {
             self.ui.event(&json!(event));
         }
         if *event == Event::Ready && !std::mem::replace(&mut self.is_ready, true) {

@@ -61,8 +61,8 @@ impl Progress for Bar {
 
     fn message(&self, text: &str) {
         self.with(|bar| match bar {
-            Some(bar) => bar.suspend(|| self.ui.note(text)),
-            None => self.ui.note(text),
+            Some(bar) => bar.suspend(|| self.ui.warn(text)),
+            None => self.ui.warn(text),
         });
     }
 }

@@ -159,11 +159,19 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
         }
         _ => Failure::new(Exit::CannotRun, error),
     })?;
+    let services = services.with_volumes(volumes_inside(bound, options));
     let mut failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
     if let Some(failed) = &mut failed {
         failed.is_unseen = io::stdout().is_terminal() && io::stderr().is_terminal();
     }
     Ok(Ended { outcome, failed, ports })
+}
+
+/// The paths of the volumes inside.
+fn volumes_inside(bound: &Bound, options: &RunOptions) -> Vec<String> {
+    let of_volumes =
+        bound.config.mounts.iter().filter(|mount| Path::new(&mount.source).starts_with(&options.volumes_folder));
+    of_volumes.map(|mount| mount.destination.clone()).collect()
 }
 
 /// An output stream of what runs. On a terminal it is the terminal itself, since programs look whether it is one;

@@ -358,7 +358,8 @@ fn a_service_that_never_gets_ready_ends_the_run_with_words() {
     }"#;
     check("a_service_that_never_gets_ready", never, |toy| {
         let done = Done::of(toy.run(&[]).output().unwrap());
-        done.fails(124, &["service \"never\" was not ready in time", "within=", "-- /bin/sh"]);
+        let seen = "service never was not ready within 500 ms: tcp 127.0.0.1:8080: ";
+        done.fails(124, &[seen, "service \"never\" was not ready in time", "within=", "-- /bin/sh"]);
     });
 }
 
@@ -367,7 +368,7 @@ fn a_service_that_crashes_ends_the_run_with_its_name_and_its_last_words() {
     let services = r#"
     service "quiet" { run "/bin/sh" "-c" "echo of no interest; exec sleep 1000"; }
     service "loud" {
-        run "/bin/sh" "-c" "sleep 1; i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo line $i >&2; done; kill -SEGV $$"
+        run "/bin/sh" "-c" "sleep 2; i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo line $i >&2; done; kill -SEGV $$"
         after "quiet"
     }"#;
     check("a_service_that_crashes", services, |toy| {

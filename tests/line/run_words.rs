@@ -102,6 +102,45 @@ fn restarts_are_told_and_the_last_failure_too() {
     });
 }
 
+#[test]
+fn ctrl_c_before_the_services_are_ready_is_a_stop_too() {
+    let services = r#"
+    service "first" {
+        run "/bin/sh" "-c" "echo begun >&2; exec sleep 1000"
+        ready file="/tmp/never" within="600s"
+    }
+    service "second" { run "/bin/sleep" "1000"; after "first"; }"#;
+    check("ctrl_c_before_the_services_are_ready", services, |toy| {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let mut child = start(toy, &[]);
+            wait_for(toy, &mut child, "begun");
+            kill(pid(&child), signal).unwrap();
+            assert_eq!(end(&mut child).0, Some(143), "{}", toy.log());
+        }
+    });
+}
+
+#[test]
+fn what_ends_well_too_early_is_told() {
+    let services = r#"
+    service "job" { run "/bin/true"; ready file="/tmp/never" within="600s"; }
+    service "web" { run "/bin/sleep" "1000"; after "job"; }"#;
+    check("what_ends_well_too_early: a service", services, |toy| {
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        done.fails(124, &["error: service \"job\" ended with status 0 before it was ready", "needs no `ready`"]);
+    });
+    let services = r#"
+    service "web" { run "/bin/sleep" "1000"; }
+    service "init" { run "/bin/true"; }"#;
+    check("what_ends_well_too_early: the main service", services, |toy| {
+        let words =
+            "main service \"init\" ended with status 0, so the appliance stops; `main #true` on another service";
+        assert!(Done::of(toy.run(&[]).output().unwrap()).fails(0, &[]).stderr.contains(words));
+        let lines = events(&Done::of(toy.run(&["--json"]).output().unwrap()).stderr);
+        assert!(lines.iter().any(|event| event["event"] == "main-ended" && event["name"] == "init"), "{lines:#?}");
+    });
+}
+
 const DEAF: &str = r#"
     service "deaf" {
         run "/bin/sh" "-c" "trap '' TERM INT HUP; touch /tmp/up; while :; do sleep 1; done"
@@ -169,7 +208,7 @@ fn a_program_that_is_not_there_is_named_with_what_was_probably_meant() {
         let run = |program: &str| Done::of(toy.run(&["--", program]).output().unwrap());
         run("/bin/slep").fails(127, &["/bin/slep does not exist in the appliance", "did you mean /bin/sleep?"]);
         run("slepp").fails(127, &["there is no program \"slepp\" in ", "did you mean sleep?"]);
-        run("/srv/www/index.html").fails(126, &["/srv/www/index.html is not executable"]);
+        run("/srv/www/index.html").fails(126, &["/srv/www/index.html is not a program"]);
     });
 }
 
@@ -199,6 +238,18 @@ fn what_the_spec_forbids_is_told_with_what_allows_it() {
             return skip("what_the_spec_forbids_is_told: ports", "everyone may have low ports here");
         }
         Done::of(toy.run(&[]).output().unwrap()).fails(1, &["`capabilities \"net_bind_service\"`"]);
+    });
+    let services = r#"service "w" user="web" { run "/bin/sh" "-c" "echo x > /data/made"; }"#;
+    check("what_the_spec_forbids_is_told: volumes", services, |toy| {
+        if toy.user.is_some() {
+            return skip(
+                "what_the_spec_forbids_is_told: volumes",
+                "with a single id every service may write everywhere",
+            );
+        }
+        let done = Done::of(toy.run(&[]).output().unwrap());
+        let text = done.fails(1, &["/data is a volume", "`dir \"/data\" owner=", "the `user` of the service"]).stderr;
+        assert!(!text.contains("on-failure"), "it fails at once: {text}");
     });
     let services = r#"service "w" { run "/bin/sh" "-c" "echo x > /srv/www/made"; }"#;
     check("what_the_spec_forbids_is_told: writes", services, |toy| {
@@ -240,6 +291,7 @@ fn check_foreign(test: &str, toy: &Toy, other: u32, why: &str) {
     let done = job();
     assert_ne!(done.code, Some(0), "{test}: {}", done.text());
     let command = done.stderr.split("chown -R ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    assert!(done.stderr.contains("which deletes what is in it"), "{test}: {}", done.stderr);
     for word in [&format!("volume {name} belongs to user {other} of this host"), why, &format!("{}", volume.display())]
     {
         assert!(done.stderr.contains(word), "{test}: {}\ndoes not say {word}", done.stderr);
@@ -256,6 +308,12 @@ fn a_volume_of_other_ids_is_told_with_the_command_that_repairs_it() {
     let test = "a_volume_of_other_ids_is_told";
     if !is_root() {
         return skip(test, "only root gives files away");
+    }
+    if let Some(toy) = Toy::new(test, true, VOLUME_OF_WEB) {
+        check_foreign(test, &toy, 0, "for another user of the appliance");
+        let volume = toy.world.path(&format!("data/volumes/{}/data", toy.name));
+        assert_eq!(volume.metadata().unwrap().uid(), 1000);
+        assert!(!toy.shell("true").stderr.contains("belongs to"));
     }
     if let Some(toy) = Toy::new(test, false, VOLUME_OF_WEB) {
         check_foreign(test, &toy, 234_567, "made by a run with subordinate ids, and this run has none");

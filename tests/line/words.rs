@@ -31,6 +31,35 @@ fn a_mirror_that_is_none_is_refused_at_once() {
 }
 
 #[test]
+fn where_a_named_mirror_fails_the_next_is_asked() {
+    let mut world = World::new();
+    world.spec("packages \"toy-conf\"\noutput \"oci\"");
+    let folder = world.archive.folder.display().to_string();
+    world.set_mirror("http://127.0.0.1:9/dead/toy");
+    // All that were asked are named, without a word before the error.
+    let done =
+        world.run(&["build"]).fails(5, &["127.0.0.1:9/dead/toy/", "127.0.0.1:9/toy/", "--mirror names one more"]);
+    assert!(done.stderr.starts_with("error: "), "{}", done.stderr);
+    let offline = world.run(&["build", "--offline"]).fails(5, &["--offline", "help: run it once without"]);
+    assert_eq!(offline.text().matches("help").count(), 1, "{}", offline.text());
+    fs::create_dir_all(world.path("home/.config/appliance")).unwrap();
+    fs::write(world.path("home/.config/appliance/config.kdl"), format!("mirror \"{folder}\"\n")).unwrap();
+    let done = world.run(&["build"]).succeeds();
+    let warnings: Vec<&str> = done.stderr.lines().filter(|line| line.contains("dead")).collect();
+    let [warning] = &warnings[..] else { panic!("{}", done.stderr) };
+    assert!(
+        warning.starts_with("warning: the release of toy one did not come from http://127.0.0.1:9/dead"),
+        "{warning}"
+    );
+    assert!(warning.contains("refused") && warning.contains("next mirror"), "{warning}");
+    // An archive that no mirror has.
+    fs::remove_file(world.path("home/.config/appliance/config.kdl")).unwrap();
+    world.run(&["store", "clean", "--older-than", "0"]).succeeds();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    world.run(&["build"]).fails(5, &["fetch toy-", "127.0.0.1:9/dead/toy/", "--mirror names one more"]);
+}
+
+#[test]
 fn a_build_replaces_no_folder_that_is_not_its_own() {
     let world = World::new();
     world.spec("output \"oci\"");

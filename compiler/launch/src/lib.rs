@@ -27,10 +27,17 @@ pub fn plan(appliance: &Appliance, seccomp_profile: Option<&str>) -> Result<Plan
         isolation: isolation::isolation(&appliance.isolation, seccomp_profile)?,
         network: network::network(&appliance.network),
         resources: resources::resources(&appliance.resources),
-        volumes: appliance.volumes.iter().map(volume).collect(),
+        volumes: volumes(appliance),
         open: appliance.opens.iter().map(network::open).collect(),
         gpu: resources::gpu(&appliance.gpu),
     })
+}
+
+/// In the order in which they are mounted: what is in another one comes after it.
+fn volumes(appliance: &Appliance) -> Vec<Volume> {
+    let mut volumes: Vec<Volume> = appliance.volumes.iter().map(volume).collect();
+    volumes.sort_by_key(|volume| volume.at.matches('/').count());
+    volumes
 }
 
 fn volume(volume: &spec::appliance::Volume) -> Volume {

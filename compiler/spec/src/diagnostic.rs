@@ -112,7 +112,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-node", "a block lacks a node"),
     ("missing-property", "a node lacks a property"),
     ("no-packages", "the base has no packages to take from"),
-    ("not-expanded", "a value names a variable, and nothing is expanded (warning)"),
+    ("not-expanded", "a value or an argument holds what only a shell understands (warning)"),
     ("not-utf8", "the file is not UTF-8 text"),
     ("not-yet", "a section is valid and has no effect yet (warning)"),
     ("output-impossible", "the base or an architecture cannot have this output"),

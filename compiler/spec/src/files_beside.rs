@@ -5,8 +5,10 @@ use crate::diagnostic::Diagnostic;
 use crate::item::Item;
 use crate::overlap;
 use crate::report::Report;
+use crate::sections::files;
 use crate::source::Place;
 use crate::spec::Spec;
+use crate::suggest::nearest;
 
 /// How a path that a spec names stands on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +55,15 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
     let (_, body) = shaped(spec, world, &mut read);
     // What else is wrong is for the check to say.
     let mut report = Report::new(&spec.sources);
-    for (path, place) in body.iter().filter_map(named) {
-        match beside.standing(path) {
+    for (item, (path, place)) in body.iter().filter_map(|item| Some((item, named(item)?))) {
+        let standing = beside.standing(path);
+        if standing == Standing::File {
+            files::refuse_slash(item, &mut report);
+        }
+        match standing {
             Standing::There | Standing::File | Standing::Folder => {}
             Standing::Outside if world.allow_outside => {}
-            Standing::Missing => missing(path, place, &mut report),
+            Standing::Missing => missing(path, place, beside, &mut report),
             Standing::Outside => outside(path, place, &mut report),
             Standing::Unreadable { path, reason } => unreadable(&path, &reason, place, &mut report),
             Standing::Special { path, kind } => special(&path, kind, place, &mut report),
@@ -67,10 +73,21 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
     report.found
 }
 
-fn missing(path: &str, place: Place, report: &mut Report<'_>) {
+fn missing(path: &str, place: Place, beside: &dyn Beside, report: &mut Report<'_>) {
     let message = format!("there is no \"{path}\" beside the spec");
     let error = report.error("file-missing", place, message, "not there");
-    error.help("make it, or correct the path, which is relative to the file that names it");
+    error.help(match near(path, beside) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "make it, or correct the path, which is relative to the file that names it".to_owned(),
+    });
+}
+
+/// A file or folder in the same folder whose name is nearly this one.
+fn near(path: &str, beside: &dyn Beside) -> Option<String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let files = beside.files_in(folder);
+    let near = nearest(name, files.iter().map(|file| file.split('/').next().unwrap_or(file)))?;
+    Some(if folder == "." { near.to_owned() } else { format!("{folder}/{near}") })
 }
 
 fn unreadable(path: &str, reason: &str, place: Place, report: &mut Report<'_>) {

@@ -73,7 +73,15 @@ fn repeated(known: &Item, item: &Item, report: &mut Report<'_>) {
         Some(written) => (
             "duplicate-name",
             format!("there are two `{name}` {written}"),
-            "give one of them another name, or remove it".to_owned(),
+            match item.args.first().and_then(|arg| arg.number()) {
+                Some(_) => "remove one of the two".to_owned(),
+                None => "give one of them another name, or remove it".to_owned(),
+            },
+        ),
+        None if name == "ready" => (
+            "repeated-node",
+            "`ready` is written twice".to_owned(),
+            "keep one of the two: a service has exactly one probe".to_owned(),
         ),
         None => ("repeated-node", format!("`{name}` is written twice"), format!("put everything into one `{name}`")),
     };

@@ -28,6 +28,7 @@ const OF_PACKAGES: [&str; 21] = [
 pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
     entries_over_system_folders(body, image, report);
     mounts_on_files(body, report);
+    volumes_in_volumes(body, report);
     hidden_entries(body, report);
     volumes_that_nobody_can_write(appliance, body, report);
 }
@@ -100,6 +101,27 @@ fn mounts_on_files(body: Body<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// Volumes are mounted behind scratch folders, the outer ones first; what is in another one stands on a folder of that.
+fn volumes_in_volumes(body: Body<'_>, report: &mut Report<'_>) {
+    let mounts = mounts(body);
+    for (what, path, place) in &mounts {
+        let Some((outer, at, first)) = mounts.iter().find(|(_, at, _)| is_below(path, at)) else { continue };
+        let is_hidden = (*what, *outer) == ("the scratch folder", "the volume");
+        let message = if is_hidden {
+            format!("{what} \"{path}\" is never seen: {outer} \"{at}\" is mounted over it")
+        } else {
+            format!(
+                "{what} \"{path}\" is mounted in {outer} \"{at}\": it takes owner and mode of a folder that is made \
+                 there, root's, whatever `dir` says"
+            )
+        };
+        report
+            .warning("hidden", *place, message, "in another one")
+            .also(*first, *outer)
+            .help(format!("give it a path of its own, outside of \"{at}\""));
+    }
+}
+
 fn is_below(path: &str, folder: &str) -> bool {
     path != folder && is_at_or_below(path, folder)
 }
@@ -144,8 +166,13 @@ fn volumes_that_nobody_can_write(appliance: &Appliance, body: Body<'_>, report: 
     }
     let services = &appliance.services;
     let Some(last) = services.last().filter(|_| services.iter().all(|service| service.user != "root")) else { return };
+    let mounts = mounts(body);
     for item in body.all("volume") {
         let Some(at) = item.text("at").filter(|at| !is_deliberate(at, body)) else { continue };
+        // That of one in another mount is told there.
+        if mounts.iter().any(|(_, outer, _)| is_below(at, outer)) {
+            continue;
+        }
         let Some(owner) = owner_of(at, appliance) else { continue };
         if services.iter().any(|service| owner.lets_write(&service.user, &appliance.users)) {
             continue;

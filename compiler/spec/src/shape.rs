@@ -19,7 +19,7 @@ pub(crate) fn shape(
     let mut items = Vec::new();
     for node in nodes {
         match rules.iter().find(|rule| rule.name == node.name) {
-            Some(rule) => items.push(item(node, rule, reading, report)),
+            Some(rule) => items.push(item_among(node, rule, rules, reading, report)),
             None => unknown_node(node, rules, owner, report),
         }
     }
@@ -28,13 +28,28 @@ pub(crate) fn shape(
 
 /// Decodes one node that has a rule.
 pub(crate) fn item(node: &Node, rule: &'static NodeRule, reading: Reading<'_>, report: &mut Report<'_>) -> Item {
+    item_among(node, rule, &[], reading, report)
+}
+
+/// The same, where nodes of these rules may stand beside it.
+fn item_among(
+    node: &Node,
+    rule: &'static NodeRule,
+    beside: &'static [NodeRule],
+    reading: Reading<'_>,
+    report: &mut Report<'_>,
+) -> Item {
     if let Some(place) = node.annotation {
         let error =
             report.error("unexpected-annotation", place, "a node takes no (type) in front of it", "remove the (type)");
         error.help("the language knows what each node is; write its name alone");
     }
-    let mut shaper = Shaper { rule, reading, report, args: Vec::new(), props: Vec::new(), list: None };
-    for entry in &node.entries {
+    let mut shaper = Shaper { rule, beside, reading, report, args: Vec::new(), props: Vec::new(), list: None };
+    for (at, entry) in node.entries.iter().enumerate() {
+        if let Some(rest) = node.entries.get(at..).filter(|_| shaper.runs_on(entry)) {
+            rest.iter().for_each(|entry| shaper.report.unread.value(entry));
+            break;
+        }
         shaper.entry(entry);
     }
     shaper.refuse_missing(node);
@@ -51,6 +66,8 @@ pub(crate) fn item(node: &Node, rule: &'static NodeRule, reading: Reading<'_>, r
 
 struct Shaper<'a, 'r> {
     rule: &'static NodeRule,
+    /// What may stand beside it.
+    beside: &'static [NodeRule],
     reading: Reading<'a>,
     report: &'a mut Report<'r>,
     args: Vec<Decoded>,
@@ -70,6 +87,36 @@ impl Shaper<'_, '_> {
                 _ => self.argument(entry),
             },
         }
+    }
+
+    /// Tells of a value that is most likely the next line, the end of this one forgotten, or a property without its `=`:
+    /// what follows is a consequence.
+    fn runs_on(&mut self, entry: &Entry) -> bool {
+        let written = entry.written.as_str();
+        if entry.key.is_some() || self.list.is_some() || self.takes_argument() {
+            return false;
+        }
+        let owner = self.rule.name;
+        let is = |rule: &&NodeRule| rule.name == written;
+        let help = if let Some(next) = self.beside.iter().find(is) {
+            let example = first_line(next.example);
+            format!("a line break or a `;` is missing in front of `{written}`, which is a line of its own: {example}")
+        } else if let Some(child) = self.rule.children.iter().find(is) {
+            format!("`{written}` is a line in the block: {owner} … {{ {} }}", first_line(child.example))
+        } else if self.rule.props.iter().any(|prop| prop.name == written) {
+            format!("a `=` is missing behind it: {written}=…")
+        } else {
+            return false;
+        };
+        let message = format!("`{owner}` takes no value `{written}`");
+        self.report.error("unexpected-argument", entry.place, message, "not a value").help(help);
+        true
+    }
+
+    /// Whether the rules have a place for one more value.
+    fn takes_argument(&self) -> bool {
+        let last = self.rule.args.last().is_some_and(|rule| matches!(rule.count, Count::Some | Count::Any));
+        last || self.args.len() < self.rule.args.len()
     }
 
     fn needed_args(&self) -> usize {

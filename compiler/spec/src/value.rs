@@ -202,18 +202,17 @@ fn cpus(written: &str) -> Result<Value, Problem> {
 
 fn bare_number(entry: &Entry, kind: Kind) -> Problem {
     let written = &entry.written;
-    let help = match kind {
-        Kind::Size => size_example(written),
-        Kind::Duration => format!("write \"{written}s\" or \"{written}ms\""),
-        _ => format!("write \"{written}\" in quotes: permissions are octal digits, not a decimal number"),
+    let (code, label, help) = match kind {
+        Kind::Size => ("unit-missing", "needs a unit", size_example(written)),
+        Kind::Duration => ("unit-missing", "needs a unit", format!("write \"{written}s\" or \"{written}ms\"")),
+        _ => {
+            let name = entry.key.as_ref().map(|(name, _)| format!("{name}=")).unwrap_or_default();
+            let help =
+                format!("write {name}\"{written}\": permissions are octal digits in quotes, not a decimal number");
+            ("wrong-type", "needs quotes", help)
+        }
     };
-    let label = if matches!(kind, Kind::Mode) { "needs quotes" } else { "needs a unit" };
-    Problem {
-        code: "unit-missing",
-        message: format!("takes {}", kind.what()),
-        label: label.to_owned(),
-        help: Some(help),
-    }
+    Problem { code, message: format!("takes {}", kind.what()), label: label.to_owned(), help: Some(help) }
 }
 
 fn quantity(read: Result<u64, UnitError>, text: &str, kind: Kind) -> Result<Value, Problem> {

@@ -111,6 +111,22 @@ fn missing_files() {
     assert_eq!(told, expected);
 }
 
+/// A name that is nearly right, and a path that is one of a folder.
+#[test]
+fn near_misses_of_files() {
+    let text = "appliance \"a\" {\n    file \"/a\" from=\"app/ap.py\"\n    file \"/f/\" from=\"app/app.py\"\n    \
+                file \"/d/\" from=\"app\"\n}\n";
+    let source = Source { name: "a.kdl".to_owned(), text: text.to_owned() };
+    let spec = spec::parse(&source, &BTreeMap::new()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+    let beside = Folder(vec![("app", Standing::Folder), ("app/app.py", Standing::File)]);
+    let found = spec::file_problems(&spec, &world, &beside);
+    let told: Vec<_> =
+        found.iter().map(|found| (found.labels[0].line, found.code, found.help.as_deref().unwrap_or(""))).collect();
+    let slash = "write \"/f\" if the file is to have this name, or \"/f/app.py\" if it is to be in there";
+    assert_eq!(told, [(2, "file-missing", "did you mean \"app/app.py\"?"), (3, "bad-path", slash)]);
+}
+
 /// Files beside a spec; those in a folder are named below it, and are files.
 struct Folder(Vec<(&'static str, Standing)>);
 

@@ -14,6 +14,7 @@ use packages::{Catalog, CatalogError, LockedIndex};
 use spec::appliance::Arch;
 use spec::base::Family;
 
+use crate::network::in_one_line;
 use crate::{DiskError, FetchError, Progress, Store};
 
 /// One suite to read.
@@ -92,7 +93,7 @@ pub enum CatalogFetchError {
         source: Box<IndexError>,
     },
     /// What is needed is not in the store, and fetching was ruled out.
-    #[error("read {what}: it is not in the store; run without `--offline` to fetch it")]
+    #[error("read {what}: it is not in the store, and `--offline` does not let it be fetched")]
     Offline {
         /// What is needed.
         what: String,
@@ -140,6 +141,16 @@ impl Store {
         match request.family {
             Family::Apk => self.signed_indexes(request, progress),
             Family::Deb | Family::Rpm => self.released_indexes(request, progress),
+        }
+    }
+
+    /// Says why mirrors were passed over before one gave what was wanted.
+    fn tell_passed_over(&self, error: CatalogFetchError, found: &str, progress: &dyn Progress) {
+        match error {
+            CatalogFetchError::Fetch(error) => {
+                self.network.tell_passed_over(&error.what, &error.tried, found, progress);
+            }
+            refused => progress.message(&format!("failed to {}; the next mirror gave it", in_one_line(&refused))),
         }
     }
 

@@ -6,7 +6,7 @@ pub trait Progress: Sync {
     fn begin(&self, what: &str, unit: Unit, total: u64);
     /// So many steps more are done.
     fn advance(&self, steps: u64);
-    /// Something to know that is no failure (a mirror that was passed over).
+    /// A warning: something to know that is no failure (a mirror that was passed over).
     fn message(&self, text: &str);
 }
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Mirrors, Silent, Store};
+use store::{Mirrors, Progress, Silent, Store, Unit};
 use support::{Manner, PATIENCE, Server, locked, shown, toy_deb};
 use tempfile::TempDir;
 
@@ -103,7 +103,28 @@ fn mirrors_are_asked_in_order_and_all_named_when_all_fail() {
     }
     let text = shown(&store.fetch(std::slice::from_ref(&package), &mirrors(&[]), false, &Silent).unwrap_err());
     assert!(text.contains("no mirror of it is known"), "{text}");
-    store.fetch(std::slice::from_ref(&package), &mirrors(&[&bad.url, &good.url]), false, &Silent).unwrap();
+    // What one place refuses is told once, and only where another one has it.
+    let (told, place) = (Told::default(), mirrors(&[&bad.url, &good.url]));
+    store.fetch(std::slice::from_ref(&package), &dead, false, &told).unwrap_err();
+    assert_eq!(told.0.lock().unwrap().len(), 0);
+    store.fetch(std::slice::from_ref(&package), &place, false, &told).unwrap();
+    let told = told.0.into_inner().unwrap();
+    let [line] = &told[..] else { panic!("{told:?}") };
+    for word in ["toy 1.0 did not come from", bad.url.as_str(), "other bytes", "the next mirror gave it"] {
+        assert!(line.contains(word), "{line}");
+    }
+}
+
+/// Keeps what is to be known.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<String>>);
+
+impl Progress for Told {
+    fn begin(&self, _: &str, _: Unit, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn message(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
 }
 
 #[test]
@@ -174,7 +195,10 @@ fn offline_says_what_is_missing() {
     let (_folder, store) = open();
     let packages = [locked("one", &toy_deb(1)), locked("two", &toy_deb(2))];
     let error = store.fetch(&packages, &Mirrors::new(), true, &Silent).unwrap_err();
-    assert_eq!(shown(&error), "find packages in the store: one 1.0, two 1.0; build without `--offline` to fetch");
+    assert_eq!(
+        shown(&error),
+        "find 2 packages (one 1.0, two 1.0) in the store, which `--offline` does not let it fetch"
+    );
     let error = store.unpacked(&packages[0]).unwrap_err();
     assert!(shown(&error).contains("its archive is not in the store"), "{error}");
 }

@@ -131,6 +131,8 @@ fn messages_have_the_documented_json() {
     let restart = Event::Restart { name: "web".into(), status: 3, delay_ms: 500, failures: 1, limit: 5 };
     let text = r#"{"event":"restart","name":"web","status":3,"delay_ms":500,"failures":1,"limit":5}"#;
     assert_eq!(json(&restart), text);
+    let main = Event::MainEnded { name: "web".into(), status: 0 };
+    assert_eq!(json(&main), r#"{"event":"main-ended","name":"web","status":0}"#);
     let killed = |within_ms| json(&Event::Killed { name: "web".into(), within_ms });
     assert_eq!(killed(Some(2000)), r#"{"event":"killed","name":"web","within_ms":2000}"#);
     assert_eq!(killed(None), r#"{"event":"killed","name":"web"}"#);

@@ -16,8 +16,8 @@ const GUEST_KILLS: Duration = Duration::from_millis(500);
 pub struct Stopping {
     /// The signal that began it.
     pub signal: i32,
-    /// The kill was ours, in place of a signal that a first process without a handler never sees.
-    pub in_place_of_signal: bool,
+    /// The kill was ours, in place of this signal, which a first process without a handler never sees.
+    pub in_place_of: Option<i32>,
     /// When all that is left is killed.
     pub deadline: Instant,
     /// When to say what is waited for; none once it was said.
@@ -38,12 +38,12 @@ pub struct Services(BTreeMap<String, ServiceState>);
 
 impl Stopping {
     /// A stop that begins now. `by_guest` says whether the guest was asked to see to it.
-    pub fn new(signal: i32, in_place_of_signal: bool, now: Instant, grace: Duration, by_guest: bool) -> Self {
+    pub fn new(signal: i32, in_place_of: Option<i32>, now: Instant, grace: Duration, by_guest: bool) -> Self {
         let (deadline, notice) = (now + grace, now + SILENT);
         // A word right before the kill would only be noise.
         let notice = Some(notice).filter(|at| *at < deadline);
         let deadline = if by_guest { deadline + GUEST_KILLS } else { deadline };
-        Self { signal, in_place_of_signal, deadline, notice, killed: false }
+        Self { signal, in_place_of, deadline, notice, killed: false }
     }
 
     /// When to look at it next.
@@ -58,7 +58,7 @@ impl Stopping {
 
     /// Notes that all is killed; whether that is news.
     pub fn kill(&mut self) -> bool {
-        !self.in_place_of_signal && !std::mem::replace(&mut self.killed, true)
+        self.in_place_of.is_none() && !std::mem::replace(&mut self.killed, true)
     }
 }
 
@@ -124,13 +124,13 @@ mod tests {
     fn a_long_stop_is_told_once_and_a_short_one_never() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let mut long = Stopping::new(2, false, now, 10 * second, false);
+        let mut long = Stopping::new(2, None, now, 10 * second, false);
         assert_eq!((long.wakes_at(), long.takes_long(now)), (now + second, false));
         assert!(long.takes_long(now + second));
         assert!(!long.takes_long(now + 2 * second));
         assert_eq!(long.wakes_at(), now + 10 * second);
         assert!(long.kill() && !long.kill());
-        let mut short = Stopping::new(2, false, now, second / 2, true);
+        let mut short = Stopping::new(2, None, now, second / 2, true);
         assert_eq!((short.wakes_at(), short.takes_long(now + second)), (now + second, false));
     }
 

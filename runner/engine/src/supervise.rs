@@ -198,7 +198,7 @@ impl<'a> Supervisor<'a> {
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
         // The kernel keeps signals without a handler from the first process of a pid namespace: nothing would ever happen.
         let deaf = !asked && !catches(self.child.pid, sent);
-        self.stopping = Some(Stopping::new(signal, deaf, Instant::now(), self.grace, asked));
+        self.stopping = Some(Stopping::new(signal, deaf.then_some(sent), Instant::now(), self.grace, asked));
         match (asked, deaf) {
             (true, _) => Ok(()),
             (false, true) => self.child.handle.signal(SIGKILL),
@@ -319,10 +319,8 @@ impl<'a> Supervisor<'a> {
             terminal.drain();
         }
         let ended = self.child.wait()?;
-        match &self.stopping {
-            Some(stopping) if stopping.in_place_of_signal && ended == Ended::Signal(SIGKILL) => {
-                Ok(Ended::Signal(stopping.signal))
-            }
+        match self.stopping.and_then(|stopping| stopping.in_place_of) {
+            Some(signal) if ended == Ended::Signal(SIGKILL) => Ok(Ended::Signal(signal)),
             _ => Ok(ended),
         }
     }

@@ -4,13 +4,15 @@
 //! Runs with subordinate ids, runs without and runs by root give the same user inside different numbers on the host, so a
 //! volume that one made is not the other's.
 
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path};
+use std::path::Path;
+
+use host::RootDir;
 
 use crate::bind::{Bound, Ids};
 use crate::journal;
+use crate::layers::below;
 use crate::steps::Step;
 use crate::wire::{ForeignVolume, Report};
 
@@ -37,7 +39,9 @@ fn foreign(bound: &Bound, folder: &Path) -> Option<ForeignVolume> {
     }
     let own = host::effective_uid();
     let why = match &bound.ids {
-        Ids::Subordinate(_) if uid == own => "it was made when this user had no subordinate ids",
+        Ids::Subordinate(_) if uid == own => {
+            "it was made for root of the appliance, or it was made when this user had no subordinate ids"
+        }
         Ids::Single if uid != 0 => "it was made by a run with subordinate ids, and this run has none",
         _ if uid == 0 && own != 0 => "it was made by root",
         _ => "it was made with other ids, or for another user of the appliance",
@@ -53,31 +57,26 @@ fn foreign(bound: &Bound, folder: &Path) -> Option<ForeignVolume> {
     })
 }
 
-/// The numbers on the host of whom the image's folder belongs to; none where they cannot be found out.
+/// The numbers on the host of whom the root's own folder there belongs to, which an empty volume gets too; none where they
+/// cannot be found out.
 fn image_owner(bound: &Bound, at: &Path) -> Option<(u32, u32)> {
-    for layer in bound.layers.iter().rev() {
-        match folder_in(&bound.roots_folder.join(&layer.diff_id), at) {
-            Ok(meta) => return meta.map(|meta| (meta.uid(), meta.gid())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => return None,
-        }
-    }
-    // It will be made by root of the container.
-    Some((host::effective_uid(), host::effective_gid()))
+    let from_top = bound.layers.iter().rev().map(|layer| RootDir::open(&bound.roots_folder.join(&layer.chain_id)));
+    let layers: Vec<RootDir> = from_top.collect::<io::Result<_>>().ok()?;
+    let container_root = (host::effective_uid(), host::effective_gid());
+    owner_in(&layers, at.strip_prefix("/").unwrap_or(at), container_root)
 }
 
-/// The folder in an unpacked layer; none where something else is in the way.
-fn folder_in(layer: &Path, at: &Path) -> io::Result<Option<Metadata>> {
-    let mut path = layer.to_owned();
-    let mut meta = None;
-    for part in at.components().filter(|part| matches!(part, Component::Normal(_))) {
-        path.push(part);
-        meta = Some(path.symlink_metadata()?).filter(Metadata::is_dir);
-        if meta.is_none() {
-            break;
-        }
+/// Whose the folder is in layers, given from the top; what is missing is made by root. None where a link or a file is on the
+/// way.
+fn owner_in(layers: &[RootDir], at: &Path, root: (u32, u32)) -> Option<(u32, u32)> {
+    let parents = at.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty());
+    for parent in parents {
+        below::find(layers, parent).ok()?.is_none_or(|entry| entry.meta.is_dir()).then_some(())?;
     }
-    Ok(meta)
+    match below::find(layers, at).ok()? {
+        Some(entry) => entry.meta.is_dir().then(|| (entry.meta.uid(), entry.meta.gid())),
+        None => Some(root),
+    }
 }
 
 /// Whether a user of the host is one inside.
@@ -107,13 +106,19 @@ mod tests {
     }
 
     #[test]
-    fn only_folders_have_owners_that_matter() {
-        let layer = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(layer.path().join("srv/data")).unwrap();
-        std::os::unix::fs::symlink("/etc", layer.path().join("link")).unwrap();
-        assert!(folder_in(layer.path(), Path::new("/srv/data")).unwrap().is_some());
-        assert!(folder_in(layer.path(), Path::new("/link/data")).unwrap().is_none());
-        let missing = folder_in(layer.path(), Path::new("/srv/other")).unwrap_err();
-        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    fn the_uppermost_folder_says_whose_a_volume_is() {
+        let (low, top) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(low.path().join("srv/data")).unwrap();
+        std::fs::create_dir_all(top.path().join("srv")).unwrap();
+        std::os::unix::fs::symlink("/etc", top.path().join("link")).unwrap();
+        std::fs::write(top.path().join("srv/file"), "").unwrap();
+        let layers = [RootDir::open(top.path()).unwrap(), RootDir::open(low.path()).unwrap()];
+        let own = (host::effective_uid(), host::effective_gid());
+        let check = |at: &str, owner| assert_eq!(owner_in(&layers, Path::new(at), (4_000_000, 5)), owner, "{at}");
+        check("srv/data", Some(own));
+        check("srv/missing/deep", Some((4_000_000, 5)));
+        check("link/data", None);
+        check("link", None);
+        check("srv/file", None);
     }
 }

@@ -8,7 +8,7 @@ mod support;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use support::{Toy, signal};
+use support::{Toy, User, What, is_root, signal, skip, tar};
 
 /// The exit status of a script, as root and as an ordinary user.
 fn check(test: &str, script: &str, expected: i32) {
@@ -88,6 +88,45 @@ fn volumes_outlive_runs_and_writable_paths_do_not() {
         toy.shell("echo kept >/data/file; echo lost >/tmp/file");
         assert_eq!(toy.shell("cat /data/file; ls /tmp"), ("kept\n".to_owned(), 0));
     }
+}
+
+/// Starts twice with a volume where an upper layer has a folder of user 1000, then once more when the volume is root's of the
+/// container. Gives what the last start says.
+fn check_owner(test: &str, user: Option<User>, root: u32) -> Option<String> {
+    let top = tar(&[("data", 0o755, 1000, What::Folder)]);
+    let toy = Toy::with_layers(test, user, &[top], |_| {})?;
+    let start = || {
+        let output = toy.run(&["--verbose"], &["sh", "-c", "ls /data"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let folders: Vec<_> = std::fs::read_dir(toy.work().join("volumes")).unwrap().flatten().collect();
+    let volume = folders[0].path().join("data");
+    assert!(!start().contains("ForeignVolume"));
+    std::fs::write(volume.join("file"), "").unwrap();
+    let second = start();
+    assert!(!second.contains("ForeignVolume"), "{test}: {second}");
+    std::os::unix::fs::chown(&volume, Some(root), Some(root)).unwrap();
+    Some(start())
+}
+
+#[test]
+fn a_volume_belongs_to_who_has_the_folder_in_the_root() {
+    let test = "a_volume_belongs_to_who_has_the_folder";
+    if !is_root() {
+        return skip(test, "only root gives files away").unwrap_or_default();
+    }
+    let told = check_owner(test, None, 0).unwrap_or_default();
+    assert!(told.is_empty() || told.contains("uid: 0, wanted_uid: 1000, wanted_gid: 1000"), "{told}");
+    // With a single id everything is of one user, so what is root's of the host is a stranger's.
+    let told = check_owner(test, Some(User::nobody()), 0).unwrap_or_default();
+    assert!(told.is_empty() || told.contains("uid: 0, wanted_uid: 65534"), "{told}");
+    let Some(user) = User::with_subordinate_ids() else {
+        return skip(test, "no user of this host has subordinate ids").unwrap_or_default();
+    };
+    let (own, wanted) = (user.own_uid(), user.uid_on_host(1000));
+    let told = check_owner(test, Some(user), own).unwrap_or_default();
+    assert!(told.is_empty() || told.contains(&format!("uid: {own}, wanted_uid: {wanted}")), "{told}");
 }
 
 #[test]

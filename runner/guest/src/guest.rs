@@ -146,6 +146,9 @@ impl Guest {
             if let Some(service) = self.supervisor.service_of(pid) {
                 // Its last lines come before what others print because it ended.
                 self.logs.drain();
+                if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
+                    self.progress(service, Progress::Ready);
+                }
                 self.feed(Input::Ended { service, status });
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
                 let (service, progress) = (prober.service, prober.program_ended(now, status));
@@ -212,6 +215,11 @@ impl Guest {
             Action::Terminate(pid) => signals::send_to_group(pid, Signal::SIGTERM),
             Action::Kill(pid) => signals::send_to_group(pid, Signal::SIGKILL),
             Action::Say(text) => self.logs.say(&text),
+            Action::SayUnready { service, text } => {
+                let prober = self.probers.iter().find(|prober| prober.service == service);
+                let seen = prober.map(|prober| format!(": {}", prober.last_seen())).unwrap_or_default();
+                self.logs.say(&format!("{text}{seen}"));
+            }
             Action::Tell(event) => self.tell(&event),
         }
         None
@@ -314,7 +322,7 @@ impl Guest {
                 if let Some(prober) = self.probers.iter_mut().find(|prober| prober.service == service) {
                     match pid {
                         Some(pid) => prober.runs(now, pid),
-                        None => drop(prober.failed(now)),
+                        None => drop(prober.failed(now, "cannot be started".to_owned())),
                     }
                 }
             }

@@ -73,13 +73,16 @@ fn number(uid: &str) -> Option<User> {
     Some(User { name: uid.to_owned(), uid: id, gid: id, groups: Vec::new(), home: "/".to_owned() })
 }
 
-/// The name that was probably meant, else root's and those that were not made by packages: numbers from 1000 on.
+/// The name that was probably meant, else root's and those that were not made by packages: numbers from 1000 on; where there
+/// are none of those, the first of all.
 fn instead(wanted: &str, kind: &str, known: Vec<(String, u32)>) -> String {
     if let Some(near) = nearest(wanted, known.iter().map(|(name, _)| name.clone())) {
         return format!("; did you mean {near:?}?");
     }
-    let own = known.into_iter().filter(|(_, id)| *id == 0 || (1000..65534).contains(id)).map(|(name, _)| name);
-    let own: Vec<String> = own.take(LISTED_NAMES).collect();
+    let is_own = |id: u32| (1000..65534).contains(&id);
+    let has_own = known.iter().any(|(_, id)| is_own(*id));
+    let listed = known.into_iter().filter(|(_, id)| !has_own || *id == 0 || is_own(*id)).map(|(name, _)| name);
+    let own: Vec<String> = listed.take(LISTED_NAMES).collect();
     if own.is_empty() { String::new() } else { format!(": among its {kind} are {}", own.join(", ")) }
 }
 
@@ -129,6 +132,10 @@ mod tests {
         check("luna:vide", Err("find the group \"vide\" in this appliance; did you mean \"video\"?"));
         check("1:x", Err("find the group \"x\" in this appliance: among its groups are luna"));
         check("1:", Err("find the group \"\" in this appliance: among its groups are luna"));
+        let system = "root:x:0:0::/root:\ndaemon:x:1:1::/:\nwww-data:x:33:33::/:\nnobody:x:65534:65534::/:\n";
+        let told = find_in("bob", system, "").map(|user| user.uid);
+        let words = "find the user \"bob\" in this appliance: among its users are root, daemon, www-data, nobody";
+        assert_eq!(told, Err(words.to_owned()));
     }
 
     #[test]

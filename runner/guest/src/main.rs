@@ -28,6 +28,7 @@ mod signals;
 mod spawn;
 mod streams;
 mod supervisor;
+mod words;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,8 +1,12 @@
 //! Finds the name that was probably meant.
 
-/// The known name with the fewest wrong letters, if those are one or two and at most a third of the word's.
+/// The known name with the fewest wrong letters, if those are really few: one from three letters on, two from seven on.
 pub fn nearest(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let most = (word.chars().count() / 3).clamp(1, 2);
+    let most = match word.chars().count() {
+        0..3 => return None,
+        3..7 => 1,
+        _ => 2,
+    };
     let rated = known.into_iter().map(|name| (distance(word, &name), name));
     rated.filter(|(wrong, _)| *wrong <= most).min().map(|(_, name)| name)
 }
@@ -32,11 +36,15 @@ mod tests {
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
         let check = |word: &str, expected: Option<&str>| {
-            let known = ["web", "www-data", "root", "python3", "sh"].map(str::to_owned);
+            let known = ["web", "www-data", "root", "python3", "sh", "touch"].map(str::to_owned);
             assert_eq!(nearest(word, known).as_deref(), expected, "{word}");
         };
         check("wbe", None);
-        check("we", Some("web"));
+        check("wep", Some("web"));
+        check("we", None);
+        check("nosuch", None);
+        check("pyton", None);
+        check("pyton33", Some("python3"));
         check("www-date", Some("www-data"));
         check("python", Some("python3"));
         check("rooot", Some("root"));

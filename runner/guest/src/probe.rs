@@ -11,6 +11,7 @@ use bundle::guest::Probe;
 use nix::poll::PollFlags;
 
 use crate::connect;
+use crate::words::{duration, how_it_ended};
 
 /// Milliseconds after which an attempt that hangs is given up.
 const ATTEMPT_MS: u64 = 5_000;
@@ -32,6 +33,8 @@ pub struct Prober {
     probe: Probe,
     attempt: Attempt,
     pause_ms: u64,
+    /// What the last finished attempt saw.
+    seen: Option<String>,
 }
 
 /// One attempt.
@@ -63,7 +66,7 @@ pub enum Progress {
 impl Prober {
     /// Begins with an attempt at once.
     pub fn new(service: usize, probe: Probe, now: u64) -> Self {
-        Self { service, probe, attempt: Attempt::Pause { until: now }, pause_ms: FIRST_PAUSE_MS }
+        Self { service, probe, attempt: Attempt::Pause { until: now }, pause_ms: FIRST_PAUSE_MS, seen: None }
     }
 
     /// When [`Prober::advance`] must be called even if nothing happens.
@@ -102,7 +105,7 @@ impl Prober {
                     self.attempt = Attempt::Program { pid, give_up: u64::MAX };
                     Progress::Kill(pid)
                 }
-                _ => self.failed(now),
+                _ => self.failed(now, format!("no answer within {}", duration(ATTEMPT_MS))),
             };
         }
         let nothing = Attempt::Pause { until: now };
@@ -123,11 +126,39 @@ impl Prober {
 
     /// The program of the present attempt ended.
     pub fn program_ended(&mut self, now: u64, status: u8) -> Progress {
-        if status == 0 { Progress::Ready } else { self.failed(now) }
+        if status == 0 { Progress::Ready } else { self.failed(now, how_it_ended(status)) }
     }
 
-    /// The attempt failed; the next one comes after a pause.
-    pub fn failed(&mut self, now: u64) -> Progress {
+    /// Whether what is waited for is there now, for what a look can tell: a service that ends leaves no time for an attempt.
+    pub fn is_met(&self) -> bool {
+        matches!(&self.probe, Probe::File(path) if Path::new(path).exists())
+    }
+
+    /// What is probed and what was seen last, for people.
+    pub fn last_seen(&self) -> String {
+        let what = match &self.probe {
+            Probe::File(path) => format!("the file {path}"),
+            Probe::Tcp(authority) => format!("tcp {authority}"),
+            Probe::Http(url) => url.clone(),
+            Probe::Exec(args) => format!("`{}`", args.join(" ")),
+        };
+        let hangs = match self.attempt {
+            Attempt::Program { .. } => "has not ended yet",
+            Attempt::Connecting { .. } | Attempt::Reading { .. } => "no answer yet",
+            Attempt::Pause { .. } => "not tried yet",
+        };
+        let (seen, mid) = (self.seen.as_deref().unwrap_or(hangs), self.separator());
+        format!("{what}{mid} {seen}")
+    }
+
+    /// Files and programs are what does something; to an address something happens.
+    fn separator(&self) -> &'static str {
+        if matches!(self.probe, Probe::File(_) | Probe::Exec(_)) { "" } else { ":" }
+    }
+
+    /// The attempt failed, having seen this; the next one comes after a pause.
+    pub fn failed(&mut self, now: u64, seen: String) -> Progress {
+        self.seen = Some(seen);
         self.attempt = Attempt::Pause { until: now + self.pause_ms };
         self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
         Progress::Wait
@@ -136,7 +167,7 @@ impl Prober {
     fn begin(&mut self, now: u64) -> Progress {
         let address = match &self.probe {
             Probe::File(path) if Path::new(path).exists() => return Progress::Ready,
-            Probe::File(_) => return self.failed(now),
+            Probe::File(_) => return self.failed(now, "is not there".to_owned()),
             Probe::Exec(args) => return Progress::Run(args.clone()),
             Probe::Http(url) => Url::parse(url).and_then(|url| address(url.authority, 80)),
             Probe::Tcp(authority) => address(authority, 0),
@@ -146,7 +177,8 @@ impl Prober {
                 self.attempt = Attempt::Connecting { socket, give_up: now + ATTEMPT_MS };
                 Progress::Wait
             }
-            _ => self.failed(now),
+            Some(Err(errno)) => self.failed(now, reason(&errno.into())),
+            None => self.failed(now, "is no address".to_owned()),
         }
     }
 
@@ -156,13 +188,13 @@ impl Prober {
                 self.attempt = Attempt::Connecting { socket, give_up };
                 Progress::Wait
             }
-            Some(Err(_)) => self.failed(now),
+            Some(Err(error)) => self.failed(now, reason(&error)),
             Some(Ok(())) => match &self.probe {
                 Probe::Http(url) if socket.write_all(request(url).as_bytes()).is_ok() => {
                     self.attempt = Attempt::Reading { socket, answer: Vec::new(), give_up };
                     Progress::Wait
                 }
-                Probe::Http(_) => self.failed(now),
+                Probe::Http(_) => self.failed(now, "the connection was closed".to_owned()),
                 _ => Progress::Ready,
             },
         }
@@ -173,7 +205,8 @@ impl Prober {
         match socket.read(&mut buffer) {
             Ok(count) if count > 0 => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            _ => return self.failed(now),
+            Err(error) => return self.failed(now, reason(&error)),
+            Ok(_) => return self.failed(now, "the connection was closed without an answer".to_owned()),
         }
         match status_of(&answer) {
             Some(200..=399) => Progress::Ready,
@@ -181,9 +214,16 @@ impl Prober {
                 self.attempt = Attempt::Reading { socket, answer, give_up };
                 Progress::Wait
             }
-            _ => self.failed(now),
+            Some(status @ 1..) => self.failed(now, format!("status {status}")),
+            _ => self.failed(now, "the answer is no HTTP".to_owned()),
         }
     }
+}
+
+/// The system's words for an error, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let known = error.raw_os_error().map(|number| nix::errno::Errno::from_raw(number).desc().to_lowercase());
+    known.unwrap_or_else(|| error.to_string())
 }
 
 /// Why a probe can never succeed, in a person's words; `None` when it can.
@@ -274,6 +314,25 @@ mod tests {
         check("http://127.0.0.1:80/health?x=1#y", "GET /health?x=1 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n");
         check("http://localhost", "GET / HTTP/1.1\r\nHost: localhost\r\n");
         check("http://localhost?x", "GET /?x HTTP/1.1\r\n");
+    }
+
+    #[test]
+    fn what_was_seen_last_is_said() {
+        let check = |probe: Probe, before: &str, seen: &str, after: &str| {
+            let mut prober = Prober::new(0, probe, 0);
+            assert_eq!(prober.last_seen(), before);
+            prober.failed(0, seen.to_owned());
+            assert_eq!(prober.last_seen(), after);
+        };
+        let url = || Probe::Http("http://localhost:1/x".to_owned());
+        check(url(), "http://localhost:1/x: not tried yet", "status 404", "http://localhost:1/x: status 404");
+        check(Probe::Tcp("[::1]:1".to_owned()), "tcp [::1]:1: not tried yet", "x", "tcp [::1]:1: x");
+        let program = Probe::Exec(vec!["pg_isready".to_owned(), "-q".to_owned()]);
+        check(program, "`pg_isready -q` not tried yet", "ended with status 2", "`pg_isready -q` ended with status 2");
+        let mut missing = Prober::new(0, Probe::File("/no/such".to_owned()), 0);
+        assert!(missing.advance(0) == Progress::Wait && !missing.is_met());
+        assert_eq!(missing.last_seen(), "the file /no/such is not there");
+        assert_eq!(reason(&std::io::Error::from_raw_os_error(111)), "connection refused");
     }
 
     #[test]

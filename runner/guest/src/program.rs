@@ -45,6 +45,9 @@ pub fn explain(path: &Path, errno: Errno, search_path: &str) -> String {
             format!("{name} needs the interpreter {interpreter}, which does not exist in the appliance")
         }
         (Errno::ENOENT, _) => format!("{name} needs a loader or an interpreter that does not exist in the appliance"),
+        (Errno::EACCES, Kind::Other) if !is_executable(path) && File::open(path).is_ok() => {
+            format!("{name} is not a program")
+        }
         (Errno::EACCES, _) if !is_executable(path) => format!("{name} is not executable; give it mode=\"0755\""),
         (Errno::EACCES, _) => format!("{name} or a folder above it may not be used by this user"),
         (Errno::ENOEXEC, Kind::Elf(machine)) if machine != OWN_MACHINE => {

@@ -16,7 +16,11 @@
 
 use bundle::channel::{Event, ServiceState, ServiceStatus, Status};
 use bundle::guest::{Restart, STATUS_NOT_READY, Service};
-use nix::sys::signal::Signal;
+
+use crate::words::{duration, how_it_ended};
+
+/// The status of what was asked to stop and had nothing to say to it: 128 and the number of SIGTERM, as shells have it.
+const STATUS_STOPPED: u8 = 143;
 
 /// Failures in a row after which a service is given up and the appliance fails.
 const MAX_FAILURES: u32 = 5;
@@ -61,9 +65,14 @@ pub enum Action {
     Kill(u32),
     /// Tell the person who watches.
     Say(String),
+    /// Tell this, and what its probe saw last.
+    SayUnready { service: usize, text: String },
     /// Tell the host.
     Tell(Event),
 }
+
+/// How a service ended that was stopped because its probe did not succeed.
+const NOT_IN_TIME: &str = "was not ready in time";
 
 /// The services and how far each is.
 #[derive(Debug)]
@@ -88,6 +97,10 @@ struct Unit {
     pid: Option<u32>,
     was_ready: bool,
     missed_ready: bool,
+    /// How its process ended last, as in "it …".
+    how: String,
+    /// It did not run when all was asked to stop, so it has no status of its own.
+    was_idle: bool,
     failures: u32,
     restarts: u32,
 }
@@ -163,8 +176,9 @@ impl Supervisor {
     /// The exit status of the appliance, once everything has ended.
     pub fn outcome(&self) -> Option<u8> {
         let all_ended = self.units.iter().all(|unit| unit.state.is_over());
-        let main_status = || self.main.and_then(|main| self.units.get(main)).and_then(Unit::status);
-        (self.stopping && all_ended).then(|| self.final_status.or_else(main_status).unwrap_or(0))
+        let main = || self.main.and_then(|main| self.units.get(main)).filter(|unit| !unit.was_idle);
+        let main_status = || main().and_then(Unit::status);
+        (self.stopping && all_ended).then(|| self.final_status.or_else(main_status).unwrap_or(STATUS_STOPPED))
     }
 
     /// Whether the end was asked for or is under way.
@@ -231,9 +245,11 @@ impl Supervisor {
         if matches!(unit.state, State::Starting { .. }) {
             self.actions.push(Action::EndProbe(service));
         }
+        let is_early = !self.stopping && status == 0 && unit.is_unready();
+        unit.how = unit.how_now(status, is_early);
         let status = if std::mem::take(&mut unit.missed_ready) { STATUS_NOT_READY } else { status };
         let again = !self.stopping && unit.wants_restart(status);
-        unit.count_failure(now, status);
+        unit.count_failure(now, status != 0 || is_early);
         if let Some(pid) = pid.filter(|_| self.stopping || again) {
             // What the service left behind in its group would be in the way of its next start.
             self.actions.push(Action::Kill(pid));
@@ -241,6 +257,7 @@ impl Supervisor {
         match again {
             true if unit.failures >= MAX_FAILURES => self.give_up(service, status),
             true => self.restart(now, service, status),
+            false if is_early => self.ended_early(service),
             false => self.ended_for_good(service, status),
         }
     }
@@ -248,14 +265,11 @@ impl Supervisor {
     /// Starts it again after its delay, and says so: a service that is never up for long must not look healthy.
     fn restart(&mut self, now: u64, service: usize, status: u8) {
         let Some(unit) = self.units.get(service) else { return };
-        let (name, failures) = (unit.service.name.clone(), unit.failures);
+        let (name, how, failures) = (unit.service.name.clone(), unit.how.clone(), unit.failures);
         let delay_ms = unit.service.restart_delay_ms.max(MIN_DELAY_MS);
         let of = if failures > 0 { format!(" (failure {failures} of {MAX_FAILURES})") } else { String::new() };
-        self.actions.push(Action::Say(format!(
-            "service {name:?} {}; it starts again in {}{of}",
-            how_it_ended(status),
-            duration(delay_ms)
-        )));
+        self.actions
+            .push(Action::Say(format!("service {name:?} {how}; it starts again in {}{of}", duration(delay_ms))));
         self.actions.push(Action::Tell(Event::Restart { name, status, delay_ms, failures, limit: MAX_FAILURES }));
         self.enter(service, State::Delayed { until: now.saturating_add(delay_ms) });
     }
@@ -265,31 +279,50 @@ impl Supervisor {
         let reason = format!(
             "keep service {:?} running: it failed {MAX_FAILURES} times in a row, and now it {}",
             self.name(service),
-            how_it_ended(status)
+            self.units.get(service).map(|unit| unit.how.as_str()).unwrap_or_default()
         );
-        self.fail(&reason, status);
+        self.fail(&reason, if status == 0 { STATUS_NOT_READY } else { status });
+    }
+
+    /// A service without a probe is ready at once; what one with a probe was there for has not come about.
+    fn ended_early(&mut self, service: usize) {
+        self.enter(service, State::Exited { status: 0 });
+        let (name, how) = (self.name(service), how_it_ended(0));
+        self.actions.push(Action::Say(format!("service {name:?} {how} before it was ready")));
+        let reason = format!("get service {name:?} ready: it {how} before");
+        self.end_with_failure(reason, STATUS_NOT_READY);
     }
 
     fn ended_for_good(&mut self, service: usize, status: u8) {
-        let Some(unit) = self.units.get_mut(service) else { return };
-        // A program that did its work and ended well is as ready as it will ever be.
-        let succeeded = status == 0 && !unit.was_ready;
         self.enter(service, State::Exited { status });
-        if succeeded && !self.stopping {
-            self.becomes_ready(0, service);
-            self.enter(service, State::Exited { status });
-        }
         let all_ended = self.units.iter().all(|unit| unit.state.is_over());
         let is_end = self.main == Some(service) || (self.main.is_none() && all_ended);
         if is_end && !self.stopping {
+            if status == 0 && !all_ended {
+                self.say_why_all_stops(service);
+            }
             self.stopping = true;
             self.final_status = Some(status);
         }
     }
 
+    /// An end without a fault, which others might have outlived: who wrote the spec perhaps did not mean it.
+    fn say_why_all_stops(&mut self, main: usize) {
+        let name = self.name(main);
+        // Without a word of the spec it is the last one.
+        let hint = if main + 1 == self.units.len() { "; `main #true` on another service changes that" } else { "" };
+        let text = format!("main service {name:?} ended with status 0, so the appliance stops{hint}");
+        self.actions.push(Action::Say(text));
+        self.actions.push(Action::Tell(Event::MainEnded { name, status: 0 }));
+    }
+
     fn fail(&mut self, reason: &str, status: u8) {
         self.actions.push(Action::Say(format!("failed to {reason}")));
-        self.actions.push(Action::Tell(Event::Failed { reason: reason.to_owned() }));
+        self.end_with_failure(reason.to_owned(), status);
+    }
+
+    fn end_with_failure(&mut self, reason: String, status: u8) {
+        self.actions.push(Action::Tell(Event::Failed { reason }));
         if !self.stopping {
             self.stopping = true;
             self.final_status = Some(status.max(1));
@@ -323,7 +356,8 @@ impl Supervisor {
                 unit.missed_ready = true;
                 let within_ms = unit.service.ready.as_ref().map_or(0, |ready| ready.within_ms);
                 let name = self.name(service);
-                self.actions.push(Action::Say(format!("service {name} was not ready within {within_ms} ms")));
+                let text = format!("service {name} was not ready within {}", duration(within_ms));
+                self.actions.push(Action::SayUnready { service, text });
                 self.terminate(now, service);
             }
             State::Stopping { kill_at } if kill_at <= now => {
@@ -348,8 +382,9 @@ impl Supervisor {
         match dead {
             Some(before) if unit.state == State::Waiting => {
                 let status = self.units.get(before).and_then(Unit::status).unwrap_or(1);
+                let how = self.units.get(before).map(Unit::why_unready).unwrap_or_default();
                 let (name, before) = (self.name(service), self.name(before));
-                self.fail(&format!("start service {name}: it comes after {before}, which ended with status {status} before it was ready"), status);
+                self.fail(&format!("start service {name}: it comes after {before}, which {how}"), status);
             }
             _ if is_due => self.start(now, service),
             _ => {}
@@ -377,8 +412,8 @@ impl Supervisor {
             let Some(unit) = self.units.get_mut(service) else { continue };
             match unit.state {
                 State::Waiting | State::Delayed { .. } => {
-                    let status = unit.status().unwrap_or(0);
-                    self.enter(service, State::Exited { status });
+                    unit.was_idle = true;
+                    self.enter(service, State::Exited { status: 0 });
                 }
                 State::Starting { .. } | State::Ready { .. } if !blocked || no_grace => self.terminate(now, service),
                 _ => {}
@@ -430,23 +465,39 @@ impl Supervisor {
     }
 }
 
-/// In words; a status above 128 is that of a signal, as shells number them.
-fn how_it_ended(status: u8) -> String {
-    let signal = status.checked_sub(128).and_then(|number| Signal::try_from(i32::from(number)).ok());
-    match signal {
-        Some(signal) => format!("was ended by {signal} (status {status})"),
-        None => format!("ended with status {status}"),
-    }
-}
-
-fn duration(ms: u64) -> String {
-    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
-}
-
 impl Unit {
     fn new(service: Service, after: Vec<usize>) -> Self {
         let state = State::Waiting;
-        Self { service, after, state, pid: None, was_ready: false, missed_ready: false, failures: 0, restarts: 0 }
+        Self {
+            service,
+            after,
+            state,
+            pid: None,
+            was_ready: false,
+            missed_ready: false,
+            how: String::new(),
+            was_idle: false,
+            failures: 0,
+            restarts: 0,
+        }
+    }
+
+    /// Whether it is probed and never was ready.
+    fn is_unready(&self) -> bool {
+        !self.was_ready && !self.missed_ready && matches!(self.state, State::Starting { ready_by: Some(_), .. })
+    }
+
+    fn how_now(&self, status: u8, is_early: bool) -> String {
+        match self.missed_ready {
+            true => NOT_IN_TIME.to_owned(),
+            false if is_early => format!("{} before it was ready", how_it_ended(status)),
+            false => how_it_ended(status),
+        }
+    }
+
+    /// Why nothing that comes after it can start, as in "which …".
+    fn why_unready(&self) -> String {
+        if self.how == NOT_IN_TIME { self.how.clone() } else { format!("{} before it was ready", self.how) }
     }
 
     fn wants_restart(&self, status: u8) -> bool {
@@ -457,12 +508,12 @@ impl Unit {
         }
     }
 
-    fn count_failure(&mut self, now: u64, status: u8) {
+    fn count_failure(&mut self, now: u64, is_failure: bool) {
         let recovered = matches!(self.state, State::Ready { since } if now.saturating_sub(since) >= RECOVERED_MS);
-        if recovered || status == 0 {
+        if recovered || !is_failure {
             self.failures = 0;
         }
-        self.failures += u32::from(status != 0);
+        self.failures += u32::from(is_failure);
     }
 
     fn can_never_be_ready(&self) -> bool {
@@ -665,7 +716,89 @@ mod tests {
             ]
         );
         assert_eq!(world.supervisor.outcome(), Some(7));
-        assert_eq!((duration(1500), duration(2000)), ("1500 ms".to_owned(), "2 s".to_owned()));
+    }
+
+    fn said(actions: &[Action]) -> Vec<String> {
+        let text = |action: &Action| match action {
+            Action::Say(text) | Action::SayUnready { text, .. } => Some(text.clone()),
+            Action::Tell(event @ (Event::Failed { .. } | Event::MainEnded { .. })) => Some(format!("{event:?}")),
+            _ => None,
+        };
+        actions.iter().filter_map(text).collect()
+    }
+
+    #[test]
+    fn a_stop_in_each_state_ends_with_the_status_of_a_stop() {
+        let slow = || service(0, &[], Restart::OnFailure, Some(1000));
+        let last = || service(1, &[0], Restart::Never, None);
+        // The main service still waits; it is asked while it starts; it is to start again; there is none.
+        for services in [vec![slow(), last()], vec![slow()], vec![]] {
+            let mut world = World::new(services, Some("1"));
+            assert_eq!(world.stop(), Some(STATUS_STOPPED));
+        }
+        let mut world = World::new(vec![slow(), service(1, &[], Restart::Always, None)], Some("1"));
+        world.end(1, 3);
+        assert!(matches!(world.supervisor.units[1].state, State::Delayed { .. }));
+        assert_eq!(world.stop(), Some(STATUS_STOPPED));
+        let mut world = World::new(vec![last()], Some("1"));
+        world.feed(Input::Stop { within_ms: None });
+        world.end(0, 7);
+        assert_eq!(world.supervisor.outcome(), Some(7), "its own answer to a stop counts");
+    }
+
+    #[test]
+    fn what_ends_well_before_it_is_ready_fails() {
+        let services = |restart| vec![service(0, &[], restart, Some(1000)), service(1, &[0], Restart::Never, None)];
+        let mut world = World::new(services(Restart::OnFailure), Some("1"));
+        world.running.clear();
+        assert_eq!(
+            said(&world.feed(Input::Ended { service: 0, status: 0 })),
+            [
+                "service \"0\" ended with status 0 before it was ready",
+                "Failed { reason: \"get service \\\"0\\\" ready: it ended with status 0 before\" }",
+            ]
+        );
+        assert_eq!(world.supervisor.outcome(), Some(STATUS_NOT_READY));
+        let mut world = World::new(services(Restart::Always), Some("1"));
+        for _ in 0..MAX_FAILURES {
+            world.end(0, 0);
+            world.now += 100;
+            world.feed(Input::Tick);
+        }
+        assert_eq!(world.supervisor.outcome(), Some(STATUS_NOT_READY), "it is not started again for ever");
+        let mut world = World::new(services(Restart::Never), Some("1"));
+        world.feed(Input::Probed { service: 0 });
+        world.end(0, 0);
+        assert!(!world.supervisor.is_stopping(), "who was ready may end");
+    }
+
+    #[test]
+    fn who_waits_for_what_is_late_is_told_so() {
+        let mut world =
+            World::new(vec![service(0, &[], Restart::Never, Some(2000)), service(1, &[0], Restart::Never, None)], None);
+        world.now = 2000;
+        assert_eq!(said(&world.feed(Input::Tick)), ["service 0 was not ready within 2 s"]);
+        world.running.clear();
+        let late = said(&world.feed(Input::Ended { service: 0, status: 143 }));
+        assert_eq!(late[0], "failed to start service 1: it comes after 0, which was not ready in time");
+    }
+
+    #[test]
+    fn a_main_service_that_ends_well_says_why_all_stops() {
+        let services = || vec![service(0, &[], Restart::Never, None), service(1, &[], Restart::Never, None)];
+        let end = |main: usize, status: u8| {
+            let mut world = World::new(services(), Some(&main.to_string()));
+            said(&world.feed(Input::Ended { service: main, status }))
+        };
+        assert_eq!(
+            end(1, 0),
+            [
+                "main service \"1\" ended with status 0, so the appliance stops; `main #true` on another service changes that",
+                "MainEnded { name: \"1\", status: 0 }",
+            ]
+        );
+        assert_eq!(end(0, 0)[0], "main service \"0\" ended with status 0, so the appliance stops");
+        assert_eq!(end(1, 3), [""; 0]);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::Body;
 use crate::appliance::Appliance;
 use crate::base::BaseImage;
-use crate::explain::Page;
+use crate::explain::{Page, quoted};
 use crate::item::{Item, Prop};
 use crate::report::Report;
+use crate::source::Place;
 use crate::table::{NodeRule, Occurs};
 
 /// `env`, in the appliance and in a service.
@@ -91,6 +92,44 @@ fn warn_of_references(prop: &Prop, value: &str, report: &mut Report<'_>) {
     report
         .warning("not-expanded", prop.value.place, message, "these characters themselves")
         .help("write the value itself; to expand it at start, run a shell: run \"/bin/sh\" \"-c\" \"…\"");
+}
+
+/// Words that mean something to a shell alone.
+const SHELL_WORDS: [&str; 10] = ["&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "2>&1"];
+
+/// Programs that understand them.
+const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"];
+
+/// Whether a text, of several words, is meant for a shell.
+pub(crate) fn is_for_shell(text: &str) -> bool {
+    let signs = ['$', '`', '|', ';', '<', '>', '*', '~', '"', '\'', '\n'];
+    text.contains(signs) || text.split_whitespace().any(|word| SHELL_WORDS.contains(&word))
+}
+
+/// How a text is handed to a shell, in the words of a spec.
+pub(crate) fn run_by_shell(text: &str) -> String {
+    format!("run \"/bin/sh\" \"-c\" {}", quoted(text))
+}
+
+/// The same slip in the words of a program that is started without a shell.
+pub(crate) fn warn_of_shell_words(run: &Item, report: &mut Report<'_>) {
+    let words: Vec<(&str, Place)> = run.texts_from(0).collect();
+    if words.iter().any(|(word, _)| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default())) {
+        return;
+    }
+    let sign = |word: &&str| SHELL_WORDS.contains(word);
+    let meant = words.iter().find_map(|(word, place)| {
+        let found = Some(*word).filter(|word| sign(word)).or_else(|| reference_in(word))?;
+        Some((found, *place))
+    });
+    let Some((found, place)) = meant else { return };
+    let is_plain = |word: &str| !word.is_empty() && !word.contains([' ', '\t', '\n', '"', '\'', '`', '\\', '*', '(']);
+    let help = match words.iter().all(|(word, _)| is_plain(word)) {
+        true => format!("write {}", run_by_shell(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" "))),
+        false => "to have it understood, run a shell: run \"/bin/sh\" \"-c\" \"…\"".to_owned(),
+    };
+    let message = format!("`{found}` is handed to the program as it stands: there is no shell that understands it");
+    report.warning("not-expanded", place, message, "these characters themselves").help(help);
 }
 
 /// The first `${NAME}` or `$NAME` in a text, the name in capitals as variables have it.

@@ -62,6 +62,9 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Vec<Entry> {
     let mut entries: Vec<(Entry, &Item)> = Vec::new();
     for item in body.0.iter().filter(|item| NAMES.contains(&item.rule.name)) {
         let Some(entry) = entry(item, report) else { continue };
+        if matches!(entry.kind, EntryKind::Text(_)) {
+            refuse_slash(item, report);
+        }
         if entry.path == "/" {
             let error = report.error("bad-path", item.arg_place(0), "`/` itself cannot be set", "the root");
             error.help("name what is to be in it: file \"/etc/motd\" …");
@@ -148,6 +151,21 @@ fn file_kind(item: &Item, report: &mut Report<'_>) -> Option<EntryKind> {
             .map(|from| EntryKind::From(from.to_owned()))
             .or_else(|| item.text("text").map(|text| EntryKind::Text(text.to_owned()))),
     }
+}
+
+/// Refuses a slash at the end of the path of one file: it says that a folder is meant, and which file in it is not said.
+pub(crate) fn refuse_slash(item: &Item, report: &mut Report<'_>) {
+    let (place, path) = (item.arg_place(0), item.arg(0).unwrap_or_default());
+    let text = report.sources.get(place.source).map_or("", |source| source.text.as_str());
+    let written = text.get(place.span.offset..place.span.offset + place.span.len).unwrap_or_default();
+    if item.rule.name != "file" || path == "/" || !written.trim_end_matches('"').ends_with('/') {
+        return;
+    }
+    let name = item.text("from").and_then(|from| from.rsplit('/').next()).unwrap_or("NAME");
+    let message = format!("\"{path}/\" names a folder, and one file is put there");
+    report.error("bad-path", place, message, "ends with `/`").help(format!(
+        "write \"{path}\" if the file is to have this name, or \"{path}/{name}\" if it is to be in there"
+    ));
 }
 
 /// A path below something that is no folder cannot be.

@@ -1,6 +1,6 @@
 //! What the appliance can reach, and what of it the host can reach.
 
-use super::{Body, not_yet};
+use super::{Body, not_yet_but};
 use crate::appliance::{Appliance, Network, NetworkMode, Port};
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
@@ -40,6 +40,10 @@ pub(crate) const NETWORK: NodeRule = NodeRule {
     ..NodeRule::EMPTY
 };
 
+/// What holds meanwhile.
+const AS_NONE: &str = "for now the appliance has no network: `appliance run` takes only `network \"none\"`, with which declared ports are \
+                       reachable from the host too";
+
 /// Decodes `network`.
 pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Network {
     let Some(item) = body.one("network") else {
@@ -51,7 +55,7 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Network {
         _ => NetworkMode::None,
     };
     if mode != NetworkMode::None {
-        not_yet(item, &format!("`network \"{}\"`", mode_text(mode)), report);
+        not_yet_but(item, &format!("`network \"{}\"`", mode_text(mode)), AS_NONE, report);
     }
     Network { mode, allow: allow(item, mode, report), ports: ports(item, report) }
 }

@@ -189,7 +189,10 @@ fn run(item: &Item, report: &mut Report<'_>) -> Vec<String> {
             "the program has a blank in its name: there is no shell to split it",
             "one text is one argument",
         );
-        error.help(format!("write run {}", words.join(" ")));
+        error.help(match env::is_for_shell(program) {
+            true => format!("write {}", env::run_by_shell(program)),
+            false => format!("write run {}", words.join(" ")),
+        });
     } else if run.arg(0).is_some() && (program.is_empty() || (program.contains('/') && !program.starts_with('/'))) {
         let error = report.error(
             "bad-path",
@@ -198,6 +201,9 @@ fn run(item: &Item, report: &mut Report<'_>) -> Vec<String> {
             "cannot be found",
         );
         error.help("write \"/opt/app/start.sh\", or a name such as \"python3\" that is looked up in PATH");
+    }
+    if !program.contains(' ') {
+        env::warn_of_shell_words(run, report);
     }
     run.texts_from(0).map(|(text, _)| text.to_owned()).collect()
 }

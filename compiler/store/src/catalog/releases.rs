@@ -69,6 +69,9 @@ impl Store {
                                 let memory = Memory::of(&fetched, release.date_secs);
                                 self.remember(archive, suite, &memory, &job.partial)?;
                             }
+                            if let Some(error) = slot.error.take() {
+                                self.tell_passed_over(error, &fetched.url, progress);
+                            }
                             slot.take(release, round);
                         }
                     }

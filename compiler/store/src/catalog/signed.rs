@@ -124,7 +124,12 @@ impl Store {
         for ((job, slot), result) in open.iter_mut().zip(self.network.fetch(&jobs, progress)) {
             match result {
                 Err(error) => slot.fetch_error(error),
-                Ok(fetched) => self.take_fetched(job, slot, &fetched)?,
+                Ok(fetched) => {
+                    self.take_fetched(job, slot, &fetched)?;
+                    if let Some(error) = slot.error.take_if(|_| slot.found.is_some()) {
+                        self.tell_passed_over(error, &fetched.url, progress);
+                    }
+                }
             }
         }
         Ok(())

@@ -34,26 +34,22 @@ pub struct Known {
 
 /// The root URLs of an archive's mirrors, without a slash at the end, in the order to ask; each once.
 ///
-/// The spec's own URL, a mirror that was given and one from the user's configuration each stand alone: who names
-/// one does not want others asked. The host's mirrors come before those of the base image.
+/// The spec's own URL stands alone. Else those that were given come first, then the user's configuration, the host's own
+/// and those of the base image: one that fails is no reason to give up, since none is trusted.
 pub fn find(wanted: Wanted, known: &Known) -> Vec<String> {
-    let named: [Vec<String>; 3] = [
-        wanted.repository_url.map(str::to_owned).into_iter().collect(),
-        known.given.iter().flat_map(|text| applied(text, wanted.archive)).collect(),
-        known.configured.iter().flat_map(|text| applied(text, wanted.archive)).collect(),
-    ];
-    let urls = named.into_iter().find(|urls| !urls.is_empty()).unwrap_or_else(|| {
-        let serves = |source: &&AptSource| source.is_usable() && ends_with_parts(&source.uri, wanted.archive);
-        let (with, without): (Vec<_>, Vec<_>) = known
-            .host
-            .iter()
-            .filter(serves)
-            .partition(|source| source.suites.iter().any(|suite| wanted.suites.contains(&suite.as_str())));
-        let host = with.into_iter().chain(without).map(|source| source.uri.clone());
-        host.chain(wanted.listed.iter().cloned()).collect()
-    });
+    if let Some(url) = wanted.repository_url {
+        return vec![url.trim_end_matches('/').to_owned()];
+    }
+    let serves = |source: &&AptSource| source.is_usable() && ends_with_parts(&source.uri, wanted.archive);
+    let (with, without): (Vec<_>, Vec<_>) = known
+        .host
+        .iter()
+        .filter(serves)
+        .partition(|source| source.suites.iter().any(|suite| wanted.suites.contains(&suite.as_str())));
+    let host = with.into_iter().chain(without).map(|source| source.uri.clone());
+    let named = known.given.iter().chain(&known.configured).flat_map(|text| applied(text, wanted.archive));
     let mut out: Vec<String> = Vec::new();
-    for url in urls {
+    for url in named.chain(host).chain(wanted.listed.iter().cloned()) {
         let url = url.trim_end_matches('/').to_owned();
         if !out.contains(&url) {
             out.push(url);
@@ -94,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_was_named_is_asked() {
+    fn what_was_named_is_asked_first_and_then_what_was_found() {
         let mut known = Known {
             given: vec!["http://given.example.org/debian/".into()],
             configured: vec!["debian=http://configured.example.org/x".into(), "other=http://other.example.org".into()],
@@ -106,21 +102,27 @@ mod tests {
             ],
         };
         check(Some("https://repo.example.com/x/"), &known, "debian", &["https://repo.example.com/x"]);
-        check(None, &known, "debian", &["http://given.example.org/debian"]);
+        let order = [
+            "http://given.example.org/debian",
+            "http://configured.example.org/x",
+            "http://host.example.org/debian",
+            "http://trixie.example.org/debian",
+            "http://base.example.org/debian",
+        ];
+        check(None, &known, "debian", &order);
         known.given.clear();
-        check(None, &known, "debian", &["http://configured.example.org/x"]);
+        check(None, &known, "debian", &order[1..]);
         known.configured.clear();
-        check(
-            None,
-            &known,
-            "debian",
-            &["http://host.example.org/debian", "http://trixie.example.org/debian", "http://base.example.org/debian"],
-        );
+        check(None, &known, "debian", &order[2..]);
+        // One that is named twice is asked once.
+        known.given = vec!["http://base.example.org/debian".into()];
+        check(None, &known, "debian", &[&order[4..], &order[2..4]].concat());
     }
 
     #[test]
     fn a_mirror_of_many_archives_has_folders() {
         let known = Known { given: vec!["/srv/mirror".into()], ..Known::default() };
-        check(None, &known, "debian-security", &["/srv/mirror/debian-security", "/srv/mirror"]);
+        let own = ["/srv/mirror/debian-security", "/srv/mirror", "http://base.example.org/debian"];
+        check(None, &known, "debian-security", &own);
     }
 }

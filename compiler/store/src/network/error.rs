@@ -198,14 +198,16 @@ impl FetchError {
 
 /// One line for each place with all its causes: there is no single chain of sources to follow.
 pub(crate) fn listed<E: std::error::Error>(tried: &[(String, E)]) -> String {
-    let line = |(place, error): &(String, E)| {
-        let mut text = format!("\n  {place}: {error}");
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        text
-    };
-    tried.iter().map(line).collect()
+    tried.iter().map(|(place, error)| format!("\n  {place}: {}", in_one_line(error))).collect()
+}
+
+/// An error with all its causes.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }

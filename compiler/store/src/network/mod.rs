@@ -10,6 +10,7 @@ mod local;
 mod partial;
 mod transfer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -23,7 +24,7 @@ use crate::Progress;
 pub(crate) use self::answer::{Answer, Question};
 use self::client::Client;
 pub use self::error::{FetchError, TransferError};
-pub(crate) use self::error::{asked_to_wait, listed};
+pub(crate) use self::error::{asked_to_wait, in_one_line, listed};
 
 /// How patient the network code is.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +109,8 @@ pub(crate) struct Network {
     patience: Patience,
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
     client: OnceLock<Client>,
+    /// What was said of places that were passed over: one place fails for many files in the same way.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Network {
@@ -136,6 +139,28 @@ impl Network {
             None => guard.insert(tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?),
         };
         Ok(runtime.block_on(work))
+    }
+
+    /// Says why places were passed over before one gave a file, once for each place and reason. What all places refuse is
+    /// said by the error alone. A mirror has files at several paths, and need not have them at each.
+    pub(crate) fn tell_passed_over(
+        &self,
+        what: &str,
+        tried: &[(String, TransferError)],
+        found: &str,
+        progress: &dyn Progress,
+    ) {
+        let is_same = |url: &str| match (local::path(url), local::path(found)) {
+            (None, None) => transfer::host(url) == transfer::host(found),
+            (one, other) => one.is_some() && other.is_some(),
+        };
+        for (url, error) in tried.iter().filter(|(url, _)| !is_same(url)) {
+            let why = in_one_line(error);
+            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(why.clone()) {
+                let next = transfer::host(found);
+                progress.message(&format!("{what} did not come from {url}: {why}; the next mirror gave it: {next}"));
+            }
+        }
     }
 
     fn client(&self) -> &Client {

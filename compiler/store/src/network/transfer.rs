@@ -21,13 +21,13 @@ pub(super) async fn run(network: &Network, job: &Job, progress: &dyn Progress) -
     };
     for url in &job.urls {
         match from_place(network, job, url, &mut partial).await {
-            Ok(fetched) => return Ok(fetched),
+            Ok(fetched) => {
+                network.tell_passed_over(&job.what, &tried, &fetched.url, progress);
+                return Ok(fetched);
+            }
             // Another place cannot help a full disk.
             Err(error @ TransferError::Disk(_)) => return Err(FetchError::new(job, vec![(url.clone(), error)])),
-            Err(error) => {
-                progress.message(&format!("{}: {url}: {error}", job.what));
-                tried.push((url.clone(), error));
-            }
+            Err(error) => tried.push((url.clone(), error)),
         }
     }
     Err(FetchError::new(job, tried))

@@ -38,6 +38,13 @@ pub enum Event {
     },
     /// Every service is ready (or the command was started); sent once.
     Ready,
+    /// The main service ended well while others still ran, so all of them stop.
+    MainEnded {
+        /// Its name.
+        name: String,
+        /// What it ended with.
+        status: u8,
+    },
     /// The appliance ends because something went wrong.
     Failed {
         /// What went wrong, for people.

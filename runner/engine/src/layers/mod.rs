@@ -1,7 +1,7 @@
 //! Image layers as folders of a cache: each is unpacked once, found again by the digests of its content and of
 //! what lies below it.
 
-mod below;
+pub(crate) mod below;
 mod collect;
 mod roots;
 mod stamp;

@@ -36,8 +36,19 @@ pub struct User {
 }
 
 impl User {
-    fn nobody() -> Self {
+    pub fn nobody() -> Self {
         Self { name: "65534".to_owned(), uid: 65534, gid: 65534 }
+    }
+
+    pub fn own_uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The number on the host of a user inside: 1 is the first of the range.
+    pub fn uid_on_host(&self, inside: u32) -> u32 {
+        let text = std::fs::read_to_string("/etc/subuid").unwrap();
+        let start = text.lines().find_map(|line| line.strip_prefix(&self.name)?.strip_prefix(':')?.split(':').next());
+        start.unwrap().parse::<u32>().unwrap() + inside - 1
     }
 
     /// A user of this machine with subordinate ids and the right to use them.
@@ -83,6 +94,16 @@ impl Toy {
 
     /// A toy for this test, run as this user; without one, as the one that runs the test.
     pub fn as_user(test: &str, user: Option<User>, change: impl FnOnce(&mut Value)) -> Option<Self> {
+        Self::with_layers(test, user, &[], change)
+    }
+
+    /// The same with further layers on top.
+    pub fn with_layers(
+        test: &str,
+        user: Option<User>,
+        more: &[Vec<u8>],
+        change: impl FnOnce(&mut Value),
+    ) -> Option<Self> {
         let Some(busybox) = busybox() else { return skip(test, "there is no static busybox (package busybox-static)") };
         let mut entries: Vec<Entry<'_>> = ["bin", "etc", "proc", "sys", "dev", "tmp", "var", "var/lib", "run"]
             .iter()
@@ -95,7 +116,7 @@ impl Toy {
         entries.push(("bin/busybox", 0o755, 0, What::File(&busybox)));
         let links: Vec<String> = APPLETS.split(' ').map(|name| format!("bin/{name}")).collect();
         entries.extend(links.iter().map(|link| (link.as_str(), 0o777, 0, What::Symlink("busybox"))));
-        let toy = Self::of_user(&[tar(&entries)], change, user);
+        let toy = Self::of_user(&[&[tar(&entries)], more].concat(), change, user);
         let probe = toy.run(&[], &["true"]);
         if !probe.status.success() {
             return skip(test, String::from_utf8_lossy(&probe.stderr).trim());

@@ -55,6 +55,8 @@ fn what_cannot_start_is_explained() {
         &format!("{folder_of_near} does not exist in the appliance; did you mean {script}?"),
     );
     explained(&plain, 126, &format!("{plain} is not executable; give it mode=\"0755\""));
+    let text_file = make("text", b"root:x:0:0\n", 0o644);
+    explained(&text_file, 126, &format!("{text_file} is not a program"));
     explained(
         &script,
         126,
@@ -141,9 +143,110 @@ fn a_service_that_is_never_ready_fails_the_appliance() {
     }
     let db = script("db", "exec sleep 1000").ready(Probe::File("/no/such".into()), 20);
     let web = script("web", "echo never").after("db");
-    let err = "appliance: service db was not ready within 20 ms\n\
-               appliance: failed to start service web: it comes after db, which ended with status 124 before it was ready\n";
+    let err = "appliance: service db was not ready within 20 ms: the file /no/such is not there\n\
+               appliance: failed to start service web: it comes after db, which was not ready in time\n";
     check(&Bench::new(vec![db, web]), &[], (124, "", err));
+    let broken = script("db", "exit 3").ready(Probe::File("/no/such".into()), 60_000);
+    let err =
+        "appliance: failed to start service web: it comes after db, which ended with status 3 before it was ready\n";
+    check(&Bench::new(vec![broken, script("web", "echo never").after("db")]), &[], (3, "", err));
+}
+
+#[test]
+fn what_the_probe_saw_last_is_said() {
+    if skip("what_the_probe_saw_last_is_said") {
+        return;
+    }
+    // Nobody answers where a socket is bound and does not listen, and nobody else can be given its port.
+    let held = socket_that_does_not_listen();
+    let late = |probe: Probe, seen: &str| {
+        let bench = Bench::new(vec![script("db", "exec sleep 1000").ready(probe, 5_000)]);
+        check(&bench, &[], (124, "", &format!("appliance: service db was not ready within 5 s: {seen}\n")));
+    };
+    let address = format!("127.0.0.1:{}", held.1);
+    let (server, answers) = answering("HTTP/1.0 404 Not Found\r\n\r\n");
+    let exec = || Probe::Exec(vec!["sh".into(), "-c".into(), "exit 2".into()]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| late(Probe::Tcp(address.clone()), &format!("tcp {address}: connection refused")));
+        let url = format!("http://{address}/up");
+        scope.spawn(move || late(Probe::Http(url.clone()), &format!("{url}: connection refused")));
+        scope.spawn(|| late(exec(), "`sh -c exit 2` ended with status 2"));
+        let url = format!("http://{answers}/");
+        scope.spawn(move || late(Probe::Http(url.clone()), &format!("{url}: status 404")));
+    });
+    drop(server);
+}
+
+#[test]
+fn a_service_that_ends_well_before_it_is_ready_fails_the_appliance() {
+    if skip("a_service_that_ends_well_before_it_is_ready_fails_the_appliance") {
+        return;
+    }
+    let job = script("job", "exit 0").ready(Probe::File("/no/such".into()), 60_000);
+    let web = script("web", "exec sleep 1000");
+    let err = "appliance: service \"job\" ended with status 0 before it was ready\n";
+    check(&Bench::new(vec![job.clone(), web.after("job")]), &[], (124, "", err));
+    check(&Bench::new(vec![job]), &[], (124, "", err));
+    // What it was there for is there, however quickly it ended.
+    let bench = Bench::new(vec![]);
+    let made = Probe::File(text(&bench.path("made")));
+    let job = script("job", "touch $D/made").ready(made, 60_000);
+    check(&bench.with(vec![job, script("web", "echo up").after("job")]), &[], (0, "web: up\n", ""));
+}
+
+#[test]
+fn a_main_service_that_ends_well_says_why_all_stops() {
+    if skip("a_main_service_that_ends_well_says_why_all_stops") {
+        return;
+    }
+    let services = || vec![script("web", "exec sleep 1000"), script("init", "exit 0")];
+    let err = "appliance: main service \"init\" ended with status 0, so the appliance stops; `main #true` on another service changes that\n";
+    check(&Bench::new(services()), &[], (0, "", err));
+}
+
+#[test]
+fn a_stop_before_the_services_are_ready_is_a_stop() {
+    if skip("a_stop_before_the_services_are_ready_is_a_stop") {
+        return;
+    }
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let bench = Bench::new(vec![]);
+        let first = script("first", "touch $D/up; exec sleep 1000").ready(Probe::File("/no/such".into()), 600_000);
+        let bench = bench.with(vec![first, script("second", "echo never").after("first")]);
+        let running = bench.start(&[]);
+        while !bench.path("up").exists() {
+            std::thread::yield_now();
+        }
+        running.signal(signal);
+        let outcome = running.wait();
+        assert_eq!((outcome.status, outcome.out.as_str()), (Some(143), ""), "{outcome:?}");
+    }
+}
+
+/// A port of the loopback address that nobody listens on as long as this socket lives.
+fn socket_that_does_not_listen() -> (std::os::fd::OwnedFd, u16) {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
+    use std::os::fd::AsRawFd;
+    let held =
+        socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket can be made");
+    bind(held.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a socket can be made");
+    let port = getsockname::<SockaddrIn>(held.as_raw_fd()).expect("a socket can be made").port();
+    (held, port)
+}
+
+/// A server that gives every connection this answer until the test is over.
+fn answering(answer: &'static str) -> (std::thread::JoinHandle<()>, std::net::SocketAddr) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket can be made");
+    let address = listener.local_addr().expect("a socket can be made");
+    let serve = move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    };
+    (std::thread::spawn(serve), address)
 }
 
 #[test]
