@@ -32,6 +32,7 @@ mod script_runner;
 mod settings;
 mod spec_file;
 mod tail;
+mod turn;
 mod ui;
 mod unchanged;
 mod user_files;
