@@ -18,7 +18,7 @@ use crate::roots::{self, Root};
 use crate::spec_file::SpecFile;
 use crate::ui::Ui;
 use crate::workshop::Workshop;
-use crate::{boot_files, lock_file, manifest_file, output_folder, unchanged};
+use crate::{boot_files, lock_file, manifest_file, output_folder, turn, unchanged};
 
 /// A published bundle and how it came about.
 pub struct Built {
@@ -46,7 +46,10 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     clock.stage("check");
 
     let shop = Workshop::open(&args.sources, ui)?;
-    let lock = lock_file::current(&spec, &shop, args.locked)?;
+    let _turn = turn::take(&shop.store, &folder, ui).map_err(|error| {
+        Failure::doing(Exit::Build, format!("wait for other builds of {}", folder.display()), error)
+    })?;
+    let (lock, moves) = lock_file::current(&spec, &shop, args.locked)?;
     let images = shop.images(&spec, &lock)?;
     let spec = shop.standing_on(spec, &images)?;
     clock.stage("resolve");
@@ -55,6 +58,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
     let inputs = unchanged::digest(&spec, &lock, &materials, args);
     if let Some((manifest, lock)) = unchanged::find(&shop.store, &inputs, &folder) {
         lock_file::write(&spec, &lock)?;
+        moves.iter().for_each(|what| ui.note(what));
         clock.stage("compare");
         return Ok(Built { folder, manifest, lock, unchanged: true, clock });
     }
@@ -69,6 +73,7 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Built, Failure> {
 
     let manifest = write_bundle(&spec, &lock, roots, &materials, &shop, &folder)?;
     lock_file::write(&spec, &lock)?;
+    moves.iter().for_each(|what| ui.note(what));
     // The lock has its ledger and ids now; the next build reads it so.
     unchanged::remember(&shop.store, &unchanged::digest(&spec, &lock, &materials, args), &folder);
     clock.stage("write");

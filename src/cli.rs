@@ -248,9 +248,9 @@ pub struct Run {
 /// `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// A bundle folder
-    #[arg(default_value = "out", value_name = "BUNDLE", value_hint = ValueHint::DirPath)]
-    pub bundle: PathBuf,
+    /// A bundle folder, or a spec that was built, or its folder
+    #[arg(default_value = ".", value_name = "SPEC|BUNDLE", value_hint = ValueHint::AnyPath)]
+    pub what: PathBuf,
     /// Print the OCI runtime configuration instead
     #[arg(long)]
     pub oci: bool,

@@ -12,11 +12,12 @@ use crate::replace_file::{replace_file, sweep_beside};
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
 
-/// The lock that a build uses: the one on disk where it is current, else a new one.
+/// The lock that a build uses: the one on disk where it is current, else a new one, which is not written yet, with what
+/// is to be said of it when it is.
 ///
 /// # Errors
 /// With `locked`, when it is missing or stale, saying what changed; otherwise when no packages fit.
-pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Lock, Failure> {
+pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<(Lock, Vec<String>), Failure> {
     let old = read(spec)?;
     let requests = requests(spec, shop, old.as_ref(), locked)?;
     let changes = match &old {
@@ -24,14 +25,13 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<Loc
         Some(old) => staleness(spec, old, &requests),
     };
     match old {
-        Some(lock) if changes.is_empty() => Ok(lock),
+        Some(lock) if changes.is_empty() => Ok((lock, Vec::new())),
         _ if locked => Err(stale(spec, &changes)),
         old => {
             let new = resolve(spec, shop, old.as_ref(), &Update::Nothing)?;
-            if let Some(what) = old.as_ref().and_then(|old| what_moves(old, &new)) {
-                changes.iter().for_each(|change| shop.ui.note(format!("{what}: {change}")));
-            }
-            Ok(new)
+            let what = old.as_ref().and_then(|old| what_moves(old, &new));
+            let moves = what.map(|what| changes.iter().map(|change| format!("{what}: {change}")).collect());
+            Ok((new, moves.unwrap_or_default()))
         }
     }
 }
@@ -48,24 +48,20 @@ fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
     (old.requests != new.requests || old.encoders != new.encoders).then_some("the lock notes, and no package moves")
 }
 
-/// Decides packages anew and writes the lock.
+/// Decides packages anew. Nothing is written.
 ///
 /// # Errors
-/// When no packages fit, the network fails or the lock cannot be written.
+/// When no packages fit or the network fails.
 pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
     let keep = old.filter(|_| *update != Update::Everything);
     let requests = requests(spec, shop, keep, false)?;
     let Some(base) = spec.base() else {
-        let lock = shop.resolve_on_images(spec, &requests, old, update)?;
-        write(spec, &lock)?;
-        return Ok(lock);
+        return shop.resolve_on_images(spec, &requests, old, update);
     };
     let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
     let previous = old.map(|lock| (lock, update));
-    let lock = packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
-        .map_err(|problems| unsatisfiable(spec, &problems))?;
-    write(spec, &lock)?;
-    Ok(lock)
+    packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
+        .map_err(|problems| unsatisfiable(spec, &problems))
 }
 
 /// The lock on disk; `None` where there is none.

@@ -201,26 +201,32 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The failure of a spec that cannot be read, with what is near.
 pub fn unreadable(path: &Path, error: io::Error) -> Failure {
-    let missing = error.kind() == io::ErrorKind::NotFound;
+    let missing = error.kind() == io::ErrorKind::NotFound && path != Path::new("-");
     if path.is_dir() {
         let what = format!("read {}: it is a folder, and a spec is a text file", path.display());
         return Failure::new(Exit::Spec, what).help("move the folder away, or name the spec itself");
     }
-    let failure = Failure::doing(Exit::Spec, format!("read {}", path.display()), error);
     if !missing {
-        return failure;
+        let failure = Failure::doing(Exit::Spec, format!("read {}", path.display()), error);
+        return if path == Path::new("-") { failure.help(NO_STDIN) } else { failure };
     }
-    let near = specs_near(path);
-    let help = if path == Path::new("-") {
-        "`check`, `explain` and `fmt` read standard input; this verb needs a file, for the lock and the bundle beside it"
-            .to_owned()
-    } else if near.is_empty() {
-        "start one with: appliance new NAME".to_owned()
-    } else {
-        format!("there is {}", near.join(", "))
+    let (folder, name) = (folder_of(path), path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let place = if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() };
+    let what = match folder.is_dir() {
+        true => format!("read {}: there is no {name} in {place}", path.display()),
+        false => format!("read {}: there is no folder {place}", path.display()),
     };
-    failure.help(help)
+    let help = match specs_near(path).as_slice() {
+        [] => "name a spec or its folder, or start one with: appliance new NAME".to_owned(),
+        [only] => format!("there is {only}: name it behind the verb"),
+        all => format!("there are {}: name one behind the verb", all.join(", ")),
+    };
+    Failure::new(Exit::Spec, what).help(help)
 }
+
+/// What to do where a spec on standard input is no help.
+const NO_STDIN: &str =
+    "`check`, `explain` and `fmt` read standard input; this verb needs a file, for the lock and the bundle beside it";
 
 /// Specs in the folder where one was looked for.
 fn specs_near(path: &Path) -> Vec<String> {
@@ -228,7 +234,7 @@ fn specs_near(path: &Path) -> Vec<String> {
     let mut found: Vec<String> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "kdl"))
-        .map(|path| path.display().to_string())
+        .map(|path| path.strip_prefix("./").unwrap_or(&path).display().to_string())
         .collect();
     found.sort();
     found

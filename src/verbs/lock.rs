@@ -19,7 +19,7 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
     let shop = Workshop::open(&args.sources, ui)?;
     let old = lock_file::read(&spec)?;
     let new = match &args.update {
-        None => lock_file::current(&spec, &shop, false)?,
+        None => lock_file::current(&spec, &shop, false)?.0,
         Some(names) if names.is_empty() => lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Everything)?,
         Some(names) => {
             known(names, old.as_ref())?;
@@ -27,6 +27,7 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
             lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Names(names))?
         }
     };
+    lock_file::write(&spec, &new)?;
     let changes = changes(old.as_ref(), &new);
     let path = spec.lock_path();
     let count: usize = new.roots.iter().map(|root| root.packages.len()).sum();

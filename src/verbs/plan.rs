@@ -1,6 +1,6 @@
 //! `appliance plan`: how a bundle would run on this host, item by item, without running it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::{Bound, Bundle, Held, RunOptions, Verdict, bind, facts, instance_name};
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 /// Prints the bound plan, or the OCI runtime configuration in it.
 pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
-    let bundle = open_bundle(&args.bundle)?;
+    let bundle = open_bundle(&bundle_folder(&args.what)?)?;
     let bound = bind_here(&bundle, &options(), ui)?;
     if args.oci {
         ui.json(&json!(bound.config));
@@ -24,6 +24,34 @@ pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
         ui.result(&describe(&bound, ui));
     }
     Ok(Exit::Success)
+}
+
+/// The folder of the bundle: the one that was named, or the one beside the named spec, which must be there.
+fn bundle_folder(what: &Path) -> Result<PathBuf, Failure> {
+    let is_bundle = |folder: &Path| folder.join(bundle::manifest::FILE_NAME).is_file();
+    if is_bundle(what) {
+        return Ok(what.to_owned());
+    }
+    let spec = places::spec(what);
+    let out = spec.with_file_name("out");
+    if is_bundle(&out) && (spec.is_file() || what.is_dir()) {
+        return Ok(out);
+    }
+    if !spec.is_file() {
+        // A folder that was named as one of a bundle is judged as one.
+        return if what.is_dir() && what != Path::new(".") { Ok(what.to_owned()) } else { Err(nothing_there(what)) };
+    }
+    Err(Failure::new(Exit::CannotRun, format!("plan {}: there is no bundle in {} yet", what.display(), out.display()))
+        .help(format!("build it with: appliance build {}", what.display())))
+}
+
+fn nothing_there(what: &Path) -> Failure {
+    let problem = match what.is_dir() {
+        true => "there is neither a spec nor a bundle in this folder",
+        false => "there is no such file or folder, so neither a spec nor a bundle",
+    };
+    Failure::new(Exit::CannotRun, format!("plan {}: {problem}", what.display()))
+        .help("name a spec that was built, or the folder of a bundle")
 }
 
 /// Opens a bundle for this host's architecture.

@@ -228,6 +228,7 @@ fn the_specs_of_the_readme_are_good() {
     let specs: Vec<&str> = text.split("```kdl\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(specs.len() > 1, "{text}");
     fs::write(world.path("spec/index.html"), "a page").unwrap();
+    fs::write(world.path("spec/page.py"), "print()").unwrap();
     for spec in specs {
         world.spec_text(spec);
         let mut command = world.command(&["check"]);

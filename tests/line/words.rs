@@ -157,6 +157,61 @@ fn the_lock_is_said_to_move_when_it_does() {
     world.spec("packages \"toy-conf\" \"toy-nothing\"\noutput \"oci\"");
     let text = world.run(&["build"]).fails(4, &["toy-nothing"]).text();
     assert!(!text.contains("the lock") && world.lock() == lock, "{text}");
+    // What was chosen and is not at hand moves nothing either.
+    world.spec("packages \"toy-conf\" \"toy-links\" \"toy-many\"\noutput \"oci\"");
+    let text = world.run(&["build", "--offline"]).fails(5, &["toy-many"]).text();
+    assert!(!text.contains("the lock moves") && world.lock() == lock, "{text}");
+}
+
+#[test]
+fn a_build_that_waits_for_another_one_says_so() {
+    use std::io::{BufRead, BufReader};
+    let world = World::new();
+    world.spec("output \"oci\"");
+    world.build();
+    let mut locks = fs::read_dir(world.path("cache/locks")).unwrap().map(|entry| entry.unwrap().path());
+    let turn = locks.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("output-")).unwrap();
+    let other = fs::File::open(turn).unwrap();
+    other.lock().unwrap();
+    let mut child = world.command(&["build"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "waits for another build of ./out\n");
+    drop(other);
+    line.clear();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("is up to date"), "{line}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_folder_without_a_spec_is_told_as_such() {
+    let world = World::new();
+    for verb in ["check", "build", "lock", "explain", "fmt"] {
+        let told =
+            ["there is no appliance.kdl in this folder", "help: name a spec or its folder", "appliance new NAME"];
+        let text = world.run(&[verb]).fails(3, &told).text();
+        assert!(!text.contains("os error"), "{text}");
+        world.run(&[verb, "nowhere/x.kdl"]).fails(3, &["there is no folder nowhere"]);
+    }
+    fs::write(world.path("spec/other.kdl"), "appliance \"x\"\n").unwrap();
+    world.run(&["check"]).fails(3, &["there is other.kdl"]);
+}
+
+#[test]
+fn a_plan_is_that_of_a_spec_its_folder_or_its_bundle() {
+    let world = World::new();
+    world.run(&["plan"]).fails(125, &["neither a spec nor a bundle"]);
+    world.run(&["plan", "nowhere"]).fails(125, &["no such file or folder"]);
+    world.spec("output \"oci\"");
+    world.run(&["plan"]).fails(125, &["no bundle in ./out yet", "appliance build ."]);
+    world.build();
+    let plan = world.run(&["plan", "out"]).succeeds().stdout;
+    assert!(plan.starts_with("toy would run"), "{plan}");
+    for what in [&[][..], &["."], &["appliance.kdl"], &["../spec"]] {
+        assert_eq!(world.run(&[&["plan"], what].concat()).succeeds().stdout, plan, "{what:?}");
+    }
 }
 
 #[test]

@@ -73,6 +73,14 @@ fn resources_are_carried_over() {
 }
 
 #[test]
+fn what_is_in_another_volume_is_mounted_after_it() {
+    let order = |plan: Plan| plan.volumes.into_iter().map(|volume| volume.name).collect::<Vec<_>>();
+    let volume = |name: &str, at: &str| format!("volume \"{name}\" at=\"{at}\"\n");
+    let body = [volume("in", "/data/deep/in"), volume("out", "/data"), volume("beside", "/beside")].concat();
+    check(&body, order, r#"["out","beside","in"]"#);
+}
+
+#[test]
 fn a_seccomp_profile_is_checked() {
     let appliance = appliance("isolation \"auto\" {\nseccomp \"deny.json\"\n}");
     let profile = |text: Option<&str>| {

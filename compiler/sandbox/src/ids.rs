@@ -27,12 +27,17 @@ impl Ids {
             return Ok(Self::Root);
         }
         let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-        let range = |file: &str| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            first_range(&text, &name, uid.as_raw())
-                .ok_or_else(|| format!("{file} gives {name} no {NEEDED} subordinate ids; run: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"))
+        let texts = ["/etc/subuid", "/etc/subgid"].map(|file| fs::read_to_string(file).unwrap_or_default());
+        let range = |file: &str, text: &str| {
+            first_range(text, &name, uid.as_raw()).ok_or_else(|| {
+                let first = next_free(&texts);
+                let given = format!("{first}-{}", first + u64::from(NEEDED) - 1);
+                format!(
+                    "{file} gives {name} no {NEEDED} subordinate ids; run: sudo usermod --add-subuids {given} --add-subgids {given} {name}"
+                )
+            })
         };
-        let (uids, gids) = (range("/etc/subuid")?, range("/etc/subgid")?);
+        let (uids, gids) = (range("/etc/subuid", &texts[0])?, range("/etc/subgid", &texts[1])?);
         Ok(Self::Subordinate { uid: uid.as_raw(), gid: gid.as_raw(), uids, gids })
     }
 
@@ -64,6 +69,16 @@ fn set_map(tool: &str, pid: u32, own: u32, start: u32) -> io::Result<()> {
     Err(io::Error::other(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
+/// The first id after the ranges of all users, at least the first that is ever given (`SUB_UID_MIN` of login.defs(5)).
+fn next_free(texts: &[String; 2]) -> u64 {
+    let number = |field: Option<&str>| field?.trim().parse::<u32>().ok().map(u64::from);
+    let ends = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        let mut fields = line.split(':').skip(1);
+        Some(number(fields.next())? + number(fields.next())?)
+    });
+    ends.fold(100_000, u64::max)
+}
+
 /// The start of the first range that is long enough, from lines `NAME:START:COUNT` (subuid(5)).
 fn first_range(text: &str, name: &str, id: u32) -> Option<u32> {
     text.lines().find_map(|line| {
@@ -79,6 +94,16 @@ fn first_range(text: &str, name: &str, id: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ids_that_are_proposed_are_nobodys() {
+        let check = |uids: &str, gids: &str, first: u64| {
+            assert_eq!(next_free(&[uids.to_owned(), gids.to_owned()]), first, "{uids} {gids}");
+        };
+        check("", "bad\n", 100_000);
+        check("low:5:10\nbob:100000:65536\n", "", 165_536);
+        check("bob:100000:65536\n", "eve:300000:10\n", 300_010);
+    }
 
     #[test]
     fn the_first_long_range_of_the_user_is_taken() {
