@@ -111,6 +111,18 @@ fn missing_files() {
     assert_eq!(told, expected);
 }
 
+/// What is wrong with a package is told where the spec asks for it, also where it asks for a version or a tag.
+#[test]
+fn places_of_packages() {
+    let text = "appliance \"a\" {\n    base \"alpine\"\n    packages \"one@own\" \"two~1.30\"\n}\n";
+    let source = Source { name: "a.kdl".to_owned(), text: text.to_owned() };
+    let spec = spec::parse(&source, &BTreeMap::new()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+    let checked = spec::check(&spec, &world).unwrap_or_else(|found| panic!("{found:?}"));
+    let column = |name| checked.package_label(name).map(|label| (label.line, label.column));
+    assert_eq!([column("one"), column("two"), column("own")], [Some((3, 14)), Some((3, 24)), None]);
+}
+
 /// A local image that a spec stands on is a file beside it, too.
 #[test]
 fn missing_local_images() {
