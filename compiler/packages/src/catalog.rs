@@ -3,6 +3,7 @@
 //! Its text is kept once per index, and a package is a row of offsets into it, so that the 63,000 packages
 //! of a large distribution cost tens of megabytes and no allocation each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use spec::appliance::Arch;
@@ -213,6 +214,11 @@ impl Catalog {
         let name = |id: &PackageId| view(indexes, *id).name();
         self.by_name.sort_by(|a, b| name(a).cmp(name(b)));
         Ok(())
+    }
+
+    /// The tags that its indexes have, sorted.
+    pub fn tags(&self) -> BTreeSet<&str> {
+        self.indexes.iter().filter_map(|index| index.tag.as_deref()).collect()
     }
 
     /// The architecture it is for.

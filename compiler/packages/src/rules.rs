@@ -128,7 +128,7 @@ impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         match &self.rule {
-            Some(rule) => write!(f, " {} {}", sign(rule.relation), rule.version),
+            Some(rule) => write!(f, " {}", rule_words(rule)),
             None => Ok(()),
         }
     }
@@ -151,6 +151,14 @@ pub(crate) fn holds(order: Ordering, relation: Relation) -> bool {
         Relation::Equal => order.is_eq(),
         Relation::GreaterOrEqual => order.is_ge(),
         Relation::Greater => order.is_gt(),
+    }
+}
+
+/// A rule as a spec writes it: `>= 1.2`, or `~1.2` for what only has to begin so (Alpine).
+pub(crate) fn rule_words(rule: &VersionRule) -> String {
+    match rule.relation {
+        Relation::Equal if rule.version.starts_with('~') => rule.version.clone(),
+        relation => format!("{} {}", sign(relation), rule.version),
     }
 }
 

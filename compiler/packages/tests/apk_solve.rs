@@ -41,7 +41,9 @@ fn index_text(lines: &str) -> String {
 fn catalog(lines: &str, tagged: &str) -> Catalog {
     let mut catalog = Catalog::new(Family::Apk, Arch::Amd64).unwrap();
     catalog.add_index(origin("main"), index_text(lines).as_bytes()).unwrap();
-    catalog.add_tagged_index(origin("edge"), "edge", index_text(tagged).as_bytes()).unwrap();
+    if !tagged.is_empty() {
+        catalog.add_tagged_index(origin("edge"), "edge", index_text(tagged).as_bytes()).unwrap();
+    }
     catalog
 }
 
@@ -81,6 +83,7 @@ fn versions_and_needs() {
         f 1; D: nothing:at:all";
     check(lines, "a", "a=1.25-r0");
     check(lines, "b", "a=1.2-r0 b=1");
+    check_tagged(lines, "", "a=~1.3", "no version of `a` is ~1.3: v3.20 has 1.25-r0 and 1.2-r0 and 1-r0 and 1_rc1-r0");
     check(lines, "c", "a=1_rc1-r0 c=1");
     check(lines, "e", "a=1.25-r0 e=1");
     check(lines, "f", "these packages cannot be installed together: f needs nothing:at:all; no index has it");
@@ -160,6 +163,19 @@ fn packages_of_a_tagged_index() {
     check_tagged(lines, edge, "a@edge lib@edge", "a=2 lib=2 new=1");
     check_tagged(lines, edge, "only", "there is no package `only`");
     check_tagged(lines, edge, "b@edge", "there is no package `b`");
+    check_help("untagged 1", edge, "untagged@edge", "add the repository that has it");
+    let no_tag = "`b@own` asks for a repository with the tag `own`, and no repository has it";
+    check_tagged(lines, edge, "b@own", no_tag);
+    check_help(lines, edge, "b@own", "the tags there are: edge; write one of them, or give");
+    check_tagged(lines, "", "b@own", no_tag);
+    check_help(lines, "", "b@own", "no repository of the spec has a tag: give");
+}
+
+#[track_caller]
+fn check_help(lines: &str, tagged: &str, wish: &str, expected: &str) {
+    let errors = resolve_root(&requests(wish), &catalog(lines, tagged), &Pins::new()).unwrap_err();
+    let help = errors[0].help().unwrap_or_default();
+    assert!(help.contains(expected), "{help}");
 }
 
 #[test]

@@ -98,6 +98,6 @@ fn package_labels(body: &[Item], sources: &Sources) -> BTreeMap<String, Label> {
         let items = body.iter().filter(move |item| item.rule.name == node);
         items.flat_map(|item| item.texts_from(0)).map(move |(text, place)| (text, place, label))
     });
-    let name = |text: &str| text.split(['<', '=', '>', '~']).next().unwrap_or_default().trim().to_owned();
+    let name = |text: &str| text.split(['<', '=', '>', '~', '@']).next().unwrap_or_default().trim().to_owned();
     texts.map(|(text, place, label)| (name(text), sources.label(place, label))).collect()
 }

@@ -1,7 +1,10 @@
 //! The files beside a spec that it names, held against those that are there.
 
+use std::borrow::Cow;
+
 use crate::check::{World, shaped};
 use crate::diagnostic::Diagnostic;
+use crate::image_reference::ImageReference;
 use crate::item::Item;
 use crate::overlap;
 use crate::report::Report;
@@ -56,15 +59,15 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
     // What else is wrong is for the check to say.
     let mut report = Report::new(&spec.sources);
     for (item, (path, place)) in body.iter().filter_map(|item| Some((item, named(item)?))) {
-        let standing = beside.standing(path);
+        let standing = beside.standing(&path);
         if standing == Standing::File {
             files::refuse_slash(item, &mut report);
         }
         match standing {
             Standing::There | Standing::File | Standing::Folder => {}
             Standing::Outside if world.allow_outside => {}
-            Standing::Missing => missing(path, place, beside, &mut report),
-            Standing::Outside => outside(path, place, &mut report),
+            Standing::Missing => missing(&path, place, beside, &mut report),
+            Standing::Outside => outside(&path, place, &mut report),
             Standing::Unreadable { path, reason } => unreadable(&path, &reason, place, &mut report),
             Standing::Special { path, kind } => special(&path, kind, place, &mut report),
         }
@@ -106,15 +109,20 @@ fn outside(path: &str, place: Place, report: &mut Report<'_>) {
     error.help("copy what is needed beside the spec, or allow it with `--allow-outside`");
 }
 
-fn named(item: &Item) -> Option<(&str, Place)> {
-    let prop = |name| item.text(name).map(|text| (text, item.prop_place(name)));
+fn named(item: &Item) -> Option<(Cow<'_, str>, Place)> {
+    let prop = |name| item.text(name).map(|text| (Cow::Borrowed(text), item.prop_place(name)));
     match item.rule.name {
+        "base" if item.arg(0) == Some("oci") => {
+            let reference = ImageReference::parse(item.arg(1)?).ok()?;
+            Some((Cow::Owned(reference.local_path()?.to_owned()), item.arg_place(1)))
+        }
         "file" => prop("from"),
         "repository" => prop("key"),
         "isolation" => {
             let profile = item.child("seccomp")?;
             // A plain word is one of the filters that the language knows, or a slip.
-            profile.arg(0).filter(|text| text.contains(['/', '.'])).map(|text| (text, profile.arg_place(0)))
+            let path = profile.arg(0).filter(|text| text.contains(['/', '.']))?;
+            Some((Cow::Borrowed(path), profile.arg_place(0)))
         }
         _ => None,
     }

@@ -27,8 +27,27 @@ pub struct RegistryReference {
     pub tag: Option<String>,
     /// Digest, `sha256:` with 64 hexadecimal digits.
     pub digest: Option<String>,
-    /// Whether `http://` stands in front, so that the registry is spoken to without TLS.
-    pub plain_http: bool,
+    /// How to speak to the registry, where `http://` or `https://` stands in front.
+    pub scheme: Option<Scheme>,
+}
+
+/// How a reference says that its registry is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS, also on this machine.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in front: `https://`.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
 }
 
 /// An image in a file or folder beside the spec.
@@ -91,11 +110,10 @@ impl ImageReference {
 }
 
 fn registry(text: &str) -> Result<RegistryReference, ReferenceProblem> {
-    let (plain_http, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-        (Some(rest), _) => (true, rest),
-        (None, Some(rest)) => (false, rest),
-        (None, None) => (false, text.strip_prefix("docker://").unwrap_or(text)),
-    };
+    let said = |scheme: Scheme| text.strip_prefix(scheme.prefix()).map(|rest| (Some(scheme), rest));
+    let (scheme, rest) = said(Scheme::Http)
+        .or_else(|| said(Scheme::Https))
+        .unwrap_or_else(|| (None, text.strip_prefix("docker://").unwrap_or(text)));
     let (rest, digest) = match rest.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (rest, None),
@@ -127,7 +145,7 @@ fn registry(text: &str) -> Result<RegistryReference, ReferenceProblem> {
         repository: repository.to_owned(),
         tag: tag.or(latest).map(str::to_owned),
         digest: digest.map(str::to_owned),
-        plain_http,
+        scheme,
     })
 }
 
@@ -203,7 +221,7 @@ impl fmt::Display for ImageReference {
 
 impl fmt::Display for RegistryReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.plain_http { "http://" } else { "" };
+        let scheme = self.scheme.map_or("", Scheme::prefix);
         write!(f, "{scheme}{}/{}", self.registry, self.repository)?;
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
@@ -251,6 +269,7 @@ mod tests {
         check("localhost/app:v1", Ok("localhost/app:v1"));
         check("[::1]:5000/app:v1", Ok("[::1]:5000/app:v1"));
         check("http://10.0.0.1/app:v1", Ok("http://10.0.0.1/app:v1"));
+        check("https://127.0.0.1:5471/app:v1", Ok("https://127.0.0.1:5471/app:v1"));
         check(&format!("ghcr.io/a/b@{digest}"), Ok(&format!("ghcr.io/a/b@{digest}")));
         check(&format!("ghcr.io/a/b:1@{digest}"), Ok(&format!("ghcr.io/a/b:1@{digest}")));
         check("oci:images/base", Ok("oci:images/base"));

@@ -44,7 +44,7 @@ pub use explain::explain;
 pub use files_beside::{Beside, Standing, file_problems};
 pub use format::format;
 pub use hints::MAX_DEPTH;
-pub use image_reference::{ImageReference, LocalImage, ReferenceProblem, RegistryReference};
+pub use image_reference::{ImageReference, LocalImage, ReferenceProblem, RegistryReference, Scheme};
 pub use naming::misfit;
 pub use reference::reference;
 pub use source::{Source, Sources};

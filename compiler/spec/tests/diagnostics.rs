@@ -111,6 +111,39 @@ fn missing_files() {
     assert_eq!(told, expected);
 }
 
+/// What is wrong with a package is told where the spec asks for it, also where it asks for a version or a tag.
+#[test]
+fn places_of_packages() {
+    let text = "appliance \"a\" {\n    base \"alpine\"\n    packages \"one@own\" \"two~1.30\"\n}\n";
+    let source = Source { name: "a.kdl".to_owned(), text: text.to_owned() };
+    let spec = spec::parse(&source, &BTreeMap::new()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+    let checked = spec::check(&spec, &world).unwrap_or_else(|found| panic!("{found:?}"));
+    let column = |name| checked.package_label(name).map(|label| (label.line, label.column));
+    assert_eq!([column("one"), column("two"), column("own")], [Some((3, 14)), Some((3, 24)), None]);
+}
+
+/// A local image that a spec stands on is a file beside it, too.
+#[test]
+fn missing_local_images() {
+    let check = |base: &str, expected: &[(&str, &str)]| {
+        let text = format!("appliance \"a\" {{\n    base \"oci\" \"{base}\"\n}}\n");
+        let source = Source { name: "a.kdl".to_owned(), text: text.clone() };
+        let spec = spec::parse(&source, &BTreeMap::new()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+        let world = World { bases: &spec::builtin_bases(), host_arch: Arch::Amd64, allow_outside: false };
+        let beside = Folder(vec![("layout", Standing::Folder), ("base.tar", Standing::File)]);
+        let found = spec::file_problems(&spec, &world, &beside);
+        let told: Vec<_> = found.iter().map(|found| (found.code, found.message.as_str())).collect();
+        assert_eq!(told, expected, "{base}");
+        assert!(found.iter().all(|found| found.labels[0].line == 2 && found.labels[0].column == 16), "{found:?}");
+    };
+    check("oci:nowhere:v1", &[("file-missing", "there is no \"nowhere\" beside the spec")]);
+    check("docker-archive:sub/no.tar", &[("file-missing", "there is no \"sub/no.tar\" beside the spec")]);
+    check("oci:layout:v1", &[]);
+    check("docker-archive:base.tar", &[]);
+    check("docker.io/library/debian:12", &[]);
+}
+
 /// A name that is nearly right, and a path that is one of a folder.
 #[test]
 fn near_misses_of_files() {

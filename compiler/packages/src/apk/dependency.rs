@@ -120,8 +120,8 @@ mod tests {
     fn dependencies() {
         check("musl", "musl");
         check("musl>=1.2.3_git20230424", "musl >= 1.2.3_git20230424");
-        check("python3~3.12", "python3 = ~3.12");
-        check("python3=~3.12", "python3 = ~3.12");
+        check("python3~3.12", "python3 ~3.12");
+        check("python3=~3.12", "python3 ~3.12");
         check("python3>~3.12", "python3 >= ~3.12");
         check("!libressl<3", "not libressl < 3");
         check("so:libc.musl-x86_64.so.1", "so:libc.musl-x86_64.so.1");

@@ -3,7 +3,7 @@
 use spec::appliance::{Arch, VersionRule};
 use spec::{Diagnostic, Label, Severity};
 
-use crate::rules::sign;
+use crate::rules::rule_words;
 
 /// Why packages cannot be decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +32,18 @@ pub enum ResolveError {
         /// Whether the base image asks for it, not the spec.
         by_base: bool,
     },
+    /// A package is asked for by the tag of a repository, and none has that tag.
+    #[error("`{name}@{tag}` asks for a repository with the tag `{tag}`, and no repository has it")]
+    NoTag {
+        /// The package's name.
+        name: String,
+        /// The tag.
+        tag: String,
+        /// The tags that repositories have, sorted.
+        tags: Vec<String>,
+    },
     /// The package is there, but in no version that the rule allows.
-    #[error("no version of `{name}` is {} {}: {offered}", sign(rule.relation), rule.version)]
+    #[error("no version of `{name}` is {}: {offered}", rule_words(rule))]
     NoVersion {
         /// The name.
         name: String,
@@ -80,6 +90,7 @@ impl ResolveError {
             Self::NoCatalog { .. } => "no-index",
             Self::NotLocked { .. } => "package-not-locked",
             Self::Unknown { .. } => "unknown-package",
+            Self::NoTag { .. } => "unknown-tag",
             Self::NoVersion { .. } => "no-such-version",
             Self::Ambiguous { .. } => "ambiguous-package",
             Self::Conflict { .. } => "package-conflict",
@@ -90,7 +101,10 @@ impl ResolveError {
     pub fn packages(&self) -> Vec<&str> {
         match self {
             Self::NoCatalog { .. } | Self::NotLocked { .. } => Vec::new(),
-            Self::Unknown { name, .. } | Self::NoVersion { name, .. } | Self::Ambiguous { name, .. } => vec![name],
+            Self::Unknown { name, .. }
+            | Self::NoTag { name, .. }
+            | Self::NoVersion { name, .. }
+            | Self::Ambiguous { name, .. } => vec![name],
             Self::Conflict { packages, excluded, .. } => packages.iter().chain(excluded).map(String::as_str).collect(),
         }
     }
@@ -106,6 +120,7 @@ impl ResolveError {
             Self::Unknown { nearest: None, .. } => {
                 Some("check the name, or add the repository that has it with `repository`".to_owned())
             }
+            Self::NoTag { tag, tags, .. } => Some(tag_advice(tag, tags)),
             Self::NoVersion { .. } => Some("relax the rule, or add a repository that has such a version".to_owned()),
             Self::Ambiguous { providers, .. } => {
                 let some: Vec<&str> = providers.iter().map(String::as_str).take(8).collect();
@@ -114,6 +129,14 @@ impl ResolveError {
             }
             Self::Conflict { packages, excluded, .. } => advice(packages, excluded),
         }
+    }
+}
+
+fn tag_advice(tag: &str, tags: &[String]) -> String {
+    let give = format!("give the repository that is meant this one with `tag=\"{tag}\"`");
+    match tags {
+        [] => format!("no repository of the spec has a tag: {give}"),
+        tags => format!("the tags there are: {}; write one of them, or {give}", tags.join(", ")),
     }
 }
 

@@ -66,6 +66,11 @@ impl<'a> Offers<'a> {
         }
     }
 
+    /// The tag of the index that a request takes this package from.
+    pub(crate) fn tag_of(&self, name: &str) -> Option<&'a str> {
+        self.tags.get(name).copied()
+    }
+
     /// Whether any package has or provides this name.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.catalog.named(name).any(|(_, package)| self.is_visible(package)) || self.providers.contains_key(name)

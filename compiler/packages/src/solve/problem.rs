@@ -88,11 +88,27 @@ pub(crate) fn wanted(requests: &Requests, offers: &Offers<'_>) -> Result<Vec<Wan
     if errors.is_empty() { Ok(wanted) } else { Err(errors) }
 }
 
+/// That a package is asked for by a tag that no index has.
+fn no_such_tag(name: &str, offers: &Offers<'_>) -> Option<ResolveError> {
+    let (tag, tags) = (offers.tag_of(name)?, offers.catalog.tags());
+    let owned = |tag: &str| tag.to_owned();
+    let error = || ResolveError::NoTag {
+        name: name.to_owned(),
+        tag: tag.to_owned(),
+        tags: tags.iter().copied().map(owned).collect(),
+    };
+    (!tags.contains(tag)).then(error)
+}
+
 /// Why a wish cannot be granted whatever else is wanted.
 fn hopeless(wanted: &Wanted, offers: &Offers<'_>) -> Option<ResolveError> {
     let Constraint { name, rule } = &wanted.constraint;
+    if let Some(error) = no_such_tag(name, offers) {
+        return Some(error);
+    }
     if !offers.knows(name) {
-        let nearest = suggest::nearest(name, offers.names());
+        // A package of this very name that is not visible is one of a repository that must be asked for by its tag.
+        let nearest = suggest::nearest(name, offers.names().filter(|other| other != name));
         return Some(ResolveError::Unknown { name: name.clone(), nearest, by_base: wanted.by != Asker::Spec });
     }
     let fulfilling = offers.fulfilling(&wanted.constraint);

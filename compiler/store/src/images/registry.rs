@@ -272,16 +272,17 @@ fn is_unauthorized(error: &FetchError) -> bool {
     error.tried.iter().any(|(_, error)| matches!(error, TransferError::Status { status: 401, .. }))
 }
 
-/// The places to ask, in order. Without TLS only this machine is spoken to, or what the reference or a mirror's URL says.
+/// The places to ask, in order. Without TLS only this machine is spoken to, or what the reference or a mirror's URL says;
+/// a scheme that the reference names is the only one.
 fn roots(reference: &RegistryReference, mirrors: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let registry = reference.registry.as_str();
     let mirrors = mirrors.get(registry).into_iter().flatten().map(|url| {
         let url = url.trim_end_matches('/');
         url.strip_suffix("/v2").unwrap_or(url).to_owned()
     });
-    let own = match registry {
-        name if name == HUB.0 || name == "index.docker.io" => vec![HUB.1.to_owned()],
-        _ if reference.plain_http => vec![format!("http://{registry}")],
+    let own = match (registry, reference.scheme) {
+        (name, _) if name == HUB.0 || name == "index.docker.io" => vec![HUB.1.to_owned()],
+        (_, Some(scheme)) => vec![format!("{}{registry}", scheme.prefix())],
         _ if is_loopback(registry) => vec![format!("http://{registry}"), format!("https://{registry}")],
         _ => vec![format!("https://{registry}")],
     };
@@ -334,6 +335,8 @@ mod tests {
         check("127.0.0.2:5000/a", &[], &["http://127.0.0.2:5000", "https://127.0.0.2:5000"]);
         check("[::1]:5000/a", &[], &["http://[::1]:5000", "https://[::1]:5000"]);
         check("http://10.0.0.1/a", &[], &["http://10.0.0.1"]);
+        check("http://localhost:5000/a", &[], &["http://localhost:5000"]);
+        check("https://localhost:5000/a", &[], &["https://localhost:5000"]);
         check(
             "localhost.example.org/a",
             &["https://m.example.org/v2/"],
