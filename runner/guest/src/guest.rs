@@ -276,6 +276,7 @@ impl Guest {
             capabilities,
             tolerate_groups,
             folder,
+            must_enter: false,
             is_terminal: false,
             stdin,
             output,

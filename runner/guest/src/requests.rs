@@ -75,6 +75,7 @@ impl Guest {
             capabilities: self.capabilities,
             tolerate_groups: self.single_id,
             folder: Some(&folder),
+            must_enter: wanted.cwd.is_some(),
             is_terminal: given.is_terminal,
             stdin: Some(given.stdin),
             output: Some(given.output),

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bundle::guest::{DEFAULT_PATH, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, User};
 use nix::errno::Errno;
@@ -31,8 +31,10 @@ pub struct Launch<'a> {
     pub capabilities: u64,
     /// Go on when further groups cannot be set.
     pub tolerate_groups: bool,
-    /// The working folder, if it exists.
+    /// The working folder.
     pub folder: Option<&'a str>,
+    /// A working folder that cannot be entered is an error; otherwise it starts in `/`, as a login without its home does.
+    pub must_enter: bool,
     /// Standard input is a terminal that becomes the program's own.
     pub is_terminal: bool,
     /// Standard input; `None` to inherit it, and the terminal with it.
@@ -153,8 +155,9 @@ impl Prepared {
         }
         capabilities::keep(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
         if let Some(folder) = launch.folder {
-            unistd::chdir(if Path::new(folder).is_dir() { folder } else { "/" })
-                .map_err(|errno| (Step::Folder, errno))?;
+            let entered = unistd::chdir(folder);
+            let entered = if launch.must_enter { entered } else { entered.or_else(|_| unistd::chdir("/")) };
+            entered.map_err(|errno| (Step::Folder, errno))?;
         }
         unistd::execve(&self.program, &self.args, &self.env).map_err(|errno| (Step::Execute, errno))
     }
