@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Bound, Bundle, Held, RunOptions, Verdict, bind, facts, instance_name};
+use engine::{Bound, Bundle, BundleError, Held, RunOptions, Verdict, bind, facts, instance_name};
 use serde_json::json;
 
 use crate::cli::Plan;
@@ -59,8 +59,21 @@ fn nothing_there(what: &Path) -> Failure {
 /// # Errors
 /// When it is none, or damaged, or for another architecture.
 pub fn open_bundle(folder: &Path) -> Result<Bundle, Failure> {
-    Bundle::open(folder, host_arch()?.name())
-        .map_err(|error| Failure::new(Exit::CannotRun, error).help("build it with: appliance build SPEC"))
+    Bundle::open(folder, host_arch()?.name()).map_err(|error| {
+        let help = unopened(&error);
+        Failure::new(Exit::CannotRun, error).help(help)
+    })
+}
+
+/// What to do about a bundle that cannot be opened.
+fn unopened(error: &BundleError) -> String {
+    match error {
+        BundleError::OtherArch { wanted, built, .. } => {
+            let arches: Vec<String> = built.iter().chain([wanted]).map(|arch| format!("\"{arch}\"")).collect();
+            format!("add `arch \"{wanted}\"` to the spec, as `arch {}`, and build it again", arches.join(" "))
+        }
+        _ => "build it with: appliance build SPEC".to_owned(),
+    }
 }
 
 /// The choices of every run on this host.

@@ -243,6 +243,30 @@ fn the_next_step_is_said_and_not_where_nobody_reads_it() {
 }
 
 #[test]
+fn a_bundle_for_other_processors_says_what_the_spec_lacks() {
+    let world = World::new();
+    let (own, other) = if cfg!(target_arch = "aarch64") { ("arm64", "amd64") } else { ("amd64", "arm64") };
+    world.spec_text(format!(
+        "appliance \"toy\" {{\n    base \"scratch\"\n    arch \"{other}\"\n    output \"oci\"\n}}\n"
+    ));
+    world.run(&["build"]).succeeds();
+    let lacks = format!("it has no image for {own}, only for {other}");
+    let help = format!("add `arch \"{own}\"` to the spec, as `arch \"{other}\" \"{own}\"`, and build it again");
+    for verb in ["plan", "run"] {
+        world.run(&[verb, "out"]).fails(125, &[&lacks, &help]);
+    }
+}
+
+#[test]
+fn a_check_misses_a_local_image_that_is_not_there() {
+    let world = World::new();
+    for (image, path) in [("oci:nowhere:v1", "nowhere"), ("docker-archive:nofile.tar", "nofile.tar")] {
+        world.spec_text(format!("appliance \"toy\" {{\n    base \"oci\" \"{image}\"\n    output \"oci\"\n}}\n"));
+        world.run(&["check"]).fails(3, &[&format!("there is no \"{path}\" beside the spec"), ":2:16"]);
+    }
+}
+
+#[test]
 fn a_cache_that_is_all_young_says_how_it_is_emptied() {
     let world = World::new();
     world.run(&["store", "clean"]).succeeds().fails(0, &["removed 0 entries"]);

@@ -85,6 +85,16 @@ pub enum BundleError {
         /// The digest that was promised.
         expected: String,
     },
+    /// The bundle was built for other processors only.
+    #[error("use the bundle {path}: it has no image for {wanted}, only for {}", built.join(", "))]
+    OtherArch {
+        /// The bundle.
+        path: PathBuf,
+        /// The architecture that is wanted.
+        wanted: String,
+        /// Those that it was built for.
+        built: Vec<String>,
+    },
     /// The bundle lacks something or has something that this program cannot use.
     #[error("use the bundle {path}: {reason}")]
     Unusable {
@@ -163,7 +173,7 @@ impl Bundle {
         let index: Index = parse(folder, "oci/index.json", &bytes)?;
         let fits = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|platform| platform.architecture == arch);
         let chosen = index.manifests.iter().find(fits);
-        let chosen = chosen.ok_or_else(|| unusable(folder, &format!("it has no image for {arch}")))?;
+        let chosen = chosen.ok_or_else(|| other_arch(folder, manifest, arch))?;
         let image: ImageManifest = blob(folder, chosen)?;
         let config: ImageConfig = blob(folder, &image.config)?;
         if image.layers.len() != config.rootfs.diff_ids.len() {
@@ -244,6 +254,15 @@ fn verify(folder: &Path, file: &str, bytes: &[u8], expected: &str) -> Result<(),
 
 fn parse<T: serde::de::DeserializeOwned>(folder: &Path, file: &str, bytes: &[u8]) -> Result<T, BundleError> {
     serde_json::from_slice(bytes).map_err(|source| BundleError::Malformed { path: folder.join(file), source })
+}
+
+fn other_arch(folder: &Path, manifest: &Manifest, arch: &str) -> BundleError {
+    match manifest.arch.iter().any(|built| built == arch) || manifest.arch.is_empty() {
+        true => unusable(folder, &format!("it has no image for {arch}")),
+        false => {
+            BundleError::OtherArch { path: folder.to_owned(), wanted: arch.to_owned(), built: manifest.arch.clone() }
+        }
+    }
 }
 
 fn unusable(folder: &Path, reason: &str) -> BundleError {
