@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use bundle::channel::{Piece, Pieces};
-use engine::{
-    Bound, NAME_RULE, RunError, RunOptions, ended_output, forget_ended, free_name, is_name, live_instances, start,
-};
+use engine::{Bound, NAME_RULE, RunOptions, ended_output, forget_ended, free_name, is_name, live_instances, start};
 use serde_json::json;
 
 use crate::cli::Run;
@@ -13,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::ui::Ui;
+use crate::verbs::run::not_started;
 
 /// The name that a run gives to its instance; none where nobody will call it by name.
 ///
@@ -45,13 +44,7 @@ pub fn run(bound: &Bound, options: &RunOptions, what: &Path, ui: &Ui) -> Result<
     let mut listener = Listener::new(ui, options);
     let ended = start(bound, &options.helper, &mut |report| listener.hear(report));
     let (services, ports) = listener.end();
-    let ended = ended.map_err(|error| match &error {
-        RunError::Failed { remedy: Some(remedy), .. } => {
-            let remedy = remedy.clone();
-            Failure::new(Exit::CannotRun, error).help(remedy)
-        }
-        _ => Failure::new(Exit::CannotRun, error),
-    })?;
+    let ended = ended.map_err(not_started)?;
     let name = &bound.instance;
     let Some(outcome) = ended else {
         if ui.json {

@@ -152,19 +152,26 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
     let outcome = run_bound(bound, &stdio, &options.helper, &mut |report| listener.hear(report));
     drop(stdio);
     let (printed, (services, ports)) = (tail.finish(), listener.end());
-    let outcome = outcome.map_err(|error| match &error {
-        RunError::Failed { remedy: Some(remedy), .. } => {
-            let remedy = remedy.clone();
-            Failure::new(Exit::CannotRun, error).help(remedy)
-        }
-        _ => Failure::new(Exit::CannotRun, error),
-    })?;
+    let outcome = outcome.map_err(not_started)?;
     let services = services.with_volumes(volumes_inside(bound, options));
     let mut failed = if with_services { services.failed(outcome.exit_status, &printed) } else { None };
     if let Some(failed) = &mut failed {
         failed.is_unseen = io::stdout().is_terminal() && io::stderr().is_terminal();
     }
     Ok(Ended { outcome, failed, ports })
+}
+
+/// An appliance that could not be started, with what to do where that is known.
+pub fn not_started(error: RunError) -> Failure {
+    let remedy = match &error {
+        RunError::Failed { remedy, .. } => remedy.clone(),
+        _ => None,
+    };
+    let failure = Failure::new(Exit::CannotRun, error);
+    match remedy {
+        Some(remedy) => failure.help(remedy),
+        None => failure,
+    }
 }
 
 /// The paths of the volumes inside.

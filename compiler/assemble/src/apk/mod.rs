@@ -46,7 +46,7 @@ pub(crate) fn install(
     packages.extend(new);
     let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
     let configured = configure(files, &packages, &in_every_root, &mut shipped, &mut scripts);
-    scripts.verdict(configured)?;
+    scripts.elsewhere.verdict(configured)?;
     database::write(files, &packages, &shipped).map_err(in_database)?;
     if stands {
         configuration::add(files, &order)?
@@ -61,7 +61,7 @@ pub(crate) fn install(
     let new = shipped.places().filter(|(_, at)| packages[*at].installed.is_none());
     origins.extend(new.map(|(place, at)| (place.clone(), origin(at))));
     let ids = scripts.system.made_ids(files).map_err(in_database)?;
-    Ok(Installed { ledger: scripts.into_ledger(), ids })
+    Ok(Installed { ledger: scripts.elsewhere.into_ledger(), ids })
 }
 
 /// Unpacks each package between its own scripts, then answers triggers.
@@ -75,7 +75,7 @@ fn configure(
     for folder in [database::FOLDER, "var/cache/apk"] {
         files.make_dir(folder, 0o755).map_err(in_database)?;
     }
-    if scripts.all_run() {
+    if scripts.elsewhere.is_for_all() {
         // Scripts that are run need the shell of the base before the base's own scripts have had their turn.
         for at in (0..packages.len()).filter(|at| in_every_root[*at]) {
             unpack::unpack(files, packages, at, shipped)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use packages::{LedgerLine, ScriptClass};
+use packages::ScriptClass;
 use spec::appliance::Arch;
 
 use super::commands;
@@ -19,27 +19,13 @@ use crate::runner::ScriptRunner;
 pub(crate) struct Scripts<'a> {
     pub system: System,
     arch: Arch,
-    elsewhere: Elsewhere<'a>,
+    /// What was decided of each script; it knows the ledger, the policy and the verdict.
+    pub elsewhere: Elsewhere<'a>,
 }
 
 impl<'a> Scripts<'a> {
     pub fn new(system: System, arch: Arch, policy: ScriptPolicy, runner: Option<&'a mut dyn ScriptRunner>) -> Self {
         Self { system, arch, elsewhere: Elsewhere::new(policy, runner) }
-    }
-
-    /// What happened with each script, sorted.
-    pub fn into_ledger(self) -> Vec<LedgerLine> {
-        self.elsewhere.into_ledger()
-    }
-
-    /// Whether scripts are run without an attempt to emulate them.
-    pub fn all_run(&self) -> bool {
-        self.elsewhere.is_for_all()
-    }
-
-    /// What installing came to, once all scripts have had their turn.
-    pub fn verdict<T>(&mut self, outcome: Result<T, AssembleError>) -> Result<T, AssembleError> {
-        self.elsewhere.verdict(outcome)
     }
 
     /// Brings about what a script of a package would do with these arguments; nothing if there is no such script.
@@ -53,7 +39,7 @@ impl<'a> Scripts<'a> {
         let Some(bytes) = package.script(name) else { return Ok(()) };
         let file = format!("{} {name}", package.name);
         let script = Script { package: &package.name, name, file, bytes, args, env: environment() };
-        if self.all_run() {
+        if self.elsewhere.is_for_all() {
             return self.elsewhere.run(files, &script, "every script is run".to_owned());
         }
         match commands::attempt(files, &mut self.system, self.arch, &script) {

@@ -81,7 +81,7 @@ pub(crate) fn install(
 
     let is_base = |at: usize| at >= first && in_every_root[at - first];
     let configured = configure(files, order.arch, &packages, first, &is_base, &mut shipped, &mut scripts);
-    scripts.verdict(configured)?;
+    scripts.elsewhere.verdict(configured)?;
     if first == 0 {
         apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
     }
@@ -94,7 +94,7 @@ pub(crate) fn install(
     let new = shipped.places().filter(|(_, at)| *at >= first);
     origins.extend(new.map(|(place, at)| (place.clone(), origin(at))));
     let ids = made_ids(files, &scripts.system).map_err(in_database)?;
-    Ok(Installed { ledger: scripts.into_ledger(), ids })
+    Ok(Installed { ledger: scripts.elsewhere.into_ledger(), ids })
 }
 
 /// Unpacks and configures the packages from `first` on, with all their scripts.
@@ -110,7 +110,7 @@ fn configure(
     if first == 0 {
         skeleton::make(files, arch).map_err(in_database)?;
         database::create(files, arch.name()).map_err(in_database)?;
-        if scripts.all_run() {
+        if scripts.elsewhere.is_for_all() {
             lay_out_base(files, packages, is_base, shipped)?;
         }
     }
@@ -121,7 +121,7 @@ fn configure(
     database::write(files, packages, shipped).map_err(in_database)?;
     for package in &packages[first..] {
         // debconf runs this script itself when the next one asks it something, and a second time is one too many.
-        if !scripts.all_run() {
+        if !scripts.elsewhere.is_for_all() {
             scripts.run(files, package, "config", &["configure", ""])?;
         }
         scripts.run(files, package, "postinst", &["configure", ""])?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use packages::{LedgerLine, ScriptClass};
+use packages::ScriptClass;
 
 use super::commands;
 use super::control::Package;
@@ -17,27 +17,13 @@ use crate::runner::ScriptRunner;
 /// Runs scripts and keeps their ledger.
 pub(crate) struct Scripts<'a> {
     pub system: System,
-    elsewhere: Elsewhere<'a>,
+    /// What was decided of each script; it knows the ledger, the policy and the verdict.
+    pub elsewhere: Elsewhere<'a>,
 }
 
 impl<'a> Scripts<'a> {
     pub fn new(system: System, policy: ScriptPolicy, runner: Option<&'a mut dyn ScriptRunner>) -> Self {
         Self { system, elsewhere: Elsewhere::new(policy, runner) }
-    }
-
-    /// What happened with each script, sorted.
-    pub fn into_ledger(self) -> Vec<LedgerLine> {
-        self.elsewhere.into_ledger()
-    }
-
-    /// Whether scripts are run without an attempt to emulate them.
-    pub fn all_run(&self) -> bool {
-        self.elsewhere.is_for_all()
-    }
-
-    /// What installing came to, once all scripts have had their turn.
-    pub fn verdict<T>(&mut self, outcome: Result<T, AssembleError>) -> Result<T, AssembleError> {
-        self.elsewhere.verdict(outcome)
     }
 
     /// Brings about what a script of a package would do with these arguments; nothing if there is no such script.
@@ -57,7 +43,7 @@ impl<'a> Scripts<'a> {
         let file = format!("{} {script}", package.info_name());
         let env = environment(package, script);
         let called = Script { package: &package.name, name: &name, file, bytes, args, env };
-        if self.all_run() {
+        if self.elsewhere.is_for_all() {
             return self.elsewhere.run(files, &called, "every script is run".to_owned());
         }
         match commands::attempt(files, &mut self.system, package, script, bytes, args) {
@@ -131,9 +117,11 @@ mod tests {
         let runner = runner.as_mut().map(|runner| runner as &mut dyn ScriptRunner);
         let mut scripts = Scripts::new(System::new(Arch::Amd64, &[], &[]), policy, runner);
         let outcome = scripts.run(&mut files, &p, "postinst", &["configure", ""]);
-        let got = match scripts.verdict(outcome) {
+        let got = match scripts.elsewhere.verdict(outcome) {
             Err(error) => error.to_string(),
-            Ok(()) => scripts.into_ledger().iter().map(|line| format!("{:?} {}", line.class, line.reason)).collect(),
+            Ok(()) => {
+                scripts.elsewhere.into_ledger().iter().map(|line| format!("{:?} {}", line.class, line.reason)).collect()
+            }
         };
         let names: Vec<String> = tree.iter().skip(1).map(|(path, _, _)| path.display()).collect();
         assert_eq!(format!("{got} [{}]", names.join(" ")), want);
@@ -213,7 +201,7 @@ mod tests {
         let mut scripts = Scripts::new(system, ScriptPolicy::Auto, Some(&mut runner));
         scripts.run(&mut files, &p, "postinst", &["configure", ""]).unwrap();
         let want = "line 1: the interpreter `#!/usr/bin/perl`; left out: the device /disk; left out: the device /other";
-        assert_eq!(scripts.into_ledger()[0].reason, want);
+        assert_eq!(scripts.elsewhere.into_ledger()[0].reason, want);
         assert_eq!(tree.iter().map(|(path, _, _)| path.display()).collect::<Vec<_>>(), ["/", "/kept"]);
     }
 
@@ -241,7 +229,7 @@ mod tests {
             p.control_files.insert("postinst".to_owned(), text.as_bytes().to_vec());
             scripts.run(&mut files, &p, "postinst", &["configure", ""]).unwrap();
         }
-        let error = scripts.verdict(Ok(())).unwrap_err();
+        let error = scripts.elsewhere.verdict(Ok(())).unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         assert_eq!(format!("{error}; {cause}"), want);
     }
