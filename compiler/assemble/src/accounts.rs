@@ -238,31 +238,6 @@ impl Accounts {
     }
 }
 
-/// The name in `names` that is closest to `name`, if any is close enough to be a slip of the finger.
-pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    names
-        .map(|other| (distance(name, other), other))
-        .filter(|(far, _)| *far <= 2)
-        .min()
-        .map(|(_, other)| other.to_owned())
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 fn named(row: &[String], name: &str) -> bool {
     row.first().is_some_and(|first| first == name)
 }
@@ -326,11 +301,5 @@ mod tests {
         assert_eq!(accounts.free_system_id("messagebus"), Some(first));
         accounts.add_group("taken", first);
         assert_ne!(accounts.free_system_id("messagebus"), Some(first));
-    }
-
-    #[test]
-    fn a_slip_of_the_finger_is_recognised() {
-        assert_eq!(nearest("lunna", ["root", "luna"].into_iter()), Some("luna".to_owned()));
-        assert_eq!(nearest("postgres", ["root", "luna"].into_iter()), None);
     }
 }

@@ -6,7 +6,7 @@ use spec::Written;
 use spec::appliance::{Entry, EntryKind, User};
 use tree::{Kind, Node, TreePath};
 
-use crate::accounts::{Accounts, NewUser, nearest};
+use crate::accounts::{Accounts, NewUser};
 use crate::base_files;
 use crate::error::AssembleError;
 use crate::files::{Files, PathProblem};
@@ -83,7 +83,7 @@ fn add_user(accounts: &mut Accounts, user: &User) -> Option<Mistake> {
 
 /// That nobody makes a group of this name.
 fn no_group(at: Written, group: &str, accounts: &Accounts) -> Mistake {
-    let help = match nearest(group, accounts.group_names()) {
+    let help = match spec::nearest(group, accounts.group_names()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "is the package that makes it in `packages`?".to_owned(),
     };
@@ -93,7 +93,7 @@ fn no_group(at: Written, group: &str, accounts: &Accounts) -> Mistake {
 
 /// That nobody makes a user of this name.
 pub(crate) fn no_user(at: Written, user: &str, accounts: &Accounts) -> Mistake {
-    let help = match nearest(user, accounts.user_names()) {
+    let help = match spec::nearest(user, accounts.user_names()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("add the line: user \"{user}\"; or is the package that makes it in `packages`?"),
     };

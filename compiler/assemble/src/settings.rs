@@ -4,7 +4,7 @@ use bundle::guest::{Probe, Ready, Restart, SCHEMA, SETTINGS_PATH, Service, Setti
 use spec::{Appliance, Written, appliance};
 use tree::{Kind, Node, TreePath};
 
-use crate::accounts::{Accounts, nearest};
+use crate::accounts::Accounts;
 use crate::entries::no_user;
 use crate::error::AssembleError;
 use crate::files::Files;
@@ -140,7 +140,7 @@ fn hint(files: &Files<'_>, program: &str) -> String {
     let near = |folder: &str| {
         let names = files.names_in(folder);
         let names = names.iter().filter(|name| is_program(files, &format!("{folder}/{name}")) == Some(true));
-        Some(format!("{folder}/{}", nearest(base, names.map(String::as_str))?))
+        Some(format!("{folder}/{}", spec::nearest(base, names.map(String::as_str))?))
     };
     let folders = std::iter::once(folder).filter(|folder| !folder.is_empty()).chain(PATH);
     match folders.into_iter().find_map(near) {

@@ -49,7 +49,7 @@ pub use naming::misfit;
 pub use reference::reference;
 pub use source::{Source, Sources};
 pub use spec::{Fragments, Rejected, Spec, parse, parse_bytes, read_text};
-pub use suggest::nearest;
+pub use suggest::{nearest, nearest_within};
 pub use syntax::MAX_SOURCE_BYTES;
 pub use templates::{Template, templates};
 pub use written::Written;

@@ -8,12 +8,22 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         4..=7 => 2,
         _ => 3,
     };
-    let lower = word.to_lowercase();
     let known: Vec<&str> = known.into_iter().collect();
-    let scored = known.iter().map(|candidate| (distance(&lower, &candidate.to_lowercase()), *candidate));
-    let near = scored.filter(|(score, candidate)| *score <= allowed && *score < candidate.chars().count().max(2)).min();
-    near.map(|(_, candidate)| candidate).or_else(|| begun(&lower, &known))
+    nearest_within(word, known.iter().copied(), allowed).or_else(|| begun(&word.to_lowercase(), &known))
 }
+
+/// The known word with the fewest edits to it, if there are at most `allowed`; the first by the alphabet of several.
+pub fn nearest_within<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, allowed: usize) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    // Each character more or less is an edit: most of many thousand words need no table.
+    let alike = known.into_iter().filter(|candidate| candidate.len().abs_diff(lower.len()) <= allowed * MAX_BYTES);
+    let scored = alike.map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate));
+    let near = scored.filter(|(score, candidate)| *score <= allowed && *score < candidate.chars().count().max(2));
+    near.min().map(|(_, candidate)| candidate)
+}
+
+/// Bytes of the longest character in UTF-8.
+const MAX_BYTES: usize = 4;
 
 /// The one known word that begins with this one, where it is long enough to be more than chance.
 fn begun<'a>(lower: &str, known: &[&'a str]) -> Option<&'a str> {
