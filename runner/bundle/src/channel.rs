@@ -24,13 +24,16 @@ pub use verbs::{Entry, EntryKind, Exec, ExecNote, Metrics, Pressure, Read, Termi
 pub const MAGIC: [u8; 8] = *b"APPLCHAN";
 
 /// The version that this code speaks. Both sides use the lower of the two that were announced.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The lowest version that this code speaks: it has no notes and fewer verbs, which are answered with `unknown`.
 pub const OLDEST_VERSION: u16 = 1;
 
 /// The first version in which streams carry notes.
 pub const NOTES_VERSION: u16 = 2;
+
+/// The first version that knows [`Event::OutOfMemory`]; to an older side it is not sent.
+pub const OUT_OF_MEMORY_VERSION: u16 = 3;
 
 /// Bytes that either side may send on a fresh stream before it is given more credit.
 ///

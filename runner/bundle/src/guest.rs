@@ -20,6 +20,13 @@ pub const SINGLE_ID_ENV: &str = "APPLIANCE_SINGLE_ID";
 /// The environment variable that, set to `stop`, makes the end of the guest channel a request to stop.
 pub const CHANNEL_END_ENV: &str = "APPLIANCE_CHANNEL_END";
 
+/// The environment variable that names files of the appliance's control group which are open for the guest, as
+/// `NAME=DESCRIPTOR` with blanks between them. A descriptor that is not open belongs to a file that the kernel does not have.
+pub const GROUP_FILES_ENV: &str = "APPLIANCE_GROUP_FILES";
+
+/// The environment variable that says how many bytes of memory the appliance may use, where its host limits that.
+pub const MEMORY_LIMIT_ENV: &str = "APPLIANCE_MEMORY_LIMIT";
+
 /// The exit status of an appliance that failed because a service was not ready in time.
 pub const STATUS_NOT_READY: u8 = 124;
 

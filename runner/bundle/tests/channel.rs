@@ -105,7 +105,7 @@ proptest! {
 
 #[test]
 fn a_hello_has_the_documented_bytes() {
-    let expected = b"\x12\0\0\0\0\0\0\0\x01APPLCHAN\x02\0\0\0\0\0\0\0\0\0";
+    let expected = b"\x12\0\0\0\0\0\0\0\x01APPLCHAN\x03\0\0\0\0\0\0\0\0\0";
     assert_eq!(Session::new(Side::Host).output(), expected);
 }
 
@@ -136,6 +136,8 @@ fn messages_have_the_documented_json() {
     let killed = |within_ms| json(&Event::Killed { name: "web".into(), within_ms });
     assert_eq!(killed(Some(2000)), r#"{"event":"killed","name":"web","within_ms":2000}"#);
     assert_eq!(killed(None), r#"{"event":"killed","name":"web"}"#);
+    let ran_out = Event::OutOfMemory { name: Some("web".into()), limit_bytes: Some(1) };
+    assert_eq!(json(&ran_out), r#"{"event":"out-of-memory","name":"web","limit_bytes":1}"#);
 }
 
 mod erased {
@@ -222,7 +224,7 @@ fn versions_are_negotiated() {
     for (version, expected) in [
         (0, Err(SessionError::Version { version: 0 })),
         (1, Ok(vec![Happening::Hello(Features { version: 1, bits: 0 })])),
-        (9, Ok(vec![Happening::Hello(Features { version: 2, bits: 0 })])),
+        (9, Ok(vec![Happening::Hello(Features { version: 3, bits: 0 })])),
     ] {
         let mut bytes = Vec::new();
         Frame { stream: 0, body: Body::Hello { version, features: u64::MAX } }.encode(&mut bytes);
@@ -269,6 +271,18 @@ fn an_old_peer_hears_no_notes() {
     Frame { stream, body: Body::Opened }.encode(&mut answer);
     host.receive(&answer).expect("it was asked for");
     assert_eq!(host.note(stream, "1".to_owned()), Err(SessionError::TooOld { version: 1 }));
+}
+
+#[test]
+fn an_old_peer_hears_no_events_that_it_does_not_know() {
+    let heard = |version: u16| {
+        let mut guest = Session::answering();
+        let mut hello = Vec::new();
+        Frame { stream: 0, body: Body::Hello { version, features: 0 } }.encode(&mut hello);
+        guest.receive(&hello).expect("the version is understood");
+        (guest.event(&Event::OutOfMemory { name: None, limit_bytes: None }), guest.event(&Event::Ready))
+    };
+    assert_eq!((heard(2), heard(3)), ((false, true), (true, true)));
 }
 
 #[test]

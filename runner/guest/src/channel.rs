@@ -2,7 +2,7 @@
 //!
 //! It gives requests to its caller. A channel that breaks is dropped; the services do not notice.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use bundle::channel::{Event, Happening, Request, Response, Session};
 use nix::errno::Errno;
@@ -67,9 +67,9 @@ impl Channel {
         })
     }
 
-    /// The file descriptor.
-    pub fn transport(&self) -> &OwnedFd {
-        &self.transport
+    /// The number of its file descriptor.
+    pub fn number(&self) -> RawFd {
+        self.transport.as_raw_fd()
     }
 
     /// The transport and what to wait for on it.

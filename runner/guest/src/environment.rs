@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bundle::boot::MACHINE_ENV;
-use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, DEFAULT_PATH, SINGLE_ID_ENV, User};
+use bundle::guest::{
+    CHANNEL_END_ENV, CHANNEL_FD_ENV, DEFAULT_PATH, GROUP_FILES_ENV, MEMORY_LIMIT_ENV, SINGLE_ID_ENV, User,
+};
 
 /// The environment of one process, later sources winning: the image's settings, what the engine gave to the
 /// guest, who it runs as, the service's own.
@@ -16,7 +18,7 @@ pub fn compose(
     let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     env.extend(image.clone());
     env.extend(engine.clone());
-    for name in [CHANNEL_FD_ENV, CHANNEL_END_ENV, SINGLE_ID_ENV, MACHINE_ENV] {
+    for name in [CHANNEL_FD_ENV, CHANNEL_END_ENV, SINGLE_ID_ENV, MACHINE_ENV, GROUP_FILES_ENV, MEMORY_LIMIT_ENV] {
         env.remove(name);
     }
     env.insert("HOME".to_owned(), user.home.clone());

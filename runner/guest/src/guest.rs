@@ -18,6 +18,7 @@ use crate::exec::End;
 use crate::identity;
 use crate::link::Link;
 use crate::logs::{Logs, Target};
+use crate::memory::Memory;
 use crate::probe::{Prober, Progress};
 use crate::signals::{self, Signals};
 use crate::spawn::{self, Launch, SpawnError};
@@ -44,6 +45,8 @@ pub struct Guest {
     pub image_env: BTreeMap<String, String>,
     /// The only programs that the host may run beside the services; empty for any.
     pub tools: Vec<String>,
+    /// Tells when memory ran out.
+    pub memory: Memory,
     /// The way to the host where it can come and go: in a machine.
     pub link: Option<Link>,
     /// Capabilities that services and the command keep, one bit each.
@@ -71,6 +74,7 @@ pub struct Guest {
 /// What `poll` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
+    Memory,
     Signals,
     Channel,
     Port(u32),
@@ -96,6 +100,7 @@ impl Guest {
             }
             self.logs.sweep();
             self.advance_probers();
+            self.look_at_memory();
             self.join();
             self.feed(Input::Tick);
         }
@@ -103,6 +108,8 @@ impl Guest {
 
     fn dispatch(&mut self, token: Token, ready: PollFlags) {
         match token {
+            // The loop looks at the memory after every happening.
+            Token::Memory => {}
             Token::Signals => self.signals.read().into_iter().for_each(|signal| self.receive(signal)),
             Token::Channel => {
                 let wishes = self.channel.as_mut().map(|channel| channel.advance(ready)).unwrap_or_default();
@@ -149,7 +156,8 @@ impl Guest {
                 if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
                     self.progress(service, Progress::Ready);
                 }
-                self.feed(Input::Ended { service, status });
+                let shortage = self.memory.explains(self.now(), status);
+                self.feed(Input::Ended { service, status, shortage });
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
                 let (service, progress) = (prober.service, prober.program_ended(now, status));
                 self.progress(service, progress);
@@ -330,6 +338,18 @@ impl Guest {
         }
     }
 
+    /// Says when the kernel killed something that is no service's own process, such as one that a service started.
+    fn look_at_memory(&mut self) {
+        let now = self.now();
+        self.memory.look(now);
+        let Some((count, shortage)) = self.memory.others(now) else { return };
+        let times = if count == 1 { String::new() } else { format!("{count} times ") };
+        self.logs.say(&format!("{times}a process inside {}", shortage.how()));
+        for _ in 0..count {
+            self.tell(&Event::OutOfMemory { name: None, limit_bytes: shortage.limit_bytes });
+        }
+    }
+
     /// Makes the channel when the host has come, and tells it how things stand.
     fn join(&mut self) {
         let (now, is_called) = (self.now(), std::mem::take(&mut self.is_called));
@@ -362,7 +382,8 @@ impl Guest {
 
     fn deadline(&self) -> Option<u64> {
         let link = self.link.as_ref().filter(|_| self.channel.is_none()).map(Link::deadline);
-        self.probers.iter().map(Prober::deadline).chain(self.supervisor.deadline()).chain(link).min()
+        let others = self.supervisor.deadline().into_iter().chain(self.memory.deadline()).chain(link);
+        self.probers.iter().map(Prober::deadline).chain(others).min()
     }
 
     fn wait(&self, deadline: Option<u64>) -> Vec<(Token, PollFlags)> {
@@ -370,6 +391,7 @@ impl Guest {
         let stderr = std::io::stderr();
         let mut waits: Vec<(Token, BorrowedFd<'_>, PollFlags)> =
             vec![(Token::Signals, self.signals.as_fd(), PollFlags::POLLIN)];
+        waits.extend(self.memory.waits_for().map(|fd| (Token::Memory, fd, PollFlags::POLLPRI)));
         if let Some(channel) = &self.channel {
             let (fd, flags) = channel.waits_for();
             waits.push((Token::Channel, fd, flags));

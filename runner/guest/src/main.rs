@@ -17,6 +17,7 @@ mod identity;
 mod link;
 mod logs;
 mod machine;
+mod memory;
 mod metrics;
 mod near;
 mod ports;
@@ -43,6 +44,7 @@ use crate::channel::Channel;
 use crate::guest::Guest;
 use crate::link::Link;
 use crate::logs::Logs;
+use crate::memory::Memory;
 use crate::signals::Signals;
 use crate::supervisor::Supervisor;
 
@@ -101,7 +103,8 @@ fn say_last_words(machine: Machine, reason: &str) {
 fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
     let engine_env = environment::own();
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
-    spawn::close_inherited(channel.as_ref().map(Channel::transport));
+    let memory = Memory::inherit(&engine_env, machine.is_some());
+    spawn::close_inherited(memory.descriptors().chain(channel.as_ref().map(Channel::number)));
     let args: Vec<String> = std::env::args_os()
         .skip(1)
         .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
@@ -122,6 +125,7 @@ fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
         supervisor: Supervisor::new(services, main.as_deref()).of_command(is_command),
         signals,
         channel,
+        memory,
         link: machine.and_then(|machine| Link::new(machine.channel)),
         is_called: false,
         capabilities: bundle::capability::set_of(&settings.capabilities),

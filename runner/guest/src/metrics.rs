@@ -5,6 +5,8 @@ use std::fs;
 use bundle::channel::{Metrics, Pressure};
 use nix::sys::statvfs::statvfs;
 
+use crate::memory::Memory;
+
 /// Ticks of a second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)`, which is 100 on every platform that this runs on).
 const TICK_MS: u64 = 10;
 
@@ -15,9 +17,16 @@ fn page_bytes() -> u64 {
 }
 
 /// Looks now.
-pub fn measure() -> Metrics {
-    let mut metrics =
-        Metrics { cpu_ms: 0, memory_bytes: 0, processes: 0, disk_bytes: 0, disk_used_bytes: 0, pressure: pressure() };
+pub fn measure(memory: &Memory) -> Metrics {
+    let mut metrics = Metrics {
+        cpu_ms: 0,
+        memory_bytes: 0,
+        memory_limit_bytes: memory.total_bytes(),
+        processes: 0,
+        disk_bytes: 0,
+        disk_used_bytes: 0,
+        pressure: pressure(memory),
+    };
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let is_process = entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
         let Some(stat) = is_process.then(|| fs::read_to_string(entry.path().join("stat")).ok()).flatten() else {
@@ -46,9 +55,9 @@ fn used(stat: &str, is_first: bool) -> (u64, u64) {
 }
 
 /// Kernel documentation, `accounting/psi`: `some avg10=0.00 avg60=…`.
-fn pressure() -> Option<Pressure> {
+fn pressure(memory: &Memory) -> Option<Pressure> {
     let read = |name: &str| {
-        let text = fs::read_to_string(format!("/proc/pressure/{name}")).ok()?;
+        let text = memory.text(&format!("{name}.pressure"), &format!("/proc/pressure/{name}"))?;
         let (whole, part) = text.strip_prefix("some avg10=")?.split(' ').next()?.split_once('.')?;
         Some(whole.parse::<u32>().ok()?.saturating_mul(100).saturating_add(part.parse().ok()?))
     };
@@ -68,7 +77,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen() {
-        let metrics = measure();
+        let metrics = measure(&Memory::default());
         assert!(metrics.processes > 0 && metrics.memory_bytes > 0 && metrics.disk_bytes >= metrics.disk_used_bytes);
     }
 }

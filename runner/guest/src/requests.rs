@@ -25,7 +25,7 @@ impl Guest {
                 self.feed(Input::Stop { within_ms });
                 Response::Done
             }
-            Request::Metrics => Response::Metrics(metrics::measure()),
+            Request::Metrics => Response::Metrics(metrics::measure(&self.memory)),
             Request::SetTime { unix_ms } => done(clock::set(unix_ms)),
             Request::Reseed { seed } => done(clock::reseed(&seed)),
             Request::Pause | Request::Resume if Pid::this().as_raw() != 1 => {

@@ -4,9 +4,9 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use bundle::guest::{DEFAULT_PATH, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND, User};
@@ -18,6 +18,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
 use crate::{capabilities, program};
+
+/// How much likelier a victim than PID 1 everything is that it starts, and the most that there is.
+const SCORE_ABOVE_INIT: i32 = 200;
+const MAX_SCORE: i32 = 1_000;
 
 /// What to start, and how.
 pub struct Launch<'a> {
@@ -77,22 +81,30 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Pid, SpawnError> {
     }
 }
 
-/// Closes all inherited file descriptors above standard error but this one.
+/// Closes all inherited file descriptors above standard error but these.
 ///
 /// To be called before this program has opened anything.
-pub fn close_inherited(but: Option<&OwnedFd>) {
-    let kept = but.map_or(2, |fd| fd.as_raw_fd().unsigned_abs());
-    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
-        if first > last {
-            continue;
-        }
-        // SAFETY: the numbers belong to nothing in this program, which has opened nothing but the kept one.
-        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
-        if closed != 0 {
-            for fd in first..last.min(1024) {
-                // SAFETY: as above; a number that is not open gives an error and has no effect.
-                unsafe { libc::close(fd.cast_signed()) };
-            }
+pub fn close_inherited(but: impl Iterator<Item = RawFd>) {
+    let mut kept: Vec<u32> = but.map(i32::unsigned_abs).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept {
+        close_range(first, fd.saturating_sub(1));
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX);
+}
+
+/// Closes both and all between; none where the last comes before the first.
+fn close_range(first: u32, last: u32) {
+    if first > last {
+        return;
+    }
+    // SAFETY: the numbers belong to nothing in this program, which has opened nothing but what it keeps.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) } != 0 {
+        for fd in first..last.min(1024) {
+            // SAFETY: as above; a number that is not open gives an error and has no effect.
+            unsafe { libc::close(fd.cast_signed()) };
         }
     }
 }
@@ -147,6 +159,7 @@ impl Prepared {
 
     fn become_program(&self, launch: &Launch<'_>) -> Result<Infallible, (Step, Errno)> {
         reset_signals();
+        be_killed_before_others();
         unistd::setsid().map_err(|errno| (Step::Session, errno))?;
         connect_streams(launch).map_err(|errno| (Step::Streams, errno))?;
         capabilities::bound(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
@@ -189,6 +202,14 @@ fn reset_signals() {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// When memory is short the kernel looks for its victim here before it takes PID 1, with which all would end
+/// (`/proc/PID/oom_score_adj` of proc(5)): to make oneself more likely takes no right.
+fn be_killed_before_others() {
+    const OWN: &str = "/proc/self/oom_score_adj";
+    let inherited: i32 = fs::read_to_string(OWN).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let _ = fs::write(OWN, inherited.saturating_add(SCORE_ABOVE_INIT).min(MAX_SCORE).to_string());
 }
 
 fn connect_streams(launch: &Launch<'_>) -> nix::Result<()> {

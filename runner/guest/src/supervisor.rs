@@ -17,6 +17,7 @@
 use bundle::channel::{Event, ServiceState, ServiceStatus, Status};
 use bundle::guest::{Restart, STATUS_NOT_READY, Service};
 
+use crate::memory::Shortage;
 use crate::words::{duration, how_it_ended};
 
 /// The status of what was asked to stop and had nothing to say to it: 128 and the number of SIGTERM, as shells have it.
@@ -40,8 +41,8 @@ pub enum Input {
     Started { service: usize, pid: u32 },
     /// The service's process could not be made; the reason is a fragment after "failed to".
     NotStarted { service: usize, reason: String, status: u8 },
-    /// The service's process ended.
-    Ended { service: usize, status: u8 },
+    /// The service's process ended; with a shortage, because memory ran out.
+    Ended { service: usize, status: u8, shortage: Option<Shortage> },
     /// The readiness probe succeeded.
     Probed { service: usize },
     /// Someone asks for the end; after `within_ms` there is no more grace.
@@ -149,9 +150,9 @@ impl Supervisor {
             Input::Started { service, pid } => self.started(service, pid),
             Input::NotStarted { service, reason, status } => {
                 self.actions.push(Action::Say(format!("failed to {reason}")));
-                self.ended(now, service, status);
+                self.ended(now, service, status, None);
             }
-            Input::Ended { service, status } => self.ended(now, service, status),
+            Input::Ended { service, status, shortage } => self.ended(now, service, status, shortage),
             Input::Probed { service } => self.probed(now, service),
             Input::Stop { within_ms } => {
                 self.stopping = true;
@@ -239,14 +240,18 @@ impl Supervisor {
         }
     }
 
-    fn ended(&mut self, now: u64, service: usize, status: u8) {
+    fn ended(&mut self, now: u64, service: usize, status: u8, shortage: Option<Shortage>) {
         let Some(unit) = self.units.get_mut(service) else { return };
         let pid = unit.pid.take();
         if matches!(unit.state, State::Starting { .. }) {
             self.actions.push(Action::EndProbe(service));
         }
         let is_early = !self.stopping && status == 0 && unit.is_unready();
-        unit.how = unit.how_now(status, is_early);
+        unit.how = unit.how_now(status, is_early, shortage);
+        if let Some(Shortage { limit_bytes }) = shortage {
+            let name = Some(unit.service.name.clone());
+            self.actions.push(Action::Tell(Event::OutOfMemory { name, limit_bytes }));
+        }
         let status = if std::mem::take(&mut unit.missed_ready) { STATUS_NOT_READY } else { status };
         let again = !self.stopping && unit.wants_restart(status);
         unit.count_failure(now, status != 0 || is_early);
@@ -258,7 +263,12 @@ impl Supervisor {
             true if unit.failures >= MAX_FAILURES => self.give_up(service, status),
             true => self.restart(now, service, status),
             false if is_early => self.ended_early(service),
-            false => self.ended_for_good(service, status),
+            false => {
+                if shortage.is_some() {
+                    self.say_how(service);
+                }
+                self.ended_for_good(service, status);
+            }
         }
     }
 
@@ -272,6 +282,13 @@ impl Supervisor {
             .push(Action::Say(format!("service {name:?} {how}; it starts again in {}{of}", duration(delay_ms))));
         self.actions.push(Action::Tell(Event::Restart { name, status, delay_ms, failures, limit: MAX_FAILURES }));
         self.enter(service, State::Delayed { until: now.saturating_add(delay_ms) });
+    }
+
+    /// What the host does not find out by itself.
+    fn say_how(&mut self, service: usize) {
+        let Some(unit) = self.units.get(service) else { return };
+        let what = if self.is_command { "the command".to_owned() } else { format!("service {:?}", unit.service.name) };
+        self.actions.push(Action::Say(format!("{what} {}", unit.how)));
     }
 
     fn give_up(&mut self, service: usize, status: u8) {
@@ -487,8 +504,9 @@ impl Unit {
         !self.was_ready && !self.missed_ready && matches!(self.state, State::Starting { ready_by: Some(_), .. })
     }
 
-    fn how_now(&self, status: u8, is_early: bool) -> String {
+    fn how_now(&self, status: u8, is_early: bool, shortage: Option<Shortage>) -> String {
         match self.missed_ready {
+            _ if let Some(shortage) = shortage => format!("{} (status {status})", shortage.how()),
             true => NOT_IN_TIME.to_owned(),
             false if is_early => format!("{} before it was ready", how_it_ended(status)),
             false => how_it_ended(status),
@@ -623,7 +641,7 @@ mod tests {
                 self.running.iter().nth(choice % self.running.len().max(1)).map(|(p, s)| (*p, *s))
             {
                 self.running.remove(&pid);
-                self.feed(Input::Ended { service, status });
+                self.feed(Input::Ended { service, status, shortage: None });
             }
         }
 
@@ -687,7 +705,7 @@ mod tests {
             world.now += 100;
             world.feed(Input::Tick);
             world.running.clear();
-            said.extend(world.feed(Input::Ended { service: 0, status }).into_iter().filter_map(
+            said.extend(world.feed(Input::Ended { service: 0, status, shortage: None }).into_iter().filter_map(
                 |action| match action {
                     Action::Say(text) => Some(text),
                     Action::Tell(Event::Restart { delay_ms, failures, limit, .. }) => {
@@ -752,7 +770,7 @@ mod tests {
         let mut world = World::new(services(Restart::OnFailure), Some("1"));
         world.running.clear();
         assert_eq!(
-            said(&world.feed(Input::Ended { service: 0, status: 0 })),
+            said(&world.feed(Input::Ended { service: 0, status: 0, shortage: None })),
             [
                 "service \"0\" ended with status 0 before it was ready",
                 "Failed { reason: \"get service \\\"0\\\" ready: it ended with status 0 before\" }",
@@ -779,7 +797,7 @@ mod tests {
         world.now = 2000;
         assert_eq!(said(&world.feed(Input::Tick)), ["service 0 was not ready within 2 s"]);
         world.running.clear();
-        let late = said(&world.feed(Input::Ended { service: 0, status: 143 }));
+        let late = said(&world.feed(Input::Ended { service: 0, status: 143, shortage: None }));
         assert_eq!(late[0], "failed to start service 1: it comes after 0, which was not ready in time");
     }
 
@@ -788,7 +806,7 @@ mod tests {
         let services = || vec![service(0, &[], Restart::Never, None), service(1, &[], Restart::Never, None)];
         let end = |main: usize, status: u8| {
             let mut world = World::new(services(), Some(&main.to_string()));
-            said(&world.feed(Input::Ended { service: main, status }))
+            said(&world.feed(Input::Ended { service: main, status, shortage: None }))
         };
         assert_eq!(
             end(1, 0),
@@ -799,6 +817,21 @@ mod tests {
         );
         assert_eq!(end(0, 0)[0], "main service \"0\" ended with status 0, so the appliance stops");
         assert_eq!(end(1, 3), [""; 0]);
+    }
+
+    #[test]
+    fn who_was_killed_because_memory_ran_out_is_told_so() {
+        let end = |restart: Restart| {
+            let mut world = World::new(vec![service(0, &[], restart, None)], None);
+            let shortage = Some(Shortage { limit_bytes: Some(1 << 20) });
+            let actions = world.feed(Input::Ended { service: 0, status: 137, shortage });
+            let event = Event::OutOfMemory { name: Some("0".to_owned()), limit_bytes: Some(1 << 20) };
+            assert!(actions.contains(&Action::Tell(event)), "{actions:?}");
+            said(&actions).remove(0)
+        };
+        let how = "service \"0\" was killed because memory ran out, of which there may be 1 MiB (status 137)";
+        assert_eq!(end(Restart::Never), how);
+        assert_eq!(end(Restart::Always), format!("{how}; it starts again in 100 ms (failure 1 of 5)"));
     }
 
     #[test]

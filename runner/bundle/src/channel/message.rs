@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::verbs::{Entry, Exec, Metrics, Read, Write};
+use super::{OLDEST_VERSION, OUT_OF_MEMORY_VERSION};
 
 /// Something that happened inside the appliance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,15 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         within_ms: Option<u64>,
     },
+    /// The kernel killed a process because memory ran out.
+    OutOfMemory {
+        /// The service that it was; absent where it was another process of the appliance.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        name: Option<String>,
+        /// Bytes of memory that the appliance may use, where that is limited.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        limit_bytes: Option<u64>,
+    },
     /// Every service is ready (or the command was started); sent once.
     Ready,
     /// The main service ended well while others still ran, so all of them stop.
@@ -55,6 +65,16 @@ pub enum Event {
         /// The exit status: that of the main service, or 128 and the number of the signal that ended it.
         status: u8,
     },
+}
+
+impl Event {
+    /// The first version of the protocol that knows it.
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::OutOfMemory { .. } => OUT_OF_MEMORY_VERSION,
+            _ => OLDEST_VERSION,
+        }
+    }
 }
 
 /// The state of a service.

@@ -203,9 +203,11 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the other side what happened. `false` when it was dropped because the other side does not read.
+    /// Tells the other side what happened. `false` when it was dropped because the other side does not read, or does not
+    /// speak a version that knows it; before its hello has come that is not known.
     pub fn event(&mut self, event: &Event) -> bool {
-        let Ok(json) = to_json(event) else { return false };
+        let version = self.agreed.map_or(OLDEST_VERSION, |agreed| agreed.version);
+        let Some(json) = to_json(event).ok().filter(|_| event.since() <= version) else { return false };
         let fits = self.over.is_none() && self.output().len() + json.len() < MAX_BACKLOG_BYTES;
         if fits {
             self.put(0, Body::Event(json));

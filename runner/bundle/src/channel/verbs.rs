@@ -51,13 +51,16 @@ pub struct Metrics {
     pub cpu_ms: u64,
     /// Memory in bytes: resident in all processes, with what they share counted each time.
     pub memory_bytes: u64,
+    /// Bytes of memory that there are: the limit of a container that has one, else all of the machine's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memory_limit_bytes: Option<u64>,
     /// Processes.
     pub processes: u32,
     /// Size of the root file system in bytes.
     pub disk_bytes: u64,
     /// Bytes of it that are used.
     pub disk_used_bytes: u64,
-    /// How hard it is to get things, where the kernel tells; in a container it tells about the whole host.
+    /// How hard it is to get things, where the kernel tells it of this machine, or of this container alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pressure: Option<Pressure>,
 }

@@ -3,5 +3,6 @@
 mod channel;
 mod exec;
 mod files;
+mod memory;
 mod services;
 mod support;

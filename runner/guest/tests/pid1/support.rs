@@ -1,6 +1,7 @@
 //! A guest that runs for real as PID 1 of a pid namespace, with settings made for one test.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -25,6 +26,8 @@ pub struct Bench {
     pub folder: Arc<tempfile::TempDir>,
     settings: Settings,
     env: Vec<(String, String)>,
+    /// A file that the guest gets open, as of its control group.
+    counts: Option<File>,
 }
 
 /// A guest that was started.
@@ -69,7 +72,7 @@ impl Bench {
             capabilities: vec![],
         };
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder can be made"));
-        Self { folder, settings, env: vec![("APPLIANCE_SINGLE_ID".into(), "1".into())] }
+        Self { folder, settings, env: vec![("APPLIANCE_SINGLE_ID".into(), "1".into())], counts: None }
     }
 
     /// The same folder with these services.
@@ -91,6 +94,13 @@ impl Bench {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The file `counts` in the folder says how many processes the kernel killed because memory ran out.
+    pub fn counting_kills(mut self) -> Self {
+        std::fs::write(self.path("counts"), "oom_kill 0\n").expect("the folder is ours");
+        self.counts = Some(File::open(self.path("counts")).expect("it was just written"));
+        self.env("APPLIANCE_MEMORY_LIMIT", "33554432")
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -122,14 +132,11 @@ impl Bench {
         command.env("D", self.folder.path()).envs(channel.map(|fd| (CHANNEL_FD_ENV, fd.to_string())));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(fd) = channel {
-            // Only this child may inherit the channel, not those that other tests start at the same time.
-            // SAFETY: the closure makes one system call, on a descriptor that is open until the child exists.
-            unsafe {
-                command.pre_exec(move || match libc::fcntl(fd, libc::F_SETFD, 0) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                })
-            };
+            hand_over(&mut command, fd);
+        }
+        if let Some(fd) = self.counts.as_ref().map(AsRawFd::as_raw_fd) {
+            command.env("APPLIANCE_GROUP_FILES", format!("memory.pressure=9999 memory.events={fd}"));
+            hand_over(&mut command, fd);
         }
         Running {
             child: command.spawn().expect("the guest can be started"),
@@ -137,6 +144,17 @@ impl Bench {
             host: None,
         }
     }
+}
+
+/// Only this child may inherit the descriptor, not those that other tests start at the same time.
+fn hand_over(command: &mut Command, fd: i32) {
+    // SAFETY: the closure makes one system call, on a descriptor that is open until the child exists.
+    unsafe {
+        command.pre_exec(move || match libc::fcntl(fd, libc::F_SETFD, 0) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
 }
 
 impl Running {
