@@ -11,7 +11,7 @@ use std::path::Path;
 
 use host::{Child, Namespaces};
 
-use crate::bind::{Bound, Ids};
+use crate::bind::{Bound, CHANNEL_FD, Ids};
 use crate::control::{Desk, EndedInstance, Info, OpenPort, State};
 use crate::ended;
 use crate::id_namespace::IdNamespace;
@@ -234,6 +234,7 @@ impl Run<'_> {
             sync: sync_inside,
             stage,
             groups: open_groups(bound)?,
+            told_files: open_told_files(bound),
         });
         let child = host::clone_child(namespaces(bound), || {
             given.take().map_or(1, |given| inside::become_program(bound, given))
@@ -351,6 +352,12 @@ fn open_groups(bound: &Bound) -> Result<Vec<std::fs::File>, Failure> {
         }
     }
     Ok(doors)
+}
+
+/// Files of the groups for the guest, each with its number; what the kernel does not have is left out.
+fn open_told_files(bound: &Bound) -> Vec<(i32, File)> {
+    let numbered = (CHANNEL_FD + 1..).zip(&bound.told_files);
+    numbered.filter_map(|(number, path)| Some((number, File::open(path).ok()?))).collect()
 }
 
 /// Waits until the program runs: the socket ends when it does. Before, the terminal may come, or a reason.

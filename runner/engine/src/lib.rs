@@ -17,6 +17,7 @@ mod instances;
 mod journal;
 pub mod layers;
 mod look;
+mod memory;
 pub mod oci;
 mod options;
 mod ports;
@@ -43,6 +44,7 @@ pub use facts::{
 pub use helper::helper_main;
 pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name, list as live_instances};
 pub use layers::RootsTally;
+pub use memory::{OutOfMemory, memory_limit};
 pub use options::{PortChoice, RunOptions, default_state_folder};
 pub use reconcile::{Reconciled, reconcile};
 pub use run::{Outcome, RunError, run};

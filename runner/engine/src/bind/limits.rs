@@ -1,7 +1,7 @@
 //! Fitting what an appliance may use to what the host has and can limit.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bundle::plan::{Memory, Plan};
 
@@ -27,8 +27,8 @@ pub struct Limits {
 /// The period of processor quotas: the kernel's default, in microseconds.
 const CPU_PERIOD_MICROS: u64 = 100_000;
 
-/// Decides all limits.
-pub fn fit(plan: &Plan, facts: &Facts) -> Limits {
+/// Decides all limits; a `guest` outlives what is killed for want of memory, and starts it again or says so.
+pub fn fit(plan: &Plan, facts: &Facts, guest: bool) -> Limits {
     let mut limits = Limits::default();
     match plan.resources.memory.map(|memory| fit_memory(memory, facts)) {
         Some(Ok(bytes)) => limits.memory_bytes = Some(bytes),
@@ -42,7 +42,7 @@ pub fn fit(plan: &Plan, facts: &Facts) -> Limits {
     ];
     for (controller, value) in asked {
         if let Some(value) = value {
-            limits.add(controller, value, facts);
+            limits.add(controller, value, facts, guest);
         }
     }
     let no_pids_group = matches!(limits.controllers.get(&Controller::Pids), Some(Err(_)));
@@ -51,7 +51,7 @@ pub fn fit(plan: &Plan, facts: &Facts) -> Limits {
 }
 
 impl Limits {
-    fn add(&mut self, controller: Controller, value: u64, facts: &Facts) {
+    fn add(&mut self, controller: Controller, value: u64, facts: &Facts, guest: bool) {
         let fact = facts.cgroups.controllers.get(&controller);
         let (folder, unified) = match fact {
             Some(ControllerFact::V1(folder)) => (folder, false),
@@ -64,9 +64,29 @@ impl Limits {
             }
         };
         let group = self.groups.entry(folder.clone()).or_insert((unified, Vec::new(), Vec::new()));
-        group.1.extend(files(controller, value, unified));
+        group.1.extend(files(controller, value, unified, guest));
         group.2.push(controller);
         self.controllers.insert(controller, Ok(()));
+    }
+
+    /// Files of the groups that tell the guest about its own appliance, and no other; not every kernel has all of them.
+    pub fn told_files(&self, instance: &str) -> Vec<PathBuf> {
+        let files = self.groups.iter().flat_map(|(parent, (unified, _, controllers))| {
+            let counts = controllers.contains(&Controller::Memory);
+            let names: &[&str] = match (unified, counts) {
+                (false, true) => &["memory.oom_control"],
+                (true, true) => &["memory.events", "cpu.pressure", "memory.pressure", "io.pressure"],
+                (true, false) => &["cpu.pressure", "memory.pressure", "io.pressure"],
+                (false, false) => &[],
+            };
+            names.iter().map(move |name| group_folder(parent, instance).join(name))
+        });
+        files.collect()
+    }
+
+    /// The memory limit, if something holds it.
+    pub fn held_memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes.filter(|_| matches!(self.controllers.get(&Controller::Memory), Some(Ok(()))))
     }
 
     /// The steps that make the groups for an instance.
@@ -74,15 +94,19 @@ impl Limits {
         let step = |(parent, (unified, values, controllers)): (&PathBuf, &(bool, Vec<FileValue>, Vec<Controller>))| {
             let hand_on =
                 if *unified { controllers.iter().map(|one| one.name().to_owned()).collect() } else { Vec::new() };
-            let folder = parent.join(format!("appliance-{instance}"));
+            let folder = group_folder(parent, instance);
             Step::MakeCgroup { parent: parent.clone(), folder, unified: *unified, hand_on, values: values.clone() }
         };
         self.groups.iter().map(step).collect()
     }
 }
 
+fn group_folder(parent: &Path, instance: &str) -> PathBuf {
+    parent.join(format!("appliance-{instance}"))
+}
+
 /// What is written for a limit (kernel documentation, `cgroup-v1/` and `cgroup-v2`).
-fn files(controller: Controller, value: u64, unified: bool) -> Vec<FileValue> {
+fn files(controller: Controller, value: u64, unified: bool, guest: bool) -> Vec<FileValue> {
     let file = |name: &str, value: String| FileValue { name: name.to_owned(), value, needed: true };
     let wish = |name: &str, value: String| FileValue { needed: false, ..file(name, value) };
     let quota = value.saturating_mul(CPU_PERIOD_MICROS) / 1000;
@@ -99,7 +123,7 @@ fn files(controller: Controller, value: u64, unified: bool) -> Vec<FileValue> {
         (Controller::Memory, true) => vec![
             file("memory.max", value.to_string()),
             wish("memory.swap.max", "0".to_owned()),
-            wish("memory.oom.group", "1".to_owned()),
+            wish("memory.oom.group", if guest { "0" } else { "1" }.to_owned()),
         ],
         (Controller::Pids, _) => vec![file("pids.max", value.to_string())],
     }

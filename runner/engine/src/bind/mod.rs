@@ -50,6 +50,8 @@ pub struct Bound {
     pub verdicts: Vec<Verdict>,
     /// Ports of the host that lead inside.
     pub ports: Vec<BoundPort>,
+    /// Files of its control groups that the guest may read, open for it after its channel.
+    pub told_files: Vec<PathBuf>,
     /// Whether PID 1 is the guest, with a channel to it.
     pub guest: bool,
     /// Milliseconds between the request to stop and the kill.
@@ -95,7 +97,7 @@ pub struct Unmet {
 /// Every unmet need, not only the first.
 pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
     let plan = &bundle.plan;
-    let limits = limits::fit(plan, facts);
+    let limits = limits::fit(plan, facts, process::is_guest(plan));
     let unmet: Vec<Unmet> = needs(plan, facts, options, bundle).into_iter().chain(limits.unmet.clone()).collect();
     if !unmet.is_empty() {
         return Err(unmet);
@@ -106,9 +108,10 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
     // Groups are shared with other users and other folders of instances: their names hold what no other has.
     let name = options.name.as_deref().unwrap_or(instance);
     let instance_folder = options.state_folder.join(name);
+    let told_files = if guest { limits.told_files(instance) } else { Vec::new() };
     let config = oci::Config {
         oci_version: "1.2.0".to_owned(),
-        process: process::process(plan, facts, options, &ids, limits.process_limit),
+        process: process::process(plan, facts, options, &ids, &limits, &told_files),
         root: oci::Root {
             path: instance_folder.join("stage/root").display().to_string(),
             readonly: plan.root.read_only,
@@ -128,7 +131,8 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         roots_folder: options.cache_folder.join(ids.roots_name()),
         layers: bundle.layers.clone(),
         state_folder: options.state_folder.clone(),
-        upper_bytes: upper_bytes(plan, facts),
+        upper_bytes: upper_bytes(plan, facts, &limits),
+        told_files,
         writable: plan.root.writable.clone(),
         ports: ports(plan, options),
         grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
@@ -149,9 +153,10 @@ fn about(plan: &Plan, options: &RunOptions) -> About {
     }
 }
 
-/// Most that can be written to the root, in bytes: without a word about it half of the memory, as `tmpfs` has it.
-fn upper_bytes(plan: &Plan, facts: &Facts) -> u64 {
-    plan.resources.disk_bytes.unwrap_or(facts.memory_total_bytes / 2)
+/// Most that can be written to the root, in bytes: without a word about it half of the memory, as `tmpfs` has it. What is
+/// written counts as memory in use.
+fn upper_bytes(plan: &Plan, facts: &Facts, limits: &limits::Limits) -> u64 {
+    plan.resources.disk_bytes.unwrap_or(limits.held_memory_bytes().unwrap_or(facts.memory_total_bytes) / 2)
 }
 
 impl Ids {

@@ -1,9 +1,12 @@
 //! The process of a container, its rights and its namespaces, in the words of the OCI runtime configuration.
 
-use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GUEST_PATH, SINGLE_ID_ENV};
+use std::path::PathBuf;
+
+use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GROUP_FILES_ENV, GUEST_PATH, MEMORY_LIMIT_ENV, SINGLE_ID_ENV};
 use bundle::plan::Plan;
 
 use super::Ids;
+use super::limits::Limits;
 use super::mounts::{MASKED, READ_ONLY};
 use crate::facts::Facts;
 use crate::oci::{Capabilities, Linux, Namespace, Process, Rlimit, User};
@@ -25,22 +28,30 @@ pub fn is_guest(plan: &Plan) -> bool {
 }
 
 /// The process, as the plan and the caller want it.
-pub fn process(plan: &Plan, facts: &Facts, options: &RunOptions, ids: &Ids, process_limit: Option<u64>) -> Process {
+pub fn process(
+    plan: &Plan,
+    facts: &Facts,
+    options: &RunOptions,
+    ids: &Ids,
+    limits: &Limits,
+    told: &[PathBuf],
+) -> Process {
     let guest = is_guest(plan);
     let limit = |kind: &str, value: u64| Rlimit { kind: kind.to_owned(), soft: value, hard: value };
     let files = if facts.may_raise_limits { OPEN_FILES } else { OPEN_FILES.min(facts.open_files_max) };
     let mut rlimits = vec![limit("RLIMIT_CORE", 0), limit("RLIMIT_NOFILE", files)];
-    rlimits.extend(process_limit.map(|value| limit("RLIMIT_NPROC", value)));
+    rlimits.extend(limits.process_limit.map(|value| limit("RLIMIT_NPROC", value)));
     Process {
         terminal: options.terminal,
         user: User { uid: 0, gid: 0 },
         args: args(plan, options, guest),
-        env: env(plan, options, ids, guest),
+        env: env(plan, options, ids, guest.then_some((limits, told))),
         cwd: "/".to_owned(),
         capabilities: capabilities(&plan.isolation.capabilities, guest),
         rlimits,
         no_new_privileges: true,
-        oom_score_adj: Some(200),
+        // The guest keeps the host's own and makes whatever it starts a likelier victim: with PID 1 all would end.
+        oom_score_adj: (!guest).then_some(200),
     }
 }
 
@@ -58,7 +69,7 @@ fn args(plan: &Plan, options: &RunOptions, guest: bool) -> Vec<String> {
     args
 }
 
-fn env(plan: &Plan, options: &RunOptions, ids: &Ids, guest: bool) -> Vec<String> {
+fn env(plan: &Plan, options: &RunOptions, ids: &Ids, guest: Option<(&Limits, &[PathBuf])>) -> Vec<String> {
     let mut env = plan.process.env.clone();
     env.entry("PATH".to_owned())
         .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
@@ -66,14 +77,22 @@ fn env(plan: &Plan, options: &RunOptions, ids: &Ids, guest: bool) -> Vec<String>
         env.entry("TERM".to_owned()).or_insert_with(|| "xterm".to_owned());
     }
     env.extend(options.env.clone());
-    if guest {
+    if let Some((limits, told)) = guest {
+        env.extend((!told.is_empty()).then(|| (GROUP_FILES_ENV.to_owned(), descriptors(told).join(" "))));
+        env.extend(limits.held_memory_bytes().map(|bytes| (MEMORY_LIMIT_ENV.to_owned(), bytes.to_string())));
         env.insert(CHANNEL_FD_ENV.to_owned(), CHANNEL_FD.to_string());
         env.insert(CHANNEL_END_ENV.to_owned(), "stop".to_owned());
     }
-    if guest && *ids == Ids::Single {
+    if guest.is_some() && *ids == Ids::Single {
         env.insert(SINGLE_ID_ENV.to_owned(), "1".to_owned());
     }
     env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// Which file of its control groups the guest finds open at which number: the first after the channel.
+fn descriptors(told: &[PathBuf]) -> Vec<String> {
+    let names = told.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+    (CHANNEL_FD + 1..).zip(names).map(|(number, name)| format!("{name}={number}")).collect()
 }
 
 /// Kept capabilities are ambient, so that services keep them; what only the guest needs is not.

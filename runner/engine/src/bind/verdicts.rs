@@ -35,7 +35,7 @@ pub enum Held {
 
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: bool) -> Vec<Verdict> {
-    let mut all = vec![isolation(plan, ids), root(plan, facts), users(ids, facts)];
+    let mut all = vec![isolation(plan, ids), root(plan, facts, limits), users(ids, facts)];
     all.push(enforced("network \"none\"", "a network namespace with loopback alone"));
     all.push(capabilities(plan, guest));
     all.push(enforced(
@@ -96,8 +96,8 @@ fn isolation(plan: &Plan, ids: &Ids) -> Verdict {
     }
 }
 
-fn root(plan: &Plan, facts: &Facts) -> Verdict {
-    let limit = format!("at most {} MiB", upper_bytes(plan, facts) >> 20);
+fn root(plan: &Plan, facts: &Facts, limits: &Limits) -> Verdict {
+    let limit = format!("at most {} MiB", upper_bytes(plan, facts, limits) >> 20);
     match (plan.root.read_only, plan.root.writable.as_slice()) {
         (false, _) => enforced("root \"writable\"", &format!("writes go to memory, {limit}, and are gone at the end")),
         (true, []) => enforced("root \"sealed\"", "a read-only mount"),

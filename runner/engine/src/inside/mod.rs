@@ -22,6 +22,8 @@ pub struct Given {
     pub stdio: Vec<OwnedFd>,
     /// The guest's end of the channel.
     pub channel: Option<OwnedFd>,
+    /// Open files of its control groups that the guest may read, each with its place after the channel.
+    pub told_files: Vec<(i32, File)>,
     /// The socket to the supervisor.
     pub sync: UnixStream,
     /// Open `tasks` files of the groups to enter.
@@ -35,7 +37,8 @@ impl Given {
         let streams = self.stdio.iter().map(AsRawFd::as_raw_fd);
         let groups = self.groups.iter().map(AsRawFd::as_raw_fd);
         let channel = self.channel.iter().map(AsRawFd::as_raw_fd);
-        streams.chain(groups).chain(channel).chain([self.sync.as_raw_fd()]).collect()
+        let told = self.told_files.iter().map(|(_, file)| file.as_raw_fd());
+        streams.chain(groups).chain(told).chain(channel).chain([self.sync.as_raw_fd()]).collect()
     }
 }
 

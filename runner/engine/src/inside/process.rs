@@ -1,7 +1,7 @@
 //! The last steps before the program: its streams and limits, then fewer and fewer rights, then the program itself.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,6 @@ use crate::oci::{Process, Seccomp};
 pub fn standard_streams(process: &Process, given: &Given) -> Result<Option<OwnedFd>, InsideError> {
     let program_end = if process.terminal { Some(terminal(given).map_err(at("open a terminal"))?) } else { None };
     let place = |fd: BorrowedFd<'_>, number: i32| host::place_at(&fd, number).map_err(at("place the standard streams"));
-    use std::os::fd::AsFd;
     // The channel moves last, to a number that none of the streams is waiting at.
     let lifted = given.channel.as_ref().map(lift).transpose().map_err(at("place the channel"))?;
     let streams: Vec<OwnedFd> =
@@ -28,15 +27,24 @@ pub fn standard_streams(process: &Process, given: &Given) -> Result<Option<Owned
     for (number, stream) in (0..3).zip(&streams) {
         place(program_end.as_ref().unwrap_or(stream).as_fd(), number)?;
     }
+    let told: Vec<(i32, OwnedFd)> = given
+        .told_files
+        .iter()
+        .map(|(number, file)| Ok((*number, lift(file)?)))
+        .collect::<io::Result<_>>()
+        .map_err(at("place the files of the control groups"))?;
     host::close_on_exec_from(CHANNEL_FD).map_err(at("mark descriptors to be closed"))?;
     if let Some(channel) = &lifted {
         place(channel.as_fd(), CHANNEL_FD)?;
+    }
+    for (number, file) in &told {
+        place(file.as_fd(), *number)?;
     }
     Ok(program_end)
 }
 
 /// A copy above the numbers that are about to be filled.
-fn lift(fd: &OwnedFd) -> io::Result<OwnedFd> {
+fn lift(fd: &impl AsFd) -> io::Result<OwnedFd> {
     host::duplicate_from(fd, 10)
 }
 
@@ -79,7 +87,6 @@ pub fn give_up_rights(process: &Process) -> Result<(), InsideError> {
 
 /// Whether the supervisor lived until this process was tied to it: afterwards the kernel sees to that.
 pub fn still_supervised(sync: &UnixStream) -> Result<(), InsideError> {
-    use std::os::fd::AsFd;
     let failed = at("find the supervisor alive");
     // It says nothing more, so that there is something to read only when its end is closed.
     match host::poll(&[Interest { fd: sync.as_fd(), read: true, write: false }], Some(0)) {
