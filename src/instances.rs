@@ -74,11 +74,7 @@ impl Instances {
     pub fn live(&self, word: &str) -> Result<Found, Failure> {
         match self.meant(word)? {
             Meant::Live(found) => Ok(found),
-            Meant::Ended(ended) => {
-                let what = format!("reach {word}: it has ended with status {}", ended.status);
-                let help = format!("what it printed: appliance logs {word}; forget it: appliance rm {word}");
-                Err(Failure::new(Exit::Failure, what).help(help))
-            }
+            Meant::Ended(ended) => Err(has_ended(&ended)),
         }
     }
 
@@ -97,21 +93,42 @@ impl Instances {
 /// Connects to an instance.
 ///
 /// # Errors
-/// Its supervisor is gone or does not answer.
+/// It has ended meanwhile, or its supervisor does not answer.
 pub fn connect(found: &Found) -> Result<Connection, Failure> {
-    found.connect().map_err(|error| talking(&found.name, error))
+    found.connect().map_err(|error| talking(found, error))
 }
 
-/// What went wrong while talking to an instance.
-pub fn talking(name: &str, error: ConnectionError) -> Failure {
-    let help = match &error {
-        ConnectionError::Gone => Some(format!("see how it ended with: appliance ps --all; appliance logs {name}")),
-        ConnectionError::Silent => Some(format!("end it with: appliance kill {name}")),
-        _ => None,
-    };
-    let failure = Failure::new(Exit::Failure, error);
-    match help {
-        Some(help) => failure.help(help),
-        None => failure,
+/// What went wrong while talking to an instance. One that ended meanwhile is told of as if it had ended before.
+pub fn talking(found: &Found, error: ConnectionError) -> Failure {
+    match error {
+        ConnectionError::Gone => match found.ended() {
+            Ok(Some(ended)) => has_ended(&ended),
+            Ok(None) => Failure::new(Exit::Failure, format!("reach {}: it has ended", found.name))
+                .help("see what there is with: appliance ps --all"),
+            Err(ConnectionError::Gone) => Failure::new(Exit::Failure, ConnectionError::Gone),
+            Err(error) => talking(found, error),
+        },
+        ConnectionError::Silent => {
+            let help = format!("end it with: appliance kill {}", found.name);
+            Failure::new(Exit::Failure, ConnectionError::Silent).help(help)
+        }
+        error => Failure::new(Exit::Failure, error),
     }
+}
+
+/// How an instance ended that ended before it answered; none where the answer was not kept for anybody.
+///
+/// # Errors
+/// Anything else went wrong.
+pub fn ended_meanwhile(found: &Found, error: ConnectionError) -> Result<Option<EndedInstance>, Failure> {
+    match error {
+        ConnectionError::Gone => found.ended().map_err(|error| talking(found, error)),
+        error => Err(talking(found, error)),
+    }
+}
+
+fn has_ended(ended: &EndedInstance) -> Failure {
+    let EndedInstance { name, status, .. } = ended;
+    Failure::new(Exit::Failure, format!("reach {name}: it has ended with status {status}"))
+        .help(format!("what it printed: appliance logs {name}; forget it: appliance rm {name}"))
 }

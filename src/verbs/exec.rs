@@ -33,7 +33,7 @@ pub fn exec(args: &Exec, ui: &Ui) -> Result<Exit, Failure> {
     let with_terminal = args.tty || (io::stdin().is_terminal() && io::stdout().is_terminal());
     let request = Request::Exec(wanted(args, with_terminal)?);
     let mut connection = connect(&found).map_err(cannot)?;
-    let doing = |error: ConnectionError| cannot(talking(&found.name, error));
+    let doing = |error: ConnectionError| cannot(talking(&found, error));
     let (stream, said) = connection.begin(&request).map_err(doing)?;
     if let Some(refused) = said.json.get("not-started") {
         let status = refused["status"].as_u64().and_then(|status| u8::try_from(status).ok()).unwrap_or(126);

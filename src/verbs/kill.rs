@@ -26,7 +26,7 @@ pub fn kill(args: &Kill, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
     for name in &args.instances {
         let found = instances.live(name)?;
-        let _: serde_json::Value = connect(&found)?.ask(&ask).map_err(|error| talking(&found.name, error))?;
+        let _: serde_json::Value = connect(&found)?.ask(&ask).map_err(|error| talking(&found, error))?;
     }
     if ui.json {
         ui.json(&json!({ "ok": true }));

@@ -1,14 +1,15 @@
 //! `appliance logs`: what a detached instance printed, while it runs and after it has ended.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use bundle::channel::{Happening, Piece, Pieces};
-use engine::{Ask, Connection, ConnectionError, ended_output};
+use engine::{Ask, Connection, ConnectionError, EndedInstance, LogsFrom, ended_output};
 
 use crate::cli_instances::Logs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, connect, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, talking};
 use crate::ui::Ui;
 
 /// Prints what an instance printed, each stream to its own.
@@ -16,36 +17,53 @@ pub fn logs(args: &Logs, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
     match instances.meant(&args.instance)? {
         Meant::Live(found) => {
-            let mut connection = connect(&found)?;
-            follow(&mut connection, args).map_err(|error| talking(&found.name, error))
+            let mut printed_to = None;
+            let followed = found.connect().and_then(|mut connection| follow(&mut connection, args, &mut printed_to));
+            followed.map(|()| Exit::Success).or_else(|error| {
+                // It ended under the hand: the rest is what was kept.
+                let Some(ended) = ended_meanwhile(&found, error)? else {
+                    return Err(talking(&found, ConnectionError::Gone));
+                };
+                print_kept(&instances.state_folder, &ended, printed_to, args)
+            })
         }
-        Meant::Ended(ended) => {
-            let all = ended_output(&instances.state_folder, &ended.name)
-                .map_err(|error| Failure::doing(Exit::Failure, format!("read what {} printed", ended.name), error))?;
-            let pieces = Pieces::default().push(&all).map_err(|error| Failure::new(Exit::Failure, error))?;
-            let skipped = args.tail.map_or(0, |lines| before_tail(&pieces, lines));
-            Ok(print_from(&pieces, skipped))
-        }
+        Meant::Ended(ended) => print_kept(&instances.state_folder, &ended, None, args),
     }
 }
 
-fn follow(connection: &mut Connection, args: &Logs) -> Result<Exit, ConnectionError> {
-    let (stream, _) = connection.begin(&Ask::Logs { tail: args.tail, follow: args.follow })?;
+/// Prints what is kept of an instance that has ended: from this position, else as much as was asked for.
+fn print_kept(state_folder: &Path, ended: &EndedInstance, from: Option<u64>, args: &Logs) -> Result<Exit, Failure> {
+    let all = ended_output(state_folder, &ended.name)
+        .map_err(|error| Failure::doing(Exit::Failure, format!("read what {} printed", ended.name), error))?;
+    let pieces = Pieces::default().push(&all).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let skipped = match from {
+        Some(from) => usize::try_from(from.saturating_sub(ended.printed_from)).unwrap_or(usize::MAX),
+        None => args.tail.map_or(0, |lines| before_tail(&pieces, lines)),
+    };
+    Ok(print_from(&pieces, skipped))
+}
+
+/// Prints what comes. `printed_to` is the position up to which that was done, once it is known where it begins.
+///
+/// # Errors
+/// [`ConnectionError::Gone`] when the instance ended before all had come.
+fn follow(connection: &mut Connection, args: &Logs, printed_to: &mut Option<u64>) -> Result<(), ConnectionError> {
+    let (stream, said) = connection.begin(&Ask::Logs { tail: args.tail, follow: args.follow })?;
+    let mut position = serde_json::from_value(said.json).map_or(0, |LogsFrom { from }| from);
     let mut pieces = Pieces::default();
     loop {
-        let happening = match connection.next_in_time(None) {
-            Err(ConnectionError::Gone) => return Ok(Exit::Success),
-            other => other?,
-        };
-        match happening {
+        *printed_to = Some(position);
+        match connection.next_in_time(None)? {
             Happening::Data { stream: of, bytes } if of == stream => {
                 connection.session().used(stream, bytes.len());
                 let found = pieces.push(&bytes).map_err(|error| ConnectionError::Refused(error.to_string()))?;
+                position += found.iter().map(|piece| bytes_of(piece).len() as u64).sum::<u64>();
                 if !found.iter().all(print) {
-                    return Ok(Exit::Success);
+                    return Ok(());
                 }
             }
-            Happening::Finished(of) | Happening::Reset(of) if of == stream => return Ok(Exit::Success),
+            Happening::Finished(of) if of == stream => return Ok(()),
+            Happening::Reset(of) if of == stream => return Err(ConnectionError::Gone),
             _ => {}
         }
     }

@@ -17,7 +17,7 @@ const OPENER: &str = "xdg-open";
 /// Opens the address, or prints it.
 pub fn open(args: &Open, ui: &Ui) -> Result<Exit, Failure> {
     let found = Instances::look(ui)?.live(&args.instance)?;
-    let info: Info = connect(&found)?.ask(&Ask::Info).map_err(|error| talking(&found.name, error))?;
+    let info: Info = connect(&found)?.ask(&Ask::Info).map_err(|error| talking(&found, error))?;
     let url = url(&info, args.what.as_deref())?;
     if ui.json {
         ui.json(&json!({ "ok": true, "url": url }));

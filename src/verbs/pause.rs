@@ -21,7 +21,7 @@ pub fn resume(args: &One, ui: &Ui) -> Result<Exit, Failure> {
 
 fn ask(args: &One, request: &Request, ui: &Ui) -> Result<Exit, Failure> {
     let found = Instances::look(ui)?.live(&args.instance)?;
-    let _: serde_json::Value = connect(&found)?.ask(request).map_err(|error| talking(&found.name, error))?;
+    let _: serde_json::Value = connect(&found)?.ask(request).map_err(|error| talking(&found, error))?;
     if ui.json {
         ui.json(&json!({ "ok": true }));
     }

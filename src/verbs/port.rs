@@ -12,7 +12,7 @@ use crate::ui::Ui;
 /// Prints the addresses: of one port alone, or of all after the port inside.
 pub fn port(args: &Port, ui: &Ui) -> Result<Exit, Failure> {
     let found = Instances::look(ui)?.live(&args.instance)?;
-    let info: Info = connect(&found)?.ask(&Ask::Info).map_err(|error| talking(&found.name, error))?;
+    let info: Info = connect(&found)?.ask(&Ask::Info).map_err(|error| talking(&found, error))?;
     let ports: Vec<_> = info.ports.iter().filter(|port| args.port.is_none_or(|wanted| port.inside == wanted)).collect();
     if let (Some(wanted), true) = (args.port, ports.is_empty()) {
         let declared: Vec<String> = info.ports.iter().map(|port| port.inside.to_string()).collect();

@@ -27,9 +27,9 @@ pub fn ps(args: &Ps, ui: &Ui) -> Result<Exit, Failure> {
         live.chain(ended.iter().map(|ended| &ended.name)).for_each(|name| ui.result(&format!("{name}\n")));
         return Ok(Exit::Success);
     }
-    // One that ends between the look and the question is no longer there.
+    // One that ends between the look and the question has ended.
     let infos = instances.live.iter().filter_map(|found| match found.info() {
-        Err(ConnectionError::Gone | ConnectionError::Io(_)) if !found.folder.exists() => None,
+        Err(ConnectionError::Gone) => found.ended().ok().flatten().filter(|_| args.all).map(|ended| ended_row(&ended)),
         other => Some(live_row(found, other)),
     });
     let rows: Vec<Row> = infos.chain(ended.iter().map(ended_row)).collect();

@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::cli_instances::Rm;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, connect, talking};
+use crate::instances::{Instances, Meant};
 use crate::ui::Ui;
+use crate::verbs::stop::{begin, end_of};
 
 /// Signal number of Linux.
 const SIGKILL: i32 = 9;
@@ -20,12 +21,7 @@ pub fn rm(args: &Rm, ui: &Ui) -> Result<Exit, Failure> {
         let name = match instances.meant(word) {
             Ok(Meant::Ended(ended)) => ended.name,
             Ok(Meant::Live(found)) if args.force => {
-                let mut connection = connect(&found)?;
-                let doing = |error| talking(&found.name, error);
-                let wait = serde_json::to_string(&Ask::Wait).unwrap_or_default();
-                let stream = connection.session().ask(wait).map_err(|error| doing(error.into()))?;
-                let _: serde_json::Value = connection.ask(&Ask::Signal { number: SIGKILL }).map_err(doing)?;
-                let _: serde_json::Value = connection.answer_to(stream).map_err(doing)?;
+                end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }))?;
                 found.name
             }
             Ok(Meant::Live(found)) => {

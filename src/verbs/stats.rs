@@ -16,7 +16,7 @@ pub fn stats(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
     let mut rows: Vec<Value> = Vec::new();
     for word in &args.instances {
         let found = instances.live(word)?;
-        let answer: Value = connect(&found)?.ask(&Request::Metrics).map_err(|error| talking(&found.name, error))?;
+        let answer: Value = connect(&found)?.ask(&Request::Metrics).map_err(|error| talking(&found, error))?;
         let metrics: Metrics = serde_json::from_value(answer["metrics"].clone())
             .map_err(|error| Failure::doing(Exit::Failure, format!("understand what {} uses", found.name), error))?;
         if !ui.json {

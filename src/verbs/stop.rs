@@ -1,12 +1,12 @@
 //! `appliance stop`: stops instances in order, and waits until nothing is left of them.
 
-use engine::{Ask, EndedInstance};
+use engine::{Ask, Connection, ConnectionError, EndedInstance, Found};
 use serde_json::json;
 
 use crate::cli_instances::Stop;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, connect, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile};
 use crate::ui::Ui;
 
 /// Stops instances; one that has ended already is fine.
@@ -27,22 +27,37 @@ pub fn end(names: &[String], ask: &Ask, ui: &Ui) -> Result<Exit, Failure> {
     for one in meant {
         match one {
             Meant::Live(found) => {
-                let mut connection = connect(&found)?;
-                let stream = connection.session().ask(wait()).map_err(|error| talking(&found.name, error.into()))?;
-                let _: serde_json::Value = connection.ask(ask).map_err(|error| talking(&found.name, error))?;
-                asked.push((found.name, connection, stream));
+                let waiting = begin(&found, ask);
+                asked.push((found, waiting));
             }
             Meant::Ended(already) => ended.push(*already),
         }
     }
-    for (name, mut connection, stream) in asked {
-        ended.push(connection.answer_to(stream).map_err(|error| talking(&name, error))?);
+    for (found, waiting) in asked {
+        ended.extend(end_of(&found, waiting)?);
     }
     Ok(tell(&ended, ui))
 }
 
-fn wait() -> String {
-    serde_json::to_string(&Ask::Wait).unwrap_or_default()
+/// A connection, and the stream on which the end will be told.
+type Waiting = Result<(Connection, u32), ConnectionError>;
+
+/// Asks an instance to end; whoever asks for its end first hears of it however soon it comes.
+pub fn begin(found: &Found, ask: &Ask) -> Waiting {
+    let mut connection = found.connect()?;
+    let wait = serde_json::to_string(&Ask::Wait).unwrap_or_default();
+    let stream = connection.session().ask(wait)?;
+    match connection.ask::<serde_json::Value>(ask) {
+        // It ended by itself before it was asked; the answer to the first request may be there.
+        Ok(_) | Err(ConnectionError::Gone) => Ok((connection, stream)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits for the end; none where it had ended before it was asked, and nobody was to read how.
+pub fn end_of(found: &Found, waiting: Waiting) -> Result<Option<EndedInstance>, Failure> {
+    let told = waiting.and_then(|(mut connection, stream)| connection.answer_to(stream));
+    told.map(Some).or_else(|error| ended_meanwhile(found, error))
 }
 
 /// Says how instances ended, and what was made and is no longer there.

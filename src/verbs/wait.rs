@@ -1,12 +1,12 @@
 //! `appliance wait`: waits until instances have ended; the exit code is that of the last.
 
-use engine::Ask;
+use engine::{Ask, ConnectionError, EndedInstance, Found};
 use serde_json::json;
 
 use crate::cli_instances::Many;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, connect, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, talking};
 use crate::ui::Ui;
 
 /// Waits for instances.
@@ -15,7 +15,7 @@ pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
     let mut ended = Vec::new();
     for name in &args.instances {
         ended.push(match instances.meant(name)? {
-            Meant::Live(found) => connect(&found)?.wait(&Ask::Wait).map_err(|error| talking(&found.name, error))?,
+            Meant::Live(found) => until_ended(&found)?,
             Meant::Ended(ended) => *ended,
         });
     }
@@ -25,4 +25,12 @@ pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
     }
     let status = ended.last().map_or(0, |ended| ended.status);
     Ok(Exit::Appliance(u8::try_from(status).unwrap_or(u8::MAX)))
+}
+
+fn until_ended(found: &Found) -> Result<EndedInstance, Failure> {
+    let told = found.connect().and_then(|mut connection| connection.wait(&Ask::Wait));
+    told.or_else(|error| {
+        let ended = ended_meanwhile(found, error)?;
+        ended.ok_or_else(|| talking(found, ConnectionError::Gone))
+    })
 }

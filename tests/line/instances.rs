@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -191,6 +191,47 @@ fn what_an_instance_printed_is_kept_until_it_is_removed() {
         toy.detach("one");
         toy.away("one");
         toy.verb(&["logs", "one"]).fails(1, &["there is none"]);
+    });
+}
+
+/// Waits until a command has made the socket that it talks to the supervisor with.
+fn has_connected(child: &mut Child) {
+    let is_socket =
+        |fd: fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+    let begun = Instant::now();
+    while !fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().flatten().any(is_socket) {
+        assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "it does not connect");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_is_asked_while_an_instance_ends_is_answered() {
+    check("what_is_asked_while_an_instance_ends", TALKER, |toy| {
+        toy.detach("one");
+        let (supervisor, init) = (toy.supervisor("one"), toy.json(&["ps"])["instances"][0]["pid"].as_i64().unwrap());
+        // Its supervisor stands still while everything in it ends; it finds these commands at its door afterwards.
+        kill(supervisor, Signal::SIGSTOP).unwrap();
+        kill(Pid::from_raw(init.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        let asked: [(&[&str], i32, &str); 7] = [
+            (&["logs", "-f", "one"], 0, "to stdout\nto stderr\n"),
+            (&["logs", "--tail", "2", "one"], 0, "to stdout\nto stderr\n"),
+            (&["wait", "one"], 137, ""),
+            (&["stop", "one"], 0, "one ended with status 137"),
+            (&["exec", "one", "--", "true"], 125, "it has ended with status 137"),
+            (&["stats", "one"], 1, "it has ended with status 137"),
+            (&["port", "one"], 1, "it has ended with status 137"),
+        ];
+        let spawn = |args: &[&str]| toy.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut children: Vec<Child> = asked.iter().map(|(args, ..)| spawn(args)).collect();
+        children.iter_mut().for_each(has_connected);
+        kill(supervisor, Signal::SIGCONT).unwrap();
+        for ((args, code, words), child) in asked.into_iter().zip(children) {
+            let done = Done::of(child.wait_with_output().unwrap());
+            assert_eq!(done.code, Some(code), "{args:?}: {}", done.text());
+            assert!(done.text().contains(words), "{args:?}: {}", done.text());
+        }
+        toy.away("one");
     });
 }
 

@@ -13,9 +13,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::control::SOCKET;
+use crate::journal;
 
 /// How long a supervisor may take for what it answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks whether a supervisor listens already.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a supervisor could not be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +59,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the supervisor of the instance with this folder.
+    /// Connects to the supervisor of the instance with this folder. One that was just started gets a moment for its socket.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Gone`] when the instance has ended.
     pub fn open(folder: &Path) -> Result<Self, ConnectionError> {
-        // By way of the folder's descriptor a path of any length fits the address of a socket.
-        let at = std::fs::File::open(folder)?;
-        let socket = UnixStream::connect(host::fd_path(&at).join(SOCKET))?;
+        let until = Instant::now() + PATIENCE;
+        let socket = loop {
+            let lives = journal::lives(folder)?;
+            match reach(folder) {
+                Ok(socket) => break socket,
+                Err(error) if is_absent(error.kind()) && !lives => return Err(ConnectionError::Gone),
+                Err(error) if is_absent(error.kind()) && Instant::now() < until => std::thread::sleep(PAUSE),
+                Err(error) => return Err(error.into()),
+            }
+        };
         socket.set_nonblocking(true)?;
         Ok(Self { socket, session: Session::relaying(Side::Host), happened: VecDeque::new() })
     }
@@ -114,7 +128,7 @@ impl Connection {
                 Ok(self.happened.pop_front())
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(ConnectionError::Gone),
+            Err(error) if is_end(error.kind()) => Err(ConnectionError::Gone),
             Err(error) => Err(error.into()),
         }
     }
@@ -140,7 +154,8 @@ impl Connection {
             match self.socket.write(self.session.output()) {
                 Ok(count) => self.session.wrote(count),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => break,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(ConnectionError::Gone),
+                // What it said before its end is still there to be read, and the end after it.
+                Err(error) if is_end(error.kind()) => break,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -168,6 +183,22 @@ impl Connection {
             }
         }
     }
+}
+
+/// By way of the folder's descriptor a path of any length fits the address of a socket.
+fn reach(folder: &Path) -> io::Result<UnixStream> {
+    let at = std::fs::File::open(folder)?;
+    UnixStream::connect(host::fd_path(&at).join(SOCKET))
+}
+
+/// Nobody listens, not yet or no more.
+fn is_absent(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound) || is_end(kind)
+}
+
+/// The other side is gone.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 impl AsFd for Connection {

@@ -32,6 +32,14 @@ pub fn list(state_folder: &Path) -> io::Result<Vec<EndedInstance>> {
     Ok(all)
 }
 
+/// How the instance of this name ended, if that is kept.
+pub fn of(state_folder: &Path, name: &str) -> io::Result<Option<EndedInstance>> {
+    match read(&path(state_folder, name, "ended")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(serde_json::from_slice(&other?)?)),
+    }
+}
+
 /// What it printed, as pieces.
 pub fn printed(state_folder: &Path, name: &str) -> io::Result<Vec<u8>> {
     read(&path(state_folder, name, "log"))

@@ -18,7 +18,7 @@ use crate::id_namespace::IdNamespace;
 use crate::inside::{self, Given};
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
-use crate::look::remains;
+use crate::look::{remains, remains_beside_folder};
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Supervisor, Terminal};
@@ -64,8 +64,7 @@ fn run_main() -> i32 {
         made: Vec::new(),
     };
     let result = run.steps(stdio);
-    let (removed, left) = run.undo();
-    run.tell_the_end(&result, &removed, &left);
+    let (removed, left) = run.end(&result);
     let last = match result {
         Ok(host::Ended::Exit(status)) => Report::Ended { status: Some(status), signal: None, removed, left },
         Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
@@ -160,16 +159,44 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes down how it ended, where nobody may be waiting, and tells those who are.
-    fn tell_the_end(&mut self, result: &Result<host::Ended, Failure>, removed: &[String], left: &[String]) {
-        let Some(desk) = self.desk.take() else { return };
+    /// Undoes everything, writes down how it ended, where nobody may be waiting, and tells those who are. Says what was
+    /// removed and what could not be.
+    ///
+    /// The end is written down before the instance's folder goes: whoever looks finds one of both.
+    fn end(&mut self, result: &Result<host::Ended, Failure>) -> (Vec<String>, Vec<String>) {
+        let (removed, mut left) = undo_steps(&self.taken);
+        let (bound, desk) = (self.bound, self.desk.take());
+        let mut ended = self.ended(result, &removed);
+        ended.left = left.iter().cloned().chain(remains_beside_folder(bound, None)).collect();
+        if let Some(desk) = desk.as_ref().filter(|_| bound.about.detached) {
+            ended.printed_from = desk.printed_from();
+            // Without it the end is told to those who wait, and to nobody later.
+            let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
+        }
+        if left.is_empty() {
+            left.extend(self.journal.take().and_then(close));
+        }
+        if let Some(desk) = desk {
+            let all_left: Vec<String> = left.iter().cloned().chain(remains(bound, None)).collect();
+            if bound.about.detached && all_left != ended.left {
+                ended.left.clone_from(&all_left);
+                let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
+            }
+            ended.left = all_left;
+            desk.close(&ended);
+        }
+        (removed, left)
+    }
+
+    /// How it ended, before anybody looked for what is left.
+    fn ended(&mut self, result: &Result<host::Ended, Failure>, removed: &[String]) -> EndedInstance {
         let bound = self.bound;
         let (status, signal) = match result {
             Ok(host::Ended::Exit(status)) => (*status, None),
             Ok(host::Ended::Signal(signal)) => (128 + signal, Some(*signal)),
             Err(_) => (125, None),
         };
-        let ended = EndedInstance {
+        EndedInstance {
             name: bound.instance.clone(),
             about: bound.about.clone(),
             status,
@@ -177,14 +204,10 @@ impl Run<'_> {
             failed: result.as_ref().err().map(|failure| causes(failure.as_ref())),
             made: std::mem::take(&mut self.made),
             removed: removed.to_vec(),
-            left: left.iter().cloned().chain(remains(bound, None)).collect(),
+            left: Vec::new(),
             verdicts: bound.verdicts.clone(),
-        };
-        if bound.about.detached {
-            // Without it the end is told to those who wait, and to nobody later.
-            let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
+            printed_from: 0,
         }
-        desk.close(&ended);
     }
 
     fn note(&mut self, line: &Line) -> io::Result<()> {
@@ -262,18 +285,12 @@ impl Run<'_> {
         };
         Ok(Supervisor::new(bound, self.socket, child, ports, channel, terminal, desk)?.run()?)
     }
+}
 
-    /// Undoes what was done, last first; says what was removed and what could not be.
-    fn undo(&mut self) -> (Vec<String>, Vec<String>) {
-        let (removed, mut left) = undo_steps(&self.taken);
-        if let Some(journal) = self.journal.take().filter(|_| left.is_empty()) {
-            let folder = journal.folder().display().to_string();
-            if let Err(error) = journal.close() {
-                left.push(format!("{folder}: {error}"));
-            }
-        }
-        (removed, left)
-    }
+/// Removes the instance's folder; what went wrong with that.
+fn close(journal: Journal) -> Option<String> {
+    let folder = journal.folder().display().to_string();
+    journal.close().err().map(|error| format!("{folder}: {error}"))
 }
 
 /// Undoes steps, last first; says what was removed and what could not be.

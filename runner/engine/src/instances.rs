@@ -2,16 +2,25 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, ConnectionError};
-use crate::control::{Ask, Info};
+use crate::control::{Ask, EndedInstance, Info};
+use crate::ended;
 use crate::journal;
+use crate::reconcile::reconcile;
 
 /// What a name must be, in words.
 pub const NAME_RULE: &str = "letters, digits, - and _, at most 64 of them, and a letter or digit first";
 
 /// A name may not be that of a file of the folder itself.
 const NOT_NAMES: [&str; 2] = ["lock", "user-namespaces"];
+
+/// How long a supervisor that no longer listens may take to undo what is left.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// An instance that lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +66,24 @@ impl Found {
     /// Connects to its supervisor.
     pub fn connect(&self) -> Result<Connection, ConnectionError> {
         Connection::open(&self.folder)
+    }
+
+    /// Waits until its supervisor is gone, and reads how it ended; none where nobody was to read that.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Silent`] when the supervisor lives on.
+    pub fn ended(&self) -> Result<Option<EndedInstance>, ConnectionError> {
+        let state_folder = self.folder.parent().unwrap_or(Path::new("/"));
+        let begun = Instant::now();
+        while journal::lives(&self.folder)? {
+            if begun.elapsed() > ENDING {
+                return Err(ConnectionError::Silent);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        // One that was killed is told of by its journal.
+        reconcile(state_folder);
+        Ok(ended::of(state_folder, &self.name)?)
     }
 
     /// What its supervisor tells.

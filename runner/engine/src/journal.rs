@@ -73,6 +73,13 @@ impl Journal {
     }
 }
 
+/// Whether the supervisor of the instance with this folder lives. Nothing is made or changed.
+pub fn lives(folder: &Path) -> io::Result<bool> {
+    // Without a journal nothing was made yet, or all is undone.
+    let Ok(journal) = File::open(folder.join("journal")) else { return Ok(false) };
+    host::try_lock_exclusive(&journal).map(|is_free| !is_free)
+}
+
 /// Journals whose supervisor is gone, each locked by the caller until it drops them.
 pub fn orphans(state_folder: &Path) -> io::Result<Vec<Orphan>> {
     let entries = match std::fs::read_dir(state_folder) {
@@ -97,9 +104,7 @@ pub fn live(state_folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // Without a journal nothing was made yet, or all is undone.
-        let Ok(journal) = File::open(entry.path().join("journal")) else { continue };
-        if !host::try_lock_exclusive(&journal)? {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && lives(&entry.path())? {
             names.extend(entry.file_name().into_string());
         }
     }
@@ -163,7 +168,9 @@ impl Orphan {
     }
 }
 
+/// By halves it would look like one whose supervisor was killed before it wrote anything.
 fn remove_folder(folder: &Path) -> io::Result<()> {
+    let _guard = folder.parent().map(guard).transpose()?;
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

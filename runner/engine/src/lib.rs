@@ -35,7 +35,7 @@ mod wire;
 pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
-pub use control::{About, Ask, EndedInstance, Info, OpenPort, State};
+pub use control::{About, Ask, EndedInstance, Info, LogsFrom, OpenPort, State};
 pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{

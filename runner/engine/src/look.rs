@@ -12,12 +12,19 @@ use crate::steps::Step;
 /// Its folder with the journal, mounts in it, control groups, and that process. Volumes and unpacked layers are to stay.
 pub fn remains(bound: &Bound, init: Option<(i32, u64)>) -> Vec<String> {
     let folder = bound.state_folder.join(&bound.instance);
-    let mountinfo = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<String> =
-        mounts_below(&folder, &mountinfo).iter().map(|at| format!("mount {}", at.display())).collect();
+    let mut found = remains_beside_folder(bound, init);
     if is_there(&folder) {
         found.push(format!("folder {}", folder.display()));
     }
+    found
+}
+
+/// The same without the folder, for whoever is about to remove that.
+pub fn remains_beside_folder(bound: &Bound, init: Option<(i32, u64)>) -> Vec<String> {
+    let folder = bound.state_folder.join(&bound.instance);
+    let mountinfo = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mut found: Vec<String> =
+        mounts_below(&folder, &mountinfo).iter().map(|at| format!("mount {}", at.display())).collect();
     let groups = bound.steps.iter().filter_map(Step::group).filter(|folder| is_there(folder));
     found.extend(groups.map(|folder| format!("control group {}", folder.display())));
     let process = init.filter(|(pid, start_time)| host::process_exists(*pid, *start_time));

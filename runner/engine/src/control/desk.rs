@@ -15,13 +15,19 @@ use host::{Interest, Ready};
 
 use super::kept::Kept;
 use super::relay::Relay;
-use super::{Ask, EndedInstance, Info, SOCKET, State};
+use super::{Ask, EndedInstance, Info, LogsFrom, SOCKET, State};
 
 /// Commands that are heard at once; more have to wait.
 const MAX_CLIENTS: usize = 64;
 
 /// Bytes taken at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes taken at a time of what was printed.
+const PRINTED_BYTES: usize = 16 * 1024;
+
+/// Reads that empty a pipe, whose size is 64 KiB (pipe(7)); each may give as little as a page where pages were not filled.
+const PIPE_READS: usize = 16;
 
 /// How long commands get to take their last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -50,6 +56,8 @@ pub struct Desk {
     printed: [Option<File>; 2],
     kept: Kept,
     wanted: Vec<Wanted>,
+    /// There was a guest: where none is any more, the instance is about to end.
+    had_guest: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +68,8 @@ struct Client {
     /// Streams that wait for the end.
     waits: Vec<u32>,
     readers: Vec<Reader>,
+    /// It has asked something.
+    has_asked: bool,
     gone: bool,
 }
 
@@ -82,7 +92,8 @@ impl Desk {
         listener.set_nonblocking(true)?;
         let printed = printed.map_or([None, None], |files| files.map(Some));
         let (relay, kept) = (Relay::default(), Kept::default());
-        Ok(Self { listener, clients: Vec::new(), next_client: 0, relay, info, printed, kept, wanted: Vec::new() })
+        let (clients, wanted) = (Vec::new(), Vec::new());
+        Ok(Self { listener, clients, next_client: 0, relay, info, printed, kept, wanted, had_guest: false })
     }
 
     /// PID 1 runs.
@@ -121,6 +132,7 @@ impl Desk {
 
     /// Goes on with what is ready; `guest` is the session with the guest, while there is one.
     pub fn advance(&mut self, ready: &[Ready], mut guest: Option<&mut Session>) -> Vec<Wanted> {
+        self.had_guest |= guest.is_some();
         let is_ready = |place: usize| ready.get(place).is_some_and(|one| one.read);
         let readable: Vec<usize> = (0..self.clients.len()).filter(|place| is_ready(place + 3)).collect();
         for (place, is_error) in [(0, false), (1, true)] {
@@ -164,15 +176,17 @@ impl Desk {
         clients.retain(|client| !client.gone);
     }
 
-    /// Takes what was printed before the end.
+    /// Takes what was printed before now, which is never more than pipes hold.
     pub fn drain(&mut self) {
+        let readable = |file: &File| {
+            host::poll(&[Interest { fd: file.as_fd(), read: true, write: false }], Some(0))
+                .is_ok_and(|ready| ready.first().is_some_and(|one| one.read))
+        };
         for (place, is_error) in [(0, false), (1, true)] {
-            let readable = |file: &File| {
-                host::poll(&[Interest { fd: file.as_fd(), read: true, write: false }], Some(0))
-                    .is_ok_and(|ready| ready.first().is_some_and(|one| one.read))
-            };
-            while self.printed.get(place).and_then(Option::as_ref).is_some_and(readable) {
-                self.print(place, is_error);
+            for _ in 0..PIPE_READS {
+                if self.printed.get(place).and_then(Option::as_ref).is_some_and(readable) {
+                    self.print(place, is_error);
+                }
             }
         }
     }
@@ -182,36 +196,59 @@ impl Desk {
         self.kept.as_pieces()
     }
 
-    /// Tells everyone who waits, and lets the last answers out.
+    /// The position of its first byte, counted from the very first one that was printed.
+    pub fn printed_from(&self) -> u64 {
+        self.kept.first()
+    }
+
+    /// Tells everyone who waits, hears those who came too late, and lets the last answers out.
     pub fn close(mut self, ended: &EndedInstance) {
         self.pump(None);
-        let answer = serde_json::to_string(ended).unwrap_or_default();
+        let answer = to_json(ended);
         for client in &mut self.clients {
             for stream in std::mem::take(&mut client.waits) {
                 let _ = client.session.answer(stream, answer.clone(), false);
             }
         }
         let begun = Instant::now();
-        while begun.elapsed() < FAREWELL && !self.clients.is_empty() {
+        while begun.elapsed() < FAREWELL {
+            while self.accept() {}
             for client in &mut self.clients {
                 client.read_out(&self.kept, true);
                 client.flush();
-                client.gone |= client.session.output().is_empty() && client.readers.is_empty();
+                client.gone |= client.has_asked && client.session.output().is_empty() && client.readers.is_empty();
             }
             self.clients.retain(|client| !client.gone);
+            if self.clients.is_empty() {
+                return;
+            }
             let ready = host::poll(&self.interests(), Some(20)).unwrap_or_default();
-            for (client, ready) in self.clients.iter_mut().zip(ready.get(3..).unwrap_or_default()) {
-                if ready.read {
-                    // Only credit matters now.
-                    let _ = client.receive();
+            for (place, _) in ready.iter().skip(3).enumerate().filter(|(_, ready)| ready.read) {
+                self.receive_late(place, &answer);
+            }
+        }
+    }
+
+    /// What a command says after the end: it may still want to know how that was, and what was printed.
+    fn receive_late(&mut self, place: usize, ended: &str) {
+        let Some(client) = self.clients.get_mut(place) else { return };
+        for happening in client.receive() {
+            let Happening::Asked { stream, json } = happening else { continue };
+            client.has_asked = true;
+            match serde_json::from_str(&json) {
+                Ok(Ask::Wait) => drop(client.session.answer(stream, ended.to_owned(), false)),
+                Ok(Ask::Logs { tail, follow }) if self.info.about.detached => {
+                    client.begin_reading(&self.kept, stream, tail, follow);
                 }
+                // It has ended, which its command finds out now.
+                _ => client.session.reset(stream),
             }
         }
     }
 
     fn print(&mut self, place: usize, is_error: bool) {
         let Some(slot) = self.printed.get_mut(place) else { return };
-        let mut chunk = [0u8; 16 * 1024];
+        let mut chunk = [0u8; PRINTED_BYTES];
         match slot.as_mut().map(|file| file.read(&mut chunk)) {
             Some(Ok(count @ 1..)) => self.kept.push(is_error, chunk.get(..count).unwrap_or_default()),
             Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -219,13 +256,16 @@ impl Desk {
         }
     }
 
-    fn accept(&mut self) {
-        let Ok((socket, _)) = self.listener.accept() else { return };
+    /// Lets the next command in; `false` where none waits.
+    fn accept(&mut self) -> bool {
+        let Ok((socket, _)) = self.listener.accept() else { return false };
         if socket.set_nonblocking(true).is_ok() {
             let (number, session) = (self.next_client, Session::relaying(Side::Guest));
+            let (waits, readers) = (Vec::new(), Vec::new());
             self.next_client += 1;
-            self.clients.push(Client { number, socket, session, waits: Vec::new(), readers: Vec::new(), gone: false });
+            self.clients.push(Client { number, socket, session, waits, readers, has_asked: false, gone: false });
         }
+        true
     }
 
     fn receive(&mut self, place: usize, mut guest: Option<&mut Session>) {
@@ -257,7 +297,11 @@ impl Desk {
 
     fn asked(&mut self, place: usize, stream: u32, json: String, guest: Option<&mut Session>) {
         let ask = serde_json::from_str::<Ask>(&json);
+        if matches!(ask, Ok(Ask::Logs { .. })) {
+            self.drain();
+        }
         let Some(client) = self.clients.get_mut(place) else { return };
+        client.has_asked = true;
         let refuse = |client: &mut Client, reason: &str| {
             let answer = serde_json::json!({ "failed": reason }).to_string();
             let _ = client.session.answer(stream, answer, false);
@@ -270,12 +314,7 @@ impl Desk {
                     "show what it prints: that goes to where it was started, since it was not started with -d",
                 );
             }
-            Ok(Ask::Logs { tail, follow }) => {
-                let position = tail.map_or(0, |lines| self.kept.tail(lines));
-                if client.session.answer(stream, "\"done\"".to_owned(), true).is_ok() {
-                    client.readers.push(Reader { stream, position, follow });
-                }
-            }
+            Ok(Ask::Logs { tail, follow }) => client.begin_reading(&self.kept, stream, tail, follow),
             Ok(Ask::Stop { within_ms }) => {
                 self.wanted.push(Wanted::Stop { within_ms });
                 let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
@@ -286,6 +325,8 @@ impl Desk {
             }
             Ok(Ask::Wait) => client.waits.push(stream),
             Err(_) => match (guest, pauses(&json)) {
+                // What asks now asks an instance that is about to end.
+                (None, _) if self.had_guest => client.session.reset(stream),
                 (None, _) => refuse(client, "do this: there is no guest in it that could"),
                 (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
                     refuse(client, "pause or resume it: it is starting or stopping");
@@ -344,6 +385,14 @@ impl Client {
                 self.gone = true;
                 Vec::new()
             }
+        }
+    }
+
+    /// Answers with the place where it begins to read what was printed, so that it knows where it stops.
+    fn begin_reading(&mut self, kept: &Kept, stream: u32, tail: Option<u64>, follow: bool) {
+        let position = tail.map_or_else(|| kept.first(), |lines| kept.tail(lines));
+        if self.session.answer(stream, to_json(&LogsFrom { from: position }), true).is_ok() {
+            self.readers.push(Reader { stream, position, follow });
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Kept {
     bytes: VecDeque<u8>,
     /// The position of the first byte that is kept.
     first: u64,
+    /// The byte before it ended a line.
+    first_is_whole: bool,
     /// Where each run of output or errors ends, and which of both it is.
     runs: VecDeque<(u64, bool)>,
 }
@@ -43,6 +45,15 @@ impl Kept {
         self.first + self.bytes.len() as u64
     }
 
+    /// The position of the first line that is kept whole; where nothing of it was left out, of the very first byte.
+    pub fn first(&self) -> u64 {
+        if self.first == 0 || self.first_is_whole {
+            return self.first;
+        }
+        let ends = self.bytes.iter().position(|byte| *byte == b'\n');
+        self.first + ends.map_or(0, |place| place as u64 + 1)
+    }
+
     /// The position at which the last `lines` lines begin.
     pub fn tail(&self, lines: u64) -> u64 {
         let mut left = lines;
@@ -55,7 +66,7 @@ impl Kept {
                 return self.end() - back as u64;
             }
         }
-        self.first
+        self.first()
     }
 
     /// What stands at this position, at most `room` bytes of one kind, and the position after it. Older than what is
@@ -74,7 +85,7 @@ impl Kept {
 
     /// Everything, as pieces one after the other.
     pub fn as_pieces(&self) -> Vec<u8> {
-        let (mut all, mut position) = (Vec::new(), 0);
+        let (mut all, mut position) = (Vec::new(), self.first());
         while let Some((piece, after)) = self.read(position, MAX_PIECE_BYTES) {
             piece.encode(&mut all);
             position = after;
@@ -83,7 +94,8 @@ impl Kept {
     }
 
     fn forget(&mut self, count: usize) {
-        self.bytes.drain(..count.min(self.bytes.len()));
+        let mut gone = self.bytes.drain(..count.min(self.bytes.len()));
+        self.first_is_whole = gone.next_back() == Some(b'\n');
         self.first += count as u64;
         while self.runs.front().is_some_and(|(end, _)| *end <= self.first) {
             self.runs.pop_front();

@@ -23,7 +23,7 @@ pub const SOCKET: &str = "socket";
 pub enum Ask {
     /// Tell about the instance. Answered with an [`Info`].
     Info,
-    /// Give what was printed, on a stream of pieces.
+    /// Give what was printed, on a stream of pieces. Answered with a [`LogsFrom`].
     Logs {
         /// Only this many lines from the end; absent for all that is kept.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -45,6 +45,13 @@ pub enum Ask {
     },
     /// Wait for the end. Answered with an [`EndedInstance`].
     Wait,
+}
+
+/// Where the stream of what was printed begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsFrom {
+    /// The position of its first byte, counted from the very first one that was printed.
+    pub from: u64,
 }
 
 /// How far an instance is.
@@ -127,4 +134,7 @@ pub struct EndedInstance {
     pub left: Vec<String>,
     /// What was enforced, and how.
     pub verdicts: Vec<Verdict>,
+    /// The position of the first byte that is kept of what it printed, counted from the very first one.
+    #[serde(default)]
+    pub printed_from: u64,
 }
