@@ -2,6 +2,7 @@
 //!
 //! Input: the settings in the image, the command line, signals and the guest channel. One thread, one loop;
 //! what to do is decided by [`supervisor`], everything else carries it out.
+#![cfg_attr(not(test), no_main)]
 
 mod arguments;
 mod boot;
@@ -31,7 +32,7 @@ mod streams;
 mod supervisor;
 mod words;
 
-use std::process::ExitCode;
+use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use bundle::boot::{MACHINE_ENV, Machine};
@@ -54,7 +55,16 @@ const COMMAND_GRACE_MS: u64 = 10_000;
 /// Milliseconds for the host to take the last words of a machine that does not come up.
 const LAST_WORDS_MS: u64 = 2_000;
 
-fn main() -> ExitCode {
+/// What the C runtime calls. That of the standard library would add a handler for stacks that run over, and with it a
+/// tenth of this program; its other duties are done here.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn main() -> c_int {
+    spawn::open_standard_streams();
+    signals::ignore_broken_pipes();
+    c_int::from(run())
+}
+
+fn run() -> u8 {
     if boot::is_wanted() {
         let Err(boot::Failure { reason, machine }) = boot::run();
         eprintln!("appliance: failed to {reason}");
@@ -69,7 +79,7 @@ fn main() -> ExitCode {
     });
     match machine {
         Some(machine) => machine::end(machine.end),
-        None => ExitCode::from(status),
+        None => status,
     }
 }
 

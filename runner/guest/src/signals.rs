@@ -47,6 +47,12 @@ impl Signals {
     }
 }
 
+/// A reader that is gone is an error of the write, not the end of this program.
+pub fn ignore_broken_pipes() {
+    // SAFETY: to ignore a signal installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Sends a signal to a process group; one that is gone already is fine.
 pub fn send_to_group(pid: u32, signal: Signal) {
     // A group number of 0 or 1 would mean oneself or everyone.

@@ -81,6 +81,20 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Pid, SpawnError> {
     }
 }
 
+/// Opens nothing in place of standard streams that are closed: what is opened later must not become one of them.
+///
+/// To be called before this program has opened anything.
+pub fn open_standard_streams() {
+    for number in 0..=2 {
+        // SAFETY: asking for the flags of a number has no effect; a closed one gives an error.
+        if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+            // It gets the lowest free number, which is this one. Where there are no devices yet nothing can be done.
+            // SAFETY: the path is a text that ends with zero, and the number belongs to nothing.
+            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        }
+    }
+}
+
 /// Closes all inherited file descriptors above standard error but these.
 ///
 /// To be called before this program has opened anything.

@@ -141,9 +141,9 @@ fn a_service_that_is_never_ready_fails_the_appliance() {
     if skip("a_service_that_is_never_ready_fails_the_appliance") {
         return;
     }
-    let db = script("db", "exec sleep 1000").ready(Probe::File("/no/such".into()), 20);
+    let db = script("db", "exec sleep 1000").ready(Probe::File("/no/such".into()), 2_000);
     let web = script("web", "echo never").after("db");
-    let err = "appliance: service db was not ready within 20 ms: the file /no/such is not there\n\
+    let err = "appliance: service db was not ready within 2 s: the file /no/such is not there\n\
                appliance: failed to start service web: it comes after db, which was not ready in time\n";
     check(&Bench::new(vec![db, web]), &[], (124, "", err));
     let broken = script("db", "exit 3").ready(Probe::File("/no/such".into()), 60_000);
@@ -464,4 +464,16 @@ fn only_what_is_kept_reaches_a_program() {
         web.user = bundle::guest::User { name: "luna".into(), uid: 1000, gid: 1000, groups: vec![], home: "/".into() };
         check(&Bench::new(vec![web]).keeping(&["net_bind_service"]), &[], (0, &kept, ""));
     }
+}
+
+#[test]
+fn closed_standard_streams_are_nothing_that_is_opened_later() {
+    let bench = Bench::new(vec![]);
+    bench.run(&["--", "true"]);
+    let script = "exec \"$0\" --settings \"$1\" -- readlink /proc/self/fd/0 <&-";
+    let settings = text(&bench.path("guest.json"));
+    let mut command = std::process::Command::new("sh");
+    let output =
+        command.args(["-c", script, env!("CARGO_BIN_EXE_guest"), &settings]).output().expect("there is a shell");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "/dev/null\n", "{output:?}");
 }
