@@ -33,6 +33,8 @@ pub struct Services {
     started: BTreeMap<String, Instant>,
     /// Services that ended right after their start.
     at_once: BTreeSet<String>,
+    /// Services that the kernel killed because memory ran out.
+    out_of_memory: BTreeSet<String>,
     /// The paths of volumes inside.
     volumes: Vec<String>,
 }
@@ -51,6 +53,8 @@ pub struct FailedService {
     /// What it printed went to a terminal, past this program: a person saw it, and nothing is known of it here.
     #[serde(skip)]
     pub is_unseen: bool,
+    /// Whether the kernel killed it because memory ran out.
+    pub out_of_memory: bool,
     /// What they tell about the reason.
     #[serde(skip)]
     cause: Option<Cause>,
@@ -67,8 +71,10 @@ impl Services {
 
     /// Takes up what the guest says.
     pub fn hear(&mut self, event: &Event) {
-        if let Event::Restart { name, .. } = event {
-            self.restarted.insert(name.clone());
+        match event {
+            Event::Restart { name, .. } => drop(self.restarted.insert(name.clone())),
+            Event::OutOfMemory { name: Some(name), .. } => drop(self.out_of_memory.insert(name.clone())),
+            _ => {}
         }
         let Event::Service { name, state } = event else { return };
         let before = self.states.insert(name.clone(), *state);
@@ -101,6 +107,7 @@ impl Services {
         let restart_is_vain = self.restarted.contains(&service) || self.at_once.contains(&service);
         let lines = last(SHOWN_LINES).iter().map(|line| (*line).to_owned()).collect();
         Some(FailedService {
+            out_of_memory: self.out_of_memory.contains(&service),
             signal: signal_name(status),
             service,
             status,
@@ -124,6 +131,9 @@ impl FailedService {
     pub fn what(&self) -> String {
         let Self { service, status, .. } = self;
         match (self.signal, *status) {
+            _ if self.out_of_memory => {
+                format!("service \"{service}\" was killed because memory ran out (status {status})")
+            }
             (Some(signal), _) => format!("service \"{service}\" was ended by {signal} (status {status})"),
             (None, 0) => format!("service \"{service}\" ended with status 0 before it was ready"),
             (None, STATUS_NOT_READY) => format!("service \"{service}\" was not ready in time (status {status})"),
@@ -140,6 +150,9 @@ impl FailedService {
     /// What to do about it. `what` is what was run.
     pub fn help(&self, what: &str) -> String {
         let look = format!("look around inside with: appliance run {what} -- /bin/sh");
+        if self.out_of_memory {
+            return format!("give it more with `memory` of `resources`, or let it use less; {look}");
+        }
         if let (None, Some(cause)) = (self.signal, &self.cause) {
             return format!("{}; {look}", cause.help());
         }
@@ -249,6 +262,16 @@ mod tests {
         assert_eq!((failed.lines.len(), failed.cause.clone()), (SHOWN_LINES, Some(Cause::LowPort)));
         let unseen = FailedService { is_unseen: true, ..services.failed(1, &[]).unwrap() };
         assert!(unseen.help("out").contains("net_bind_service") && unseen.help("out").contains("writable"));
+    }
+
+    #[test]
+    fn who_was_killed_because_memory_ran_out_is_told_so() {
+        let mut services = told(&[("web", ServiceState::Ready)]);
+        services.hear(&Event::OutOfMemory { name: Some("web".to_owned()), limit_bytes: Some(1) });
+        services.hear(&Event::Service { name: "web".to_owned(), state: ServiceState::Exited(137) });
+        let failed = services.failed(137, &[]).unwrap();
+        assert_eq!(failed.what(), "service \"web\" was killed because memory ran out (status 137)");
+        assert!(failed.help("out").starts_with("give it more with `memory` of `resources`"), "{}", failed.help("out"));
     }
 
     #[test]

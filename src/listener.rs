@@ -71,6 +71,10 @@ impl<'a> Listener<'a> {
                 self.ui.note(format!("{} {late}was killed", self.whom(services)));
                 self.ui.event(&json!({ "event": "killed", "services": services, "within_ms": within_ms }));
             }
+            Report::OutOfMemory(found) => {
+                self.ui.warn(format!("memory ran out: {found}"));
+                self.ui.event(&json!({ "event": "out-of-memory", "limit_bytes": found.limit_bytes }));
+            }
             // It also ends when the appliance does, so it is no reason to alarm anyone.
             Report::ChannelLost(why) => self.ui.detail(format!("ports no longer lead inside: {why}")),
             _ => {}
@@ -123,7 +127,10 @@ impl<'a> Listener<'a> {
             self.ui.event(&json!({ "event": "killed", "services": [name], "within_ms": within_ms }));
         }
         // The guest says all of these in words itself.
-        if matches!(event, Event::Restart { .. } | Event::Failed { .. } | Event::MainEnded { .. }) {
+        if matches!(
+            event,
+            Event::Restart { .. } | Event::Failed { .. } | Event::MainEnded { .. } | Event::OutOfMemory { .. }
+        ) {
             self.ui.event(&json!(event));
         }
         if *event == Event::Ready && !std::mem::replace(&mut self.is_ready, true) {

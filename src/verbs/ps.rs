@@ -1,6 +1,6 @@
 //! `appliance ps`: what runs, by live facts: who holds the lock of a journal lives, and his socket answers.
 
-use engine::{ConnectionError, EndedInstance, Found, Info, State};
+use engine::{ConnectionError, EndedInstance, Found, Info, OutOfMemory, State};
 use serde_json::{Value, json};
 
 use crate::cli_instances::Ps;
@@ -64,18 +64,25 @@ fn live_row(found: &Found, info: Result<Info, ConnectionError>) -> Row {
     let value = json!({
         "name": name, "appliance": appliance, "version": info.about.version, "state": state, "up_secs": up_secs,
         "pid": info.pid, "supervisor": info.supervisor, "ports": info.ports, "detached": info.about.detached,
-        "command": info.about.command,
+        "command": info.about.command, "out_of_memory": info.out_of_memory,
     });
-    Row { name, appliance, state: format!("{state}, {}", age(up_secs)), ports: ports.join(", "), value }
+    let memory = memory_words(info.out_of_memory);
+    Row { name, appliance, state: format!("{state}, {}{memory}", age(up_secs)), ports: ports.join(", "), value }
 }
 
 fn ended_row(ended: &EndedInstance) -> Row {
     let (name, appliance) = (ended.name.clone(), ended.about.appliance.clone());
     let value = json!({
         "name": name, "appliance": appliance, "version": ended.about.version, "state": "ended",
-        "status": ended.status, "signal": ended.signal, "left": ended.left,
+        "status": ended.status, "signal": ended.signal, "left": ended.left, "out_of_memory": ended.out_of_memory,
     });
-    Row { name, appliance, state: format!("ended with {}", ended.status), ports: String::new(), value }
+    let memory = memory_words(ended.out_of_memory);
+    Row { name, appliance, state: format!("ended with {}{memory}", ended.status), ports: String::new(), value }
+}
+
+/// What is worth a word beside the state.
+fn memory_words(found: Option<OutOfMemory>) -> &'static str {
+    if found.is_some() { ", memory ran out" } else { "" }
 }
 
 /// A start time counts clock ticks, hundredths of a second, since the machine's start (proc_pid_stat(5)).

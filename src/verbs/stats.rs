@@ -31,10 +31,11 @@ pub fn stats(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 fn line(name: &str, metrics: &Metrics) -> String {
-    let Metrics { cpu_ms, memory_bytes, processes, disk_bytes, disk_used_bytes, .. } = metrics;
+    let Metrics { cpu_ms, memory_bytes, memory_limit_bytes, processes, disk_bytes, disk_used_bytes, .. } = metrics;
+    let of_memory = memory_limit_bytes.map(|bytes| format!(" of {}", size(bytes))).unwrap_or_default();
     let (seconds, tenths) = (cpu_ms / 1000, cpu_ms % 1000 / 100);
     format!(
-        "{name}: {seconds}.{tenths} s of processor, {} of memory in {processes} processes, {} of {} of the root written\n",
+        "{name}: {seconds}.{tenths} s of processor, {}{of_memory} of memory in {processes} processes, {} of {} of the root written\n",
         size(*memory_bytes),
         size(*disk_used_bytes),
         size(*disk_bytes)

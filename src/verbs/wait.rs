@@ -19,7 +19,12 @@ pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
             Meant::Ended(ended) => *ended,
         });
     }
-    ended.iter().for_each(|one| ui.detail(format!("{} ended with status {}", one.name, one.status)));
+    for one in &ended {
+        ui.detail(format!("{} ended with status {}", one.name, one.status));
+        if let Some(found) = one.out_of_memory {
+            ui.warn(format!("memory ran out in {}: {found}", one.name));
+        }
+    }
     if ui.json {
         ui.json(&json!({ "ok": true, "ended": ended }));
     }

@@ -51,6 +51,7 @@ mod images;
 mod instances;
 mod live;
 mod lock;
+mod memory;
 mod places;
 mod releases;
 mod run;

@@ -153,6 +153,7 @@ impl Run<'_> {
             supervisor: std::process::id(),
             ports,
             groups,
+            out_of_memory: None,
         };
         let desk = Desk::open(folder, info, printed).map_err(|error| format!("open the instance's socket: {error}"))?;
         self.desk = Some(desk);
@@ -164,9 +165,16 @@ impl Run<'_> {
     ///
     /// The end is written down before the instance's folder goes: whoever looks finds one of both.
     fn end(&mut self, result: &Result<host::Ended, Failure>) -> (Vec<String>, Vec<String>) {
+        let (bound, mut desk) = (self.bound, self.desk.take());
+        // The groups count it, and go with the steps.
+        let out_of_memory = desk.as_ref().and_then(Desk::out_of_memory);
+        if let (Some(desk), Some(found)) = (&mut desk, out_of_memory)
+            && desk.say_untold(found)
+        {
+            wire::report(self.socket, &Report::OutOfMemory(found));
+        }
         let (removed, mut left) = undo_steps(&self.taken);
-        let (bound, desk) = (self.bound, self.desk.take());
-        let mut ended = self.ended(result, &removed);
+        let mut ended = EndedInstance { out_of_memory, ..self.ended(result, &removed) };
         ended.left = left.iter().cloned().chain(remains_beside_folder(bound, None)).collect();
         if let Some(desk) = desk.as_ref().filter(|_| bound.about.detached) {
             ended.printed_from = desk.printed_from();
@@ -205,6 +213,7 @@ impl Run<'_> {
             made: std::mem::take(&mut self.made),
             removed: removed.to_vec(),
             left: Vec::new(),
+            out_of_memory: None,
             verdicts: bound.verdicts.clone(),
             printed_from: 0,
         }

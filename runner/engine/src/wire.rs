@@ -10,6 +10,7 @@ use bundle::channel::Event as GuestEvent;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Bound;
+use crate::memory::OutOfMemory;
 
 /// What the helper process reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,8 @@ pub enum Report {
         /// The grace time in milliseconds, if its end was the reason; otherwise a second signal was.
         within_ms: Option<u64>,
     },
+    /// The kernel killed something because memory ran out, and no guest could tell it.
+    OutOfMemory(OutOfMemory),
     /// The channel to the guest broke; ports no longer lead inside.
     ChannelLost(String),
     /// The program ended and all was undone. Nothing comes after it.

@@ -15,6 +15,8 @@ use host::{Interest, Ready};
 
 use super::kept::Kept;
 use super::relay::Relay;
+use crate::memory::OutOfMemory;
+
 use super::{Ask, EndedInstance, Info, LogsFrom, SOCKET, State};
 
 /// Commands that are heard at once; more have to wait.
@@ -56,6 +58,8 @@ pub struct Desk {
     printed: [Option<File>; 2],
     kept: Kept,
     wanted: Vec<Wanted>,
+    /// What the guest told of memory that ran out.
+    told: Option<OutOfMemory>,
     /// There was a guest: where none is any more, the instance is about to end.
     had_guest: bool,
 }
@@ -93,7 +97,7 @@ impl Desk {
         let printed = printed.map_or([None, None], |files| files.map(Some));
         let (relay, kept) = (Relay::default(), Kept::default());
         let (clients, wanted) = (Vec::new(), Vec::new());
-        Ok(Self { listener, clients, next_client: 0, relay, info, printed, kept, wanted, had_guest: false })
+        Ok(Self { listener, clients, next_client: 0, relay, info, printed, kept, wanted, told: None, had_guest: false })
     }
 
     /// PID 1 runs.
@@ -111,6 +115,24 @@ impl Desk {
         if *event == Event::Ready && self.info.state == State::Starting {
             self.info.state = State::Ready;
         }
+        if let Event::OutOfMemory { limit_bytes, .. } = event {
+            let kills = self.told.map_or(0, |told| told.kills) + 1;
+            self.told = Some(OutOfMemory { kills, limit_bytes: *limit_bytes });
+        }
+    }
+
+    /// What the kernel killed because memory ran out: by the count of its control groups, else by what the guest told.
+    pub fn out_of_memory(&self) -> Option<OutOfMemory> {
+        OutOfMemory::look(&self.info.groups).or(self.told)
+    }
+
+    /// Keeps a line that the guest had no time to say, as it would have said it; none that it said.
+    pub fn say_untold(&mut self, out_of_memory: OutOfMemory) -> bool {
+        let is_untold = self.told.is_none_or(|told| told.kills < out_of_memory.kills);
+        if is_untold {
+            self.kept.push(true, format!("appliance: memory ran out: {out_of_memory}\n").as_bytes());
+        }
+        is_untold
     }
 
     /// Everything to wait for, in the order in which [`Desk::advance`] takes the answers.
@@ -300,6 +322,7 @@ impl Desk {
         if matches!(ask, Ok(Ask::Logs { .. })) {
             self.drain();
         }
+        let out_of_memory = self.out_of_memory();
         let Some(client) = self.clients.get_mut(place) else { return };
         client.has_asked = true;
         let refuse = |client: &mut Client, reason: &str| {
@@ -307,7 +330,10 @@ impl Desk {
             let _ = client.session.answer(stream, answer, false);
         };
         match ask {
-            Ok(Ask::Info) => drop(client.session.answer(stream, to_json(&self.info), false)),
+            Ok(Ask::Info) => {
+                let info = Info { out_of_memory, ..self.info.clone() };
+                let _ = client.session.answer(stream, to_json(&info), false);
+            }
             Ok(Ask::Logs { .. }) if !self.info.about.detached => {
                 refuse(
                     client,

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Verdict;
+use crate::memory::OutOfMemory;
 
 pub use desk::{Desk, Wanted};
 
@@ -87,6 +88,9 @@ pub struct Info {
     pub ports: Vec<OpenPort>,
     /// Its control groups.
     pub groups: Vec<PathBuf>,
+    /// What the kernel killed in it because memory ran out.
+    #[serde(default)]
+    pub out_of_memory: Option<OutOfMemory>,
 }
 
 /// What runs, as the plan and the caller of the run have it.
@@ -132,6 +136,9 @@ pub struct EndedInstance {
     pub removed: Vec<String>,
     /// What a look at the host still found afterwards; empty, or a fault.
     pub left: Vec<String>,
+    /// What the kernel killed in it because memory ran out.
+    #[serde(default)]
+    pub out_of_memory: Option<OutOfMemory>,
     /// What was enforced, and how.
     pub verdicts: Vec<Verdict>,
     /// The position of the first byte that is kept of what it printed, counted from the very first one.
