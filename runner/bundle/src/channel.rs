@@ -18,7 +18,7 @@ pub use happening::{Happening, SessionError};
 pub use message::{Event, Request, Response, ServiceState, ServiceStatus, Status};
 pub use piece::{MAX_PIECE_BYTES, PIECE_HEADER_BYTES, Piece, PieceError, Pieces, piece_header};
 pub use session::{Features, Session, Side};
-pub use verbs::{Entry, EntryKind, Exec, ExecNote, Metrics, Pressure, Read, TerminalSize, Write};
+pub use verbs::{Change, ChangeKind, Entry, EntryKind, Exec, ExecNote, Metrics, Pressure, Read, TerminalSize, Write};
 
 /// The first eight bytes of a hello: a stream that starts with anything else is not a guest channel.
 pub const MAGIC: [u8; 8] = *b"APPLCHAN";

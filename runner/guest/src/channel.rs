@@ -99,6 +99,16 @@ impl Channel {
         self.execs.advance(&mut self.session, stream, end);
     }
 
+    /// The files that are watched to wait for.
+    pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.files.waits_for(&self.session)
+    }
+
+    /// Goes on with all transfers of files.
+    pub fn advance_files(&mut self) {
+        self.files.settle(&mut self.session);
+    }
+
     /// Says that a program runs for a stream that asked for one.
     pub fn runs(&mut self, stream: u32, pid: u32, ends: Ends) {
         if self.session.respond(stream, &Response::Done, true).is_ok() {
@@ -210,6 +220,7 @@ impl Channel {
             }
             Happening::Request { stream, request: Request::List { path } } => self.files.list(session, stream, &path),
             Happening::Request { stream, request: Request::Read(wanted) } => self.files.read(session, stream, &wanted),
+            Happening::Request { stream, request: Request::Watch { path } } => self.files.watch(session, stream, &path),
             Happening::Request { stream, request: Request::Write(wanted) } => self.files.write(session, stream, wanted),
             Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
             _ => {}

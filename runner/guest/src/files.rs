@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, ReadDir};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Whence, lseek};
 
 use crate::streams::Streams;
+use crate::watch::Watching;
 
 /// Bytes of a file read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -35,6 +37,7 @@ enum Transfer {
     List(ReadDir),
     Read { file: File, at: u64, end: u64, hash: Sha256 },
     Write(Box<Writing>),
+    Watch(Watching),
 }
 
 /// A file that is being written beside its place.
@@ -74,6 +77,12 @@ impl Files {
         self.begin(session, stream, begun);
     }
 
+    /// Begins to watch a path.
+    pub fn watch(&mut self, session: &mut Session, stream: u32, path: &str) {
+        let begun = Watching::begin(path).map(Transfer::Watch).map_err(|error| format!("watch {path}: {error}"));
+        self.begin(session, stream, begun);
+    }
+
     /// Makes something, or begins to write a file.
     pub fn write(&mut self, session: &mut Session, stream: u32, wanted: Write) {
         let path = wanted.path.clone();
@@ -95,13 +104,22 @@ impl Files {
         session.used(stream, bytes.len());
     }
 
-    /// The host has sent all of a file.
+    /// The host has sent all of a file, or no longer wants to know what happens to one.
     pub fn finished(&mut self, session: &mut Session, stream: u32) {
-        if matches!(self.0.get(stream), Some(Transfer::Write(_)))
-            && let Some(Transfer::Write(writing)) = self.0.remove(stream)
-        {
-            end(session, stream, writing.finish());
+        match self.0.remove(stream) {
+            Some(Transfer::Write(writing)) => end(session, stream, writing.finish()),
+            Some(Transfer::Watch(_)) => end(session, stream, Ok(())),
+            Some(other) => self.0.insert(stream, other),
+            None => {}
         }
+    }
+
+    /// What to wait for: that something happens to what is watched, while there is room to tell it.
+    pub fn waits_for(&self, session: &Session) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().filter_map(|(stream, transfer)| match transfer {
+            Transfer::Watch(watching) if session.sendable(*stream) >= ROOM_BYTES => Some(watching.as_fd()),
+            _ => None,
+        })
     }
 
     /// The host gives it up.
@@ -150,6 +168,7 @@ impl Transfer {
     fn next(&mut self, out: &mut Vec<u8>) -> Option<io::Result<bool>> {
         Some(match self {
             Self::Write(_) => return None,
+            Self::Watch(watching) => return watching.next(out),
             Self::List(entries) => next_entry(entries, out),
             Self::Read { file, at, end, hash } => next_part(file, at, *end, hash, out),
         })

@@ -81,6 +81,7 @@ enum Token {
     Log(usize),
     Write(Target),
     Probe(usize),
+    Files,
     Exec(u32, End),
 }
 
@@ -123,6 +124,11 @@ impl Guest {
             Token::Log(place) => drop(self.logs.read(place)),
             Token::Write(target) => self.logs.write(target),
             Token::Probe(service) => self.advance_prober(service),
+            Token::Files => {
+                if let Some(channel) = &mut self.channel {
+                    channel.advance_files();
+                }
+            }
             Token::Exec(stream, end) => {
                 if let Some(channel) = &mut self.channel {
                     channel.advance_exec(stream, end);
@@ -395,6 +401,7 @@ impl Guest {
         if let Some(channel) = &self.channel {
             let (fd, flags) = channel.waits_for();
             waits.push((Token::Channel, fd, flags));
+            waits.extend(channel.files().map(|fd| (Token::Files, fd, PollFlags::POLLIN)));
             waits.extend(channel.ports().map(|(stream, fd, flags)| (Token::Port(stream), fd, flags)));
             let execs = channel.execs().into_iter();
             waits.extend(execs.map(|(stream, end, fd, flags)| (Token::Exec(stream, end), fd, flags)));

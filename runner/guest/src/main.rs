@@ -30,6 +30,7 @@ mod signals;
 mod spawn;
 mod streams;
 mod supervisor;
+mod watch;
 mod words;
 
 use std::ffi::c_int;

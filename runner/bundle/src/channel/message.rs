@@ -124,6 +124,12 @@ pub enum Request {
     },
     /// Give what is in a file, on a stream.
     Read(Read),
+    /// Tell what happens to a file, or to the entries of a folder, on a stream: pieces of output hold
+    /// [`super::Change`]s, one JSON value a line. A link is followed, folders within are not.
+    Watch {
+        /// The absolute path.
+        path: String,
+    },
     /// Make something: a file's content comes on the stream.
     Write(Write),
     /// Set the clock. Only a machine of its own has one.

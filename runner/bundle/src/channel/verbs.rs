@@ -112,6 +112,40 @@ pub enum EntryKind {
     Other,
 }
 
+/// What happened to a path that is watched, or to an entry of a folder that is: a line of the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// What.
+    pub change: ChangeKind,
+    /// The entry's name; absent for the path itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// The name that it had before it was moved within the folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+}
+
+/// What happened to something that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// It is new, or was moved here from a place that is not watched.
+    Created,
+    /// Its content changed.
+    Modified,
+    /// Its mode, owner, times or links changed.
+    Described,
+    /// It is gone, or was moved to a place that is not watched.
+    Deleted,
+    /// It has another name.
+    Moved,
+    /// More happened than could be told: look at everything again.
+    Overflow,
+    /// What was watched is no longer at its path. Nothing comes after it.
+    Gone,
+}
+
 /// A file to read. Its stream carries pieces: output and holes in order, the digest, then the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

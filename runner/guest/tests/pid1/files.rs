@@ -1,6 +1,6 @@
 //! Files that the host reads and writes through the guest.
 
-use bundle::channel::{Entry, EntryKind, Happening, Piece, Pieces, Read, Request, Response, Write};
+use bundle::channel::{Change, ChangeKind, Entry, EntryKind, Happening, Piece, Pieces, Read, Request, Response, Write};
 use bundle::sha256::Sha256;
 
 use crate::support::{Bench, Host, Running, script, skip, text};
@@ -140,6 +140,101 @@ fn a_folder_is_listed_and_what_is_no_file_is_made() {
         ("link", EntryKind::Symlink, Some("there")),
     ];
     assert_eq!(seen, expected);
+    host.ask(&Request::Stop { within_ms: None });
+    running.wait();
+}
+
+/// The next lines of what happens to what is watched on this stream, at least as many; `false` with the last one.
+fn changes(host: &mut Host, stream: u32, pieces: &mut Pieces, count: usize) -> (Vec<Change>, bool) {
+    let (mut text, mut goes_on) = (Vec::new(), true);
+    while goes_on && text.iter().filter(|byte| **byte == b'\n').count() < count {
+        match host.next().expect("the guest keeps the channel open") {
+            Happening::Data { stream: of, bytes } if of == stream => {
+                host.session.used(stream, bytes.len());
+                for piece in pieces.push(&bytes).expect("the guest sends pieces") {
+                    match piece {
+                        Piece::Out(more) => text.extend(more),
+                        other => assert_eq!(other, Piece::Status(0)),
+                    }
+                }
+            }
+            Happening::Finished(of) if of == stream => goes_on = false,
+            _ => {}
+        }
+    }
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    (lines.map(|line| serde_json::from_slice(line).expect("a change is plain data")).collect(), goes_on)
+}
+
+#[test]
+fn what_happens_to_a_folder_is_told_in_order() {
+    if skip("what_happens_to_a_folder_is_told_in_order") {
+        return;
+    }
+    let bench = bench();
+    let mut running = sleeping(&bench);
+    let (host, folder) = (running.host(), bench.path("watched"));
+    assert!(open(host, &Request::Watch { path: text(&folder) }).is_err_and(|reason| reason.contains("watch ")));
+    std::fs::create_dir(&folder).expect("it is ours");
+    std::fs::write(bench.path("outside"), "").expect("it is ours");
+    let stream = open(host, &Request::Watch { path: text(&folder) }).expect("it is there");
+    let change = |change: ChangeKind, name: Option<&str>, from: Option<&str>| Change {
+        change,
+        name: name.map(str::to_owned),
+        from: from.map(str::to_owned),
+    };
+    std::fs::write(folder.join("a"), "x").expect("it is ours");
+    std::fs::rename(folder.join("a"), folder.join("b")).expect("it is there");
+    std::fs::rename(bench.path("outside"), folder.join("c")).expect("it is there");
+    std::fs::remove_file(folder.join("b")).expect("it is there");
+    let expected = [
+        change(ChangeKind::Created, Some("a"), None),
+        change(ChangeKind::Modified, Some("a"), None),
+        change(ChangeKind::Moved, Some("b"), Some("a")),
+        change(ChangeKind::Created, Some("c"), None),
+        change(ChangeKind::Deleted, Some("b"), None),
+    ];
+    let mut pieces = Pieces::default();
+    assert_eq!(changes(host, stream, &mut pieces, expected.len()), (expected.to_vec(), true));
+    std::fs::rename(&folder, bench.path("elsewhere")).expect("it is there");
+    assert_eq!(changes(host, stream, &mut pieces, 2), (vec![change(ChangeKind::Gone, None, None)], false));
+    host.session.reset(stream);
+    host.ask(&Request::Stop { within_ms: None });
+    running.wait();
+}
+
+#[test]
+fn a_host_that_reads_nothing_loses_changes_and_is_told_so() {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap_or_default();
+    let most = limit.trim().parse::<usize>().ok().filter(|most| *most <= 100_000);
+    if skip("a_host_that_reads_nothing_loses_changes") {
+        return;
+    }
+    let Some(most) = most else {
+        eprintln!("SKIP a_host_that_reads_nothing_loses_changes: the kernel's queue is very long");
+        return;
+    };
+    let bench = bench();
+    let mut running = sleeping(&bench);
+    let (host, folder) = (running.host(), bench.path("watched"));
+    std::fs::create_dir(&folder).expect("it is ours");
+    let stream = open(host, &Request::Watch { path: text(&folder) }).expect("it is there");
+    // More than the window holds and the queue takes after it.
+    for number in 0..most + 8_000 {
+        std::fs::write(folder.join(number.to_string()), "").expect("it is ours");
+    }
+    let (mut pieces, mut seen) = (Pieces::default(), 0);
+    loop {
+        let (found, goes_on) = changes(host, stream, &mut pieces, 1);
+        assert!(goes_on);
+        seen += found.iter().filter(|change| change.change == ChangeKind::Created).count();
+        if found.iter().any(|change| change.change == ChangeKind::Overflow) {
+            break;
+        }
+    }
+    assert!(seen < most + 8_000, "what the queue could not hold is lost: {seen}");
+    host.session.finish(stream).expect("it is open");
+    assert!(!changes(host, stream, &mut pieces, usize::MAX).1, "the host has seen enough");
     host.ask(&Request::Stop { within_ms: None });
     running.wait();
 }
