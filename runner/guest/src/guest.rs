@@ -22,6 +22,7 @@ use crate::probe::{Prober, Progress};
 use crate::signals::{self, Signals};
 use crate::spawn::{self, Launch, SpawnError};
 use crate::supervisor::{Action, Input, Supervisor};
+use crate::systemd::Units;
 
 /// Milliseconds that processes outside all services get to end by themselves.
 const ORPHAN_GRACE_MS: u64 = 300;
@@ -44,6 +45,8 @@ pub struct Guest {
     pub image_env: BTreeMap<String, String>,
     /// The only programs that the host may run beside the services; empty for any.
     pub tools: Vec<String>,
+    /// The units of the services, where systemd is process 1.
+    pub units: Option<Units>,
     /// The way to the host where it can come and go: in a machine.
     pub link: Option<Link>,
     /// Capabilities that services and the command keep, one bit each.
@@ -72,6 +75,7 @@ pub struct Guest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Signals,
+    Units,
     Channel,
     Port(u32),
     Log(usize),
@@ -98,12 +102,14 @@ impl Guest {
             self.advance_probers();
             self.join();
             self.feed(Input::Tick);
+            self.direct_units();
         }
     }
 
     fn dispatch(&mut self, token: Token, ready: PollFlags) {
         match token {
             Token::Signals => self.signals.read().into_iter().for_each(|signal| self.receive(signal)),
+            Token::Units => self.hear_units(),
             Token::Channel => {
                 let wishes = self.channel.as_mut().map(|channel| channel.advance(ready)).unwrap_or_default();
                 wishes.into_iter().for_each(|wish| self.grant(wish));
@@ -144,12 +150,7 @@ impl Guest {
         while let Some((pid, status)) = signals::reap() {
             let now = self.now();
             if let Some(service) = self.supervisor.service_of(pid) {
-                // Its last lines come before what others print because it ended.
-                self.logs.drain();
-                if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
-                    self.progress(service, Progress::Ready);
-                }
-                self.feed(Input::Ended { service, status });
+                self.service_ended(service, status);
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
                 let (service, progress) = (prober.service, prober.program_ended(now, status));
                 self.progress(service, progress);
@@ -157,6 +158,16 @@ impl Guest {
                 channel.ended(pid, status);
             }
         }
+    }
+
+    /// A service's process has ended.
+    pub fn service_ended(&mut self, service: usize, status: u8) {
+        // Its last lines come before what others print because it ended.
+        self.logs.drain();
+        if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
+            self.progress(service, Progress::Ready);
+        }
+        self.feed(Input::Ended { service, status });
     }
 
     fn grant(&mut self, wish: Wish) {
@@ -220,34 +231,41 @@ impl Guest {
                 let seen = prober.map(|prober| format!(": {}", prober.last_seen())).unwrap_or_default();
                 self.logs.say(&format!("{text}{seen}"));
             }
-            Action::Tell(event) => self.tell(&event),
+            Action::Tell(event) => {
+                self.tell_systemd(&event);
+                self.tell(&event);
+            }
         }
         None
     }
 
     fn start(&mut self, service: usize) -> Option<Input> {
+        if let Some(units) = &mut self.units {
+            units.want(service);
+            return None;
+        }
         let declared = self.supervisor.service(service)?.clone();
-        Some(match self.spawn(&declared) {
+        Some(match self.spawn(service, &declared) {
             Ok(pid) => Input::Started { service, pid },
             Err(SpawnError { reason, status }) => {
-                let what =
-                    if self.is_command { "the command".to_owned() } else { format!("service {:?}", declared.name) };
-                let reason = format!("start {what}: {reason}");
+                let reason = self.why_not(service, &reason);
                 Input::NotStarted { service, reason, status }
             }
         })
     }
 
-    fn spawn(&mut self, service: &Service) -> Result<u32, SpawnError> {
+    /// A sentence about a service that could not be started.
+    pub fn why_not(&self, service: usize, reason: &str) -> String {
+        let name = self.supervisor.service(service).map(|service| service.name.as_str()).unwrap_or_default();
+        let what = if self.is_command { "the command".to_owned() } else { format!("service {name:?}") };
+        format!("start {what}: {reason}")
+    }
+
+    fn spawn(&mut self, place: usize, service: &Service) -> Result<u32, SpawnError> {
         let streams =
             |error: String| SpawnError { reason: format!("failed to make its standard streams: {error}"), status: 126 };
         let stdin = (!self.is_command).then(spawn::null).transpose().map_err(|error| streams(error.to_string()))?;
-        let output = if self.supervisor.len() > 1 {
-            let (out, err) = self.pipes(&service.name).map_err(|errno| streams(errno.desc().to_owned()))?;
-            Some((out, err))
-        } else {
-            None
-        };
+        let output = self.streams_of(place).map_err(|errno| streams(errno.desc().to_owned()))?;
         let folder = (!self.keeps_folder).then_some(service.user.home.as_str());
         self.launch(service, &service.args, folder, stdin, output)
     }
@@ -286,6 +304,12 @@ impl Guest {
 
     pub fn can_become(&self, user: &User) -> bool {
         !self.single_id || identity::is_mapped(user)
+    }
+
+    /// The streams for what a service prints; none where it is the only one and prints where the guest does.
+    pub fn streams_of(&mut self, service: usize) -> nix::Result<Option<(OwnedFd, OwnedFd)>> {
+        let name = self.supervisor.service(service).map(|service| service.name.clone());
+        name.filter(|_| self.supervisor.len() > 1).map(|name| self.pipes(&name)).transpose()
     }
 
     fn pipes(&mut self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
@@ -370,6 +394,8 @@ impl Guest {
         let stderr = std::io::stderr();
         let mut waits: Vec<(Token, BorrowedFd<'_>, PollFlags)> =
             vec![(Token::Signals, self.signals.as_fd(), PollFlags::POLLIN)];
+        let units = self.units.iter().flat_map(Units::waits_for);
+        waits.extend(units.map(|fd| (Token::Units, fd, PollFlags::POLLIN)));
         if let Some(channel) = &self.channel {
             let (fd, flags) = channel.waits_for();
             waits.push((Token::Channel, fd, flags));

@@ -28,6 +28,7 @@ mod signals;
 mod spawn;
 mod streams;
 mod supervisor;
+mod systemd;
 mod words;
 
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ use bundle::channel::Event;
 use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
 use nix::unistd::Pid;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Role};
 use crate::channel::Channel;
 use crate::guest::Guest;
 use crate::link::Link;
@@ -59,22 +60,41 @@ fn main() -> ExitCode {
         say_last_words(machine, &reason);
         machine::end(machine.end);
     }
-    let machine = machine_of_environment();
-    let status = prepare(machine).map(Guest::run).unwrap_or_else(|problem| {
-        eprintln!("appliance: failed to {problem}");
-        machine.into_iter().for_each(|machine| say_last_words(machine, &problem));
-        STATUS_GUEST_FAILED
+    let arguments = arguments();
+    let is_agent = arguments.as_ref().is_ok_and(|arguments| arguments.role == Role::Agent);
+    let machine = machine_of_environment(is_agent);
+    let ended = arguments.and_then(|arguments| match &arguments.role {
+        Role::Unit(name) => settings::read(&arguments.settings).and_then(|settings| systemd::run(name, &settings)),
+        Role::Ended(name) => systemd::ended(name),
+        Role::Init | Role::Agent => prepare(arguments, machine).map(Guest::run),
     });
+    let code = ended.map_or_else(|problem| fail(machine, &problem), ExitCode::from);
     match machine {
+        Some(machine) if is_agent => systemd::end_machine(machine.end),
         Some(machine) => machine::end(machine.end),
-        None => ExitCode::from(status),
+        None => {}
     }
+    code
 }
 
-/// The machine that this process is the first of; `None` in a container.
-fn machine_of_environment() -> Option<Machine> {
-    let text = std::env::var(MACHINE_ENV).ok().filter(|_| Pid::this().as_raw() == 1)?;
+fn fail(machine: Option<Machine>, problem: &str) -> ExitCode {
+    eprintln!("appliance: failed to {problem}");
+    machine.into_iter().for_each(|machine| say_last_words(machine, problem));
+    ExitCode::from(STATUS_GUEST_FAILED)
+}
+
+/// The machine that this process is the first of, or whose agent it is; `None` in a container.
+fn machine_of_environment(is_agent: bool) -> Option<Machine> {
+    let text = std::env::var(MACHINE_ENV).ok().filter(|_| is_agent || Pid::this().as_raw() == 1)?;
     Some(Machine::parse(&text).unwrap_or_default())
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
+        .collect::<Result<_, _>>()?;
+    Arguments::parse(args)
 }
 
 /// Tells the host why nothing comes up, if it is there.
@@ -98,15 +118,11 @@ fn say_last_words(machine: Machine, reason: &str) {
     }
 }
 
-fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
-    let engine_env = environment::own();
+fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, String> {
+    let is_agent = arguments.role == Role::Agent;
+    let engine_env = if is_agent { systemd::own_environment() } else { environment::own() };
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     spawn::close_inherited(channel.as_ref().map(Channel::transport));
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
-        .collect::<Result<_, _>>()?;
-    let arguments = Arguments::parse(args)?;
     let settings = settings::read(&arguments.settings)?;
     let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
     let mut logs = Logs::default();
@@ -121,6 +137,7 @@ fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
     Ok(Guest {
         supervisor: Supervisor::new(services, main.as_deref()).of_command(is_command),
         signals,
+        units: is_agent.then(systemd::become_agent).transpose()?,
         channel,
         link: machine.and_then(|machine| Link::new(machine.channel)),
         is_called: false,

@@ -77,6 +77,16 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Pid, SpawnError> {
     }
 }
 
+/// Makes this process the program; comes back only when that fails.
+pub fn become_it(launch: &Launch<'_>) -> SpawnError {
+    let prepared = match Prepared::new(launch) {
+        Ok(prepared) => prepared,
+        Err(error) => return error,
+    };
+    let Err((step, errno)) = prepared.become_program(launch);
+    prepared.explain(launch, step, errno)
+}
+
 /// Closes all inherited file descriptors above standard error but this one.
 ///
 /// To be called before this program has opened anything.
@@ -147,7 +157,10 @@ impl Prepared {
 
     fn become_program(&self, launch: &Launch<'_>) -> Result<Infallible, (Step, Errno)> {
         reset_signals();
-        unistd::setsid().map_err(|errno| (Step::Session, errno))?;
+        // Who leads a session already, as what systemd starts, has one of its own.
+        if unistd::getsid(None) != Ok(unistd::getpid()) {
+            unistd::setsid().map_err(|errno| (Step::Session, errno))?;
+        }
         connect_streams(launch).map_err(|errno| (Step::Streams, errno))?;
         capabilities::bound(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
         if let Some(user) = launch.user {
