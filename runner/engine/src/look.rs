@@ -20,6 +20,8 @@ pub fn remains(bound: &Bound, init: Option<(i32, u64)>) -> Vec<String> {
     }
     let groups = bound.steps.iter().filter_map(Step::group).filter(|folder| is_there(folder));
     found.extend(groups.map(|folder| format!("control group {}", folder.display())));
+    let folders = bound.steps.iter().filter_map(Step::folder).filter(|folder| is_there(folder));
+    found.extend(folders.map(|folder| format!("folder {}", folder.display())));
     let process = init.filter(|(pid, start_time)| host::process_exists(*pid, *start_time));
     found.extend(process.map(|(pid, _)| format!("process {pid}")));
     found

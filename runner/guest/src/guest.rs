@@ -130,7 +130,8 @@ impl Guest {
         }
     }
 
-    fn receive(&mut self, signal: Signal) {
+    /// Takes a signal, wherever it comes from.
+    pub fn receive(&mut self, signal: Signal) {
         match signal {
             Signal::SIGCHLD => self.reap(),
             // The loop looks for the host after every happening.
@@ -306,13 +307,18 @@ impl Guest {
         !self.single_id || identity::is_mapped(user)
     }
 
-    /// The streams for what a service prints; none where it is the only one and prints where the guest does.
+    /// The streams for what a service prints; none where it is the only one and prints where the guest does. In a machine
+    /// that is a port, which no program could open a second time.
     pub fn streams_of(&mut self, service: usize) -> nix::Result<Option<(OwnedFd, OwnedFd)>> {
-        let name = self.supervisor.service(service).map(|service| service.name.clone());
-        name.filter(|_| self.supervisor.len() > 1).map(|name| self.pipes(&name)).transpose()
+        let is_only = self.supervisor.len() == 1;
+        let Some(service) = self.supervisor.service(service).filter(|_| !is_only || self.link.is_some()) else {
+            return Ok(None);
+        };
+        let name = service.name.clone();
+        self.pipes((!is_only).then_some(name.as_str())).map(Some)
     }
 
-    fn pipes(&mut self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
+    fn pipes(&mut self, name: Option<&str>) -> nix::Result<(OwnedFd, OwnedFd)> {
         let ((out, out_writer), (err, err_writer)) = (spawn::output_pipe()?, spawn::output_pipe()?);
         self.logs.add(out, name, Target::Out);
         self.logs.add(err, name, Target::Err);

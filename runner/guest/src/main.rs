@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod metrics;
 mod near;
+mod outputs;
 mod ports;
 mod probe;
 mod program;
@@ -34,7 +35,7 @@ mod words;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bundle::boot::{MACHINE_ENV, Machine};
+use bundle::boot::{MACHINE_ENV, Machine, Transport};
 use bundle::channel::Event;
 use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
 use nix::unistd::Pid;
@@ -123,6 +124,9 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
     let engine_env = if is_agent { systemd::own_environment() } else { environment::own() };
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     spawn::close_inherited(channel.as_ref().map(Channel::transport));
+    if machine.is_some_and(|machine| machine.channel == Transport::Serial) {
+        outputs::take_over();
+    }
     let settings = settings::read(&arguments.settings)?;
     let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
     let mut logs = Logs::default();
