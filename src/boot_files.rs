@@ -8,6 +8,7 @@ use std::io;
 
 use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, efi_stub, initramfs, plan_modules};
 use bundle::boot::{CommandLine, Selector, Verity, Volume};
+use bundle::guest::GUEST_PATH;
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
 use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
@@ -31,6 +32,8 @@ use crate::workshop::Workshop;
 pub struct BootParts {
     arch: Arch,
     kernel: KernelPackage,
+    /// The program in the root that takes over.
+    init: String,
     /// What direct boot takes.
     microvm: Option<Direct>,
     /// What firmware starts.
@@ -118,7 +121,8 @@ impl Maker<'_> {
                 Some(Firmware { stub, initrd: self.initrd(&kernel, &platforms)? })
             }
         };
-        Ok(BootParts { arch: self.arch, kernel, microvm, disk })
+        let init = self.plan.process.args.first().cloned().unwrap_or_else(|| GUEST_PATH.to_owned());
+        Ok(BootParts { arch: self.arch, kernel, init, microvm, disk })
     }
 
     fn initrd(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<Vec<u8>, AnyError> {
@@ -148,7 +152,7 @@ pub fn programs<'a>(
     let programs = parts.iter().filter_map(|boot| Some((boot, boot.disk.as_ref()?)));
     let program = |(boot, disk): (&'a BootParts, &'a Firmware)| {
         let make = move |root_hash: Option<&str>| {
-            let line = format!("{} {}", firmware_words(boot.arch), disk_line(boot.arch, root_hash, identity));
+            let line = format!("{} {}", firmware_words(boot.arch), disk_line(boot, root_hash, identity));
             let os_release = os_release(appliance);
             let parts = Unified {
                 stub: &disk.stub,
@@ -195,17 +199,17 @@ fn of_arch(arch: Arch) -> &'static str {
     }
 }
 
-fn disk_line(arch: Arch, root_hash: Option<&str>, identity: &Identity) -> CommandLine {
-    let partition = |name| Selector::PartUuid(gpt::text(&partition_id(arch, name, identity)));
+fn disk_line(boot: &BootParts, root_hash: Option<&str>, identity: &Identity) -> CommandLine {
+    let partition = |name| Selector::PartUuid(gpt::text(&partition_id(boot.arch, name, identity)));
     let verity = root_hash.map(|hash| Verity { device: partition("root-verity"), root_hash: hash.to_owned() });
-    CommandLine { verity, ..CommandLine::new(partition("root")) }
+    CommandLine { verity, init: boot.init.clone(), ..CommandLine::new(partition("root")) }
 }
 
 /// The disks by their order, since not every machine can give a disk a name: the root, then its hash tree.
-fn direct_line(root_hash: Option<&str>) -> CommandLine {
+fn direct_line(init: String, root_hash: Option<&str>) -> CommandLine {
     let disk = |name: &str| Selector::Device(name.to_owned());
     let verity = root_hash.map(|hash| Verity { device: disk("vdb"), root_hash: hash.to_owned() });
-    CommandLine { verity, ..CommandLine::new(disk("vda")) }
+    CommandLine { verity, init, ..CommandLine::new(disk("vda")) }
 }
 
 /// What boot menus show (os-release(5)).
@@ -231,10 +235,10 @@ pub fn write(
 ) -> io::Result<Vec<Artifact>> {
     let several = parts.len() > 1;
     let mut artifacts = Vec::new();
-    for BootParts { arch, kernel, microvm, .. } in parts {
+    for BootParts { arch, kernel, init, microvm, .. } in parts {
         let Some(Direct { initrd, vmlinux }) = microvm else { continue };
         let folder = if several { format!("microvm-{}", arch.name()) } else { "microvm".to_owned() };
-        let line = format!("{} {}", direct_words(arch), direct_line(root_hashes.get(&arch).map(String::as_str)));
+        let line = format!("{} {}", direct_words(arch), direct_line(init, root_hashes.get(&arch).map(String::as_str)));
         let files = [
             (ArtifactKind::Kernel, "kernel", kernel.image),
             (ArtifactKind::Vmlinux, "vmlinux", vmlinux),

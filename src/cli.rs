@@ -237,6 +237,9 @@ pub struct Run {
     /// Name the instance [default: after its appliance]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Run it as a machine of its own, by QEMU: the bundle must have a `microvm` or a disk
+    #[arg(long)]
+    pub vm: bool,
     /// Let `from=` name files outside the spec's folder
     #[arg(long)]
     pub allow_outside: bool,
@@ -252,8 +255,11 @@ pub struct Plan {
     #[arg(default_value = ".", value_name = "SPEC|BUNDLE", value_hint = ValueHint::AnyPath)]
     pub what: PathBuf,
     /// Print the OCI runtime configuration instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "vm")]
     pub oci: bool,
+    /// Show it as a machine of its own
+    #[arg(long)]
+    pub vm: bool,
 }
 
 /// `store`.

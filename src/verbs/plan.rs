@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Bound, Bundle, BundleError, Held, RunOptions, Verdict, bind, facts, instance_name};
+use engine::{Bound, Bundle, BundleError, Held, Machine, RunOptions, Verdict, bind, facts_for, instance_name};
 use serde_json::json;
 
 use crate::cli::Plan;
@@ -15,9 +15,13 @@ use crate::ui::Ui;
 /// Prints the bound plan, or the OCI runtime configuration in it.
 pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
     let bundle = open_bundle(&bundle_folder(&args.what)?)?;
-    let bound = bind_here(&bundle, &options(), ui)?;
+    let bound = bind_here(&bundle, &RunOptions { vm: args.vm, ..options() }, ui)?;
     if args.oci {
-        ui.json(&json!(bound.config));
+        let Some(container) = bound.container() else {
+            let failure = Failure::new(Exit::CannotRun, "print an OCI runtime configuration: it runs as a machine");
+            return Err(failure.help("leave --oci out"));
+        };
+        ui.json(&json!(container.config));
     } else if ui.json {
         ui.json(&json!({ "ok": true, "plan": bound }));
     } else {
@@ -86,16 +90,14 @@ pub fn options() -> RunOptions {
 /// # Errors
 /// Every need that this host cannot meet, with its remedy.
 pub fn bind_here(bundle: &Bundle, options: &RunOptions, ui: &Ui) -> Result<Bound, Failure> {
-    bind(bundle, &facts(&options.helper, &options.state_folder), options, &instance_name(&bundle.plan.name)).map_err(
-        |unmet| {
-            for need in unmet.iter().skip(1) {
-                ui.warn(need);
-            }
-            let (need, remedy) =
-                unmet.first().map_or_else(Default::default, |first| (first.need.clone(), first.remedy.clone()));
-            Failure::new(Exit::CannotRun, format!("run {} here: {need}", bundle.plan.name)).help(remedy)
-        },
-    )
+    bind(bundle, &facts_for(bundle, options), options, &instance_name(&bundle.plan.name)).map_err(|unmet| {
+        for need in unmet.iter().skip(1) {
+            ui.warn(need);
+        }
+        let (need, remedy) =
+            unmet.first().map_or_else(Default::default, |first| (first.need.clone(), first.remedy.clone()));
+        Failure::new(Exit::CannotRun, format!("run {} here: {need}", bundle.plan.name)).help(remedy)
+    })
 }
 
 /// One line for each policy item.
@@ -109,8 +111,29 @@ pub fn verdict_line(verdict: &Verdict, ui: &Ui) -> String {
     format!("  {held} {:22} {}{remedy}", verdict.item, verdict.how)
 }
 
+/// What the machine is and why, then its program with all arguments, one option a line.
+fn describe_machine(name: &str, machine: &Machine) -> String {
+    let Machine { board, acceleration, why, memory_mib, cpus, program, arguments, .. } = machine;
+    let mut text = format!(
+        "{name} would run as a machine: QEMU's {board} by {acceleration} ({why}), {memory_mib} MiB, processors: {cpus}\n  {}",
+        program.display()
+    );
+    for argument in arguments {
+        let is_option = argument.starts_with('-');
+        let quoted = if argument.contains([' ', '\'']) { format!("{argument:?}") } else { argument.clone() };
+        text.push_str(if is_option { " \\\n    " } else { " " });
+        text.push_str(&quoted);
+    }
+    text.push('\n');
+    text
+}
+
 fn describe(bound: &Bound, ui: &Ui) -> String {
-    let mut text = format!("{} would run as a container of this host's kernel\n", bound.config.hostname);
+    let name = &bound.about.appliance;
+    let mut text = match bound.machine() {
+        None => format!("{name} would run as a container of this host's kernel\n"),
+        Some(machine) => describe_machine(name, machine),
+    };
     for verdict in &bound.verdicts {
         text.push_str(&verdict_line(verdict, ui));
         text.push('\n');

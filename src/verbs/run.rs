@@ -100,7 +100,7 @@ fn run_options(args: &Run) -> Result<RunOptions, Failure> {
     let terminal = !args.command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
     let detached = args.detach;
     let (command, user, terminal) = (args.command.clone(), args.user.clone(), terminal && !detached);
-    Ok(RunOptions { command, user, terminal, ports, detached, ..options() })
+    Ok(RunOptions { command, user, terminal, ports, detached, vm: args.vm, ..options() })
 }
 
 fn port_choice(text: &str) -> Result<PortChoice, Failure> {
@@ -131,7 +131,7 @@ fn warn_unenforced(bound: &Bound, has_users: bool, ui: &Ui) {
         let help = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
         match verdict.held {
             Held::NotEnforced => ui.warn(format!("{item} is not enforced here: {how}{help}")),
-            _ if has_users && bound.ids == Ids::Single && remedy.is_some() => {
+            _ if has_users && bound.container().is_some_and(|one| one.ids == Ids::Single) && remedy.is_some() => {
                 ui.note(format!("{item}, only in part: {how}{help}"))
             }
             _ => ui.detail(verdict_line(verdict, ui)),
@@ -176,8 +176,8 @@ pub fn not_started(error: RunError) -> Failure {
 
 /// The paths of the volumes inside.
 fn volumes_inside(bound: &Bound, options: &RunOptions) -> Vec<String> {
-    let of_volumes =
-        bound.config.mounts.iter().filter(|mount| Path::new(&mount.source).starts_with(&options.volumes_folder));
+    let mounts = bound.container().map(|container| container.config.mounts.as_slice()).unwrap_or_default();
+    let of_volumes = mounts.iter().filter(|mount| Path::new(&mount.source).starts_with(&options.volumes_folder));
     of_volumes.map(|mount| mount.destination.clone()).collect()
 }
 
@@ -198,6 +198,8 @@ fn finish(ended: &Ended, what: &str, ui: &Ui) -> Result<Exit, Failure> {
     }
     if !outcome.left.is_empty() {
         ui.warn(format!("left behind: {}", outcome.left.join(", ")));
+    } else if outcome.removed.is_empty() {
+        ui.detail("nothing is left");
     } else {
         ui.detail(format!("removed again: {}; nothing is left", outcome.removed.join(", ")));
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use spec::appliance::Init;
 use tree::Tree;
 
 use crate::error::AssembleError;
 use crate::family::{Installed, Order};
 use crate::files::Files;
 use crate::inputs::{Assembled, Inputs, Origin};
-use crate::{base_files, canonical, entries, family, settings, volumes};
+use crate::{base_files, canonical, entries, family, settings, systemd, volumes};
 
 /// Makes the tree of an appliance.
 ///
@@ -36,6 +37,9 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
     base_files::put_guest(&mut files, guest, &mut origins)?;
     let (settings, place) = settings::write_settings(&mut files, appliance)?;
     origins.insert(place, Origin::Appliance);
+    if appliance.init == Init::Systemd {
+        systemd::write(&mut files, &settings, &mut origins)?;
+    }
     let warnings = volumes::warnings(&files, appliance, &settings);
 
     origins.retain(|path, _| tree.get(path).is_some());

@@ -137,6 +137,16 @@ pub enum AssembleError {
     /// The spec says what the packages show to be wrong; at least one.
     #[error("put what the spec says into the image: {}", messages(.0))]
     Mistakes(Vec<Mistake>),
+    /// The init that the spec asks for is not in the image.
+    #[error(
+        "start with {init}: there is no {path} in the image; a base with packages brings it, or `init \"builtin\"` needs none"
+    )]
+    NoInit {
+        /// The init.
+        init: &'static str,
+        /// Where it should be.
+        path: &'static str,
+    },
     /// A `from=` of the spec was not given.
     #[error("put {path}: its source {from:?} was not read")]
     NoSource {

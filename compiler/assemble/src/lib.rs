@@ -22,6 +22,7 @@ pub mod kernel;
 mod mistake;
 mod runner;
 mod settings;
+pub mod systemd;
 mod volumes;
 
 pub use assemble::assemble;

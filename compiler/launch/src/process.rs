@@ -15,8 +15,8 @@ const DISTRIBUTION_INIT: &str = "/sbin/init";
 
 pub(crate) fn process(appliance: &Appliance) -> Process {
     let program = match appliance.init {
-        Init::Builtin => GUEST_PATH,
-        Init::Systemd | Init::Openrc => DISTRIBUTION_INIT,
+        Init::Systemd => DISTRIBUTION_INIT,
+        Init::Builtin | Init::Openrc => GUEST_PATH,
     };
     let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     env.extend(appliance.env.clone());

@@ -22,6 +22,13 @@ pub const MODULES_FOLDER: &str = "/appliance/modules";
 /// The name of the virtio-serial port that carries the guest channel.
 pub const PORT_NAME: &str = "appliance.agent.0";
 
+/// The name of the virtio-serial port that takes what the services print, where the machine has one; else that goes to the
+/// console.
+pub const OUTPUT_PORT_NAME: &str = "appliance.output.0";
+
+/// The name of the port for their errors, beside [`OUTPUT_PORT_NAME`].
+pub const ERROR_PORT_NAME: &str = "appliance.error.0";
+
 /// The environment variable that tells the guest in the root that it runs a machine; its value is the command line's
 /// [`Machine`] in the form of [`CommandLine`].
 pub const MACHINE_ENV: &str = "APPLIANCE_MACHINE";

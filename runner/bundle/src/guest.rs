@@ -27,6 +27,22 @@ pub const GROUP_FILES_ENV: &str = "APPLIANCE_GROUP_FILES";
 /// The environment variable that says how many bytes of memory the appliance may use, where its host limits that.
 pub const MEMORY_LIMIT_ENV: &str = "APPLIANCE_MEMORY_LIMIT";
 
+/// Where another init is process 1, this word starts the guest as its agent, which decides about the services and speaks
+/// to the host.
+pub const AGENT_WORD: &str = "agent";
+
+/// This word and the name of a service start what a unit of systemd runs: it becomes the service's program when the agent
+/// says so.
+pub const UNIT_WORD: &str = "unit";
+
+/// This word and the name of a service tell the agent how the process of its unit ended (systemd.exec(5),
+/// `$EXIT_STATUS`).
+pub const ENDED_WORD: &str = "ended";
+
+/// The signal by which a unit ends that the agent does not want to start, `RTMIN+20` in the words of systemd: no program
+/// ends by it, so that its unit can be told not to start again.
+pub const UNWANTED_SIGNAL: i32 = 54;
+
 /// The exit status of an appliance that failed because a service was not ready in time.
 pub const STATUS_NOT_READY: u8 = 124;
 

@@ -5,10 +5,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bundle::manifest::{self, ArtifactKind, Manifest};
+use bundle::manifest::{self, Artifact, ArtifactKind, Manifest};
 use bundle::plan::{self, Plan};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::bundle_boot::BootFiles;
 
 /// A bundle whose documents are present, readable and what the manifest says they are.
 #[derive(Debug, Clone)]
@@ -17,8 +19,10 @@ pub struct Bundle {
     pub manifest: Manifest,
     /// What the appliance asks of its host.
     pub plan: Plan,
-    /// The layers of its image, lowest first.
+    /// The layers of its image, lowest first; none where it has no image.
     pub layers: Vec<Layer>,
+    /// What of it starts a machine.
+    pub boot: BootFiles,
 }
 
 /// One layer of the image.
@@ -154,12 +158,17 @@ impl Bundle {
             return Err(unusable(folder, "it was written by a newer version of this program"));
         }
         let plan = Self::plan(folder, &manifest)?;
-        let layers = Self::image(folder, &manifest, arch)?;
-        Ok(Self { manifest, plan, layers })
+        let boot = BootFiles::find(folder, &manifest, arch)?;
+        // A bundle that is for machines alone needs no image.
+        let layers = match manifest.artifacts.iter().find(|artifact| artifact.kind == ArtifactKind::OciLayout) {
+            None if boot.can_start() => Vec::new(),
+            _ => Self::image(folder, &manifest, arch)?,
+        };
+        Ok(Self { manifest, plan, layers, boot })
     }
 
     fn plan(folder: &Path, manifest: &Manifest) -> Result<Plan, BundleError> {
-        let bytes = read_artifact(folder, manifest, ArtifactKind::Plan, plan::FILE_NAME)?;
+        let bytes = read_only_one(folder, manifest, ArtifactKind::Plan, plan::FILE_NAME)?;
         let plan: Plan = parse(folder, plan::FILE_NAME, &bytes)?;
         if plan.schema > plan::SCHEMA {
             return Err(unusable(folder, "its plan was written by a newer version of this program"));
@@ -169,7 +178,7 @@ impl Bundle {
 
     /// From the layout's index to the layers (image-spec `image-index.md`, `manifest.md`, `config.md`).
     fn image(folder: &Path, manifest: &Manifest, arch: &str) -> Result<Vec<Layer>, BundleError> {
-        let bytes = read_artifact(folder, manifest, ArtifactKind::OciLayout, "oci/index.json")?;
+        let bytes = read_only_one(folder, manifest, ArtifactKind::OciLayout, "oci/index.json")?;
         let index: Index = parse(folder, "oci/index.json", &bytes)?;
         let fits = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|platform| platform.architecture == arch);
         let chosen = index.manifests.iter().find(fits);
@@ -207,9 +216,14 @@ impl Layer {
     }
 }
 
-fn read_artifact(folder: &Path, manifest: &Manifest, kind: ArtifactKind, file: &str) -> Result<Vec<u8>, BundleError> {
+fn read_only_one(folder: &Path, manifest: &Manifest, kind: ArtifactKind, file: &str) -> Result<Vec<u8>, BundleError> {
     let artifact = manifest.artifacts.iter().find(|artifact| artifact.kind == kind);
     let artifact = artifact.ok_or_else(|| unusable(folder, &format!("its manifest does not list {file}")))?;
+    read_artifact(folder, artifact, file)
+}
+
+/// Reads a small file of a bundle, which must be what the manifest says.
+pub fn read_artifact(folder: &Path, artifact: &Artifact, file: &str) -> Result<Vec<u8>, BundleError> {
     let bytes = read(folder, file)?;
     verify(folder, file, &bytes, &artifact.sha256)?;
     Ok(bytes)

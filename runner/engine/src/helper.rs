@@ -11,17 +11,18 @@ use std::path::Path;
 
 use host::{Child, Namespaces};
 
-use crate::bind::{Bound, CHANNEL_FD, Ids};
+use crate::bind::{Body, Bound, CHANNEL_FD, Container, Ids, Machine};
 use crate::control::{Desk, EndedInstance, Info, OpenPort, State};
 use crate::ended;
 use crate::id_namespace::IdNamespace;
-use crate::inside::{self, Given};
+use crate::inside;
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
 use crate::look::{remains, remains_beside_folder};
+use crate::machine::Running;
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
-use crate::supervise::{Supervisor, Terminal};
+use crate::supervise::{Given, Supervisor, Terminal};
 use crate::volume_facts;
 use crate::wire::{self, Report};
 
@@ -129,6 +130,10 @@ impl Run<'_> {
             match step {
                 Step::Unpack(layer) => self.unpack(layer)?,
                 Step::MakeVolume { folder } => self.volume(folder, step)?,
+                Step::MakeVolumeDisk { file, .. } => {
+                    volume_facts::is_free(bound, file)?;
+                    step.take()?;
+                }
                 Step::Start => return self.start(ports, stdio.take().unwrap_or_default()),
                 other => other.take()?,
             }
@@ -225,20 +230,22 @@ impl Run<'_> {
 
     /// In the user namespace that the container will have, so that owners come out right.
     fn unpack(&mut self, layer: &crate::Layer) -> Result<(), Failure> {
-        let roots = Roots::new(self.bound.roots_folder.clone());
+        let Some(container) = self.bound.container() else { return Ok(()) };
+        let roots = Roots::new(container.roots_folder.clone());
         self.layers.push(roots.mark_used(layer)?);
         if !roots.has(layer) {
-            let one_owner = self.bound.ids == Ids::Single;
-            let layers = self.bound.layers.as_slice();
+            let one_owner = container.ids == Ids::Single;
+            let layers = container.layers.as_slice();
             let below = layers.iter().position(|one| one == layer).and_then(|at| layers.get(..at)).unwrap_or_default();
-            id_namespace(self.bound).inside(|| Ok(roots.ensure(layer, below, one_owner).map(|()| Vec::new())?))?;
+            id_namespace(container).inside(|| Ok(roots.ensure(layer, below, one_owner).map(|()| Vec::new())?))?;
         }
         Ok(())
     }
 
     /// One that is unusual is told. An empty one of somebody else's is made anew.
     fn volume(&self, folder: &Path, step: &Step) -> Result<(), Failure> {
-        let unusual = volume_facts::unusual(self.bound, folder);
+        let Some(container) = self.bound.container() else { return Ok(()) };
+        let unusual = volume_facts::unusual(self.bound, container, folder);
         if unusual.iter().any(|report| matches!(report, Report::SharedVolume { .. })) || unusual.is_empty() {
             step.take()?;
         } else if std::fs::remove_dir(folder).is_ok() {
@@ -250,26 +257,56 @@ impl Run<'_> {
     }
 
     fn start(&mut self, ports: Ports, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
+        match &self.bound.body {
+            Body::Container(container) => self.start_container(container, ports, stdio),
+            Body::Machine(machine) => self.start_machine(machine, ports, stdio),
+        }
+    }
+
+    fn start_machine(&mut self, machine: &Machine, ports: Ports, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
+        let bound = self.bound;
+        let (child, ends) = crate::machine::start(machine)?;
+        let mut leash = Leash(Some(child));
+        let Some(child) = leash.0.as_ref() else { return Err("the machine is gone".into()) };
+        let start_time = host::start_time(child.pid)?;
+        self.note(&Line::Init { pid: child.pid, start_time })?;
+        for group in bound.steps.iter().filter_map(Step::group) {
+            enter_group(group, child.pid)?;
+        }
+        wire::report(self.socket, &Report::Started { pid: child.pid, start_time });
+        self.made.push(format!("process {}, the machine", child.pid));
+        let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
+        desk.started(child.pid, start_time);
+        let (running, channel) = Running::new(ends, stdio, machine.boot_ms);
+        let Some(child) = leash.0.take() else { return Err("the machine is gone".into()) };
+        let given = Given { child, ports, channel: Some(channel), terminal: None, machine: Some(running) };
+        Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
+    }
+
+    fn start_container(
+        &mut self,
+        container: &Container,
+        ports: Ports,
+        stdio: Vec<OwnedFd>,
+    ) -> Result<host::Ended, Failure> {
         let bound = self.bound;
         let stage = self.journal.as_ref().map(|journal| journal.folder().join("stage")).unwrap_or_default();
         std::fs::create_dir(&stage)?;
         let (mut sync, sync_inside) = UnixStream::pair()?;
         let (channel, channel_inside) =
             if bound.guest { UnixStream::pair().map(|(a, b)| (Some(a), Some(b)))? } else { (None, None) };
-        let terminal_in =
-            if bound.config.process.terminal { stdio.first().map(OwnedFd::try_clone).transpose()? } else { None };
-        let terminal_out =
-            if bound.config.process.terminal { stdio.get(1).map(OwnedFd::try_clone).transpose()? } else { None };
-        let mut given = Some(Given {
+        let terminal_in = if bound.terminal { stdio.first().map(OwnedFd::try_clone).transpose()? } else { None };
+        let terminal_out = if bound.terminal { stdio.get(1).map(OwnedFd::try_clone).transpose()? } else { None };
+        let mut given = Some(inside::Given {
             stdio,
             channel: channel_inside.map(OwnedFd::from),
             sync: sync_inside,
             stage,
             groups: open_groups(bound)?,
-            told_files: open_told_files(bound),
+            told_files: open_told_files(container),
         });
-        let child = host::clone_child(namespaces(bound), || {
-            given.take().map_or(1, |given| inside::become_program(bound, given))
+        let child = host::clone_child(namespaces(container), || {
+            given.take().map_or(1, |given| inside::become_program(container, given))
         })?;
         drop(given);
         // From here on the child must not outlive an error.
@@ -277,10 +314,10 @@ impl Run<'_> {
         let Some(child) = leash.0.as_ref() else { return Err("the child is gone".into()) };
         let start_time = host::start_time(child.pid)?;
         self.note(&Line::Init { pid: child.pid, start_time })?;
-        id_namespace(bound).map(child)?;
+        id_namespace(container).map(child)?;
         sync.write_all(b"g")?;
         // While the child builds its root: entering a group can take the kernel milliseconds.
-        enter_groups(bound, child.pid)?;
+        enter_groups(bound, container, child.pid)?;
         sync.write_all(b"g")?;
         let supervisor_end = started(&mut sync)?;
         wire::report(self.socket, &Report::Started { pid: child.pid, start_time });
@@ -292,7 +329,8 @@ impl Run<'_> {
             (Some(supervisor), Some(input), Some(output)) => Some(Terminal::new(supervisor, input, output)?),
             _ => None,
         };
-        Ok(Supervisor::new(bound, self.socket, child, ports, channel, terminal, desk)?.run()?)
+        let given = Given { child, ports, channel, terminal, machine: None };
+        Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
 }
 
@@ -334,8 +372,8 @@ impl Drop for Leash {
     }
 }
 
-fn namespaces(bound: &Bound) -> Namespaces {
-    let new = |kind: &str| bound.config.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
+fn namespaces(container: &Container) -> Namespaces {
+    let new = |kind: &str| container.config.linux.namespaces.iter().any(|namespace| namespace.kind == kind);
     Namespaces {
         user: new("user"),
         mount: new("mount"),
@@ -346,23 +384,27 @@ fn namespaces(bound: &Bound) -> Namespaces {
     }
 }
 
-fn id_namespace(bound: &Bound) -> IdNamespace<'_> {
-    let linux = &bound.config.linux;
-    IdNamespace { ids: &bound.ids, uid_mappings: &linux.uid_mappings, gid_mappings: &linux.gid_mappings }
+fn id_namespace(container: &Container) -> IdNamespace<'_> {
+    let linux = &container.config.linux;
+    IdNamespace { ids: &container.ids, uid_mappings: &linux.uid_mappings, gid_mappings: &linux.gid_mappings }
 }
 
 /// Groups of the unified hierarchy; the older ones are entered by the child itself.
-fn enter_groups(bound: &Bound, pid: i32) -> Result<(), Failure> {
-    if let Some(value) = bound.config.process.oom_score_adj {
+fn enter_groups(bound: &Bound, container: &Container, pid: i32) -> Result<(), Failure> {
+    if let Some(value) = container.config.process.oom_score_adj {
         std::fs::write(format!("/proc/{pid}/oom_score_adj"), value.to_string())?;
     }
     for step in &bound.steps {
         if let Step::MakeCgroup { folder, unified: true, .. } = step {
-            std::fs::write(folder.join("cgroup.procs"), pid.to_string())
-                .map_err(|error| format!("enter the control group {}: {error}", folder.display()))?;
+            enter_group(folder, pid)?;
         }
     }
     Ok(())
+}
+
+fn enter_group(folder: &Path, pid: i32) -> Result<(), Failure> {
+    let entered = std::fs::write(folder.join("cgroup.procs"), pid.to_string());
+    Ok(entered.map_err(|error| format!("enter the control group {}: {error}", folder.display()))?)
 }
 
 /// The doors of groups of the older hierarchies.
@@ -381,8 +423,8 @@ fn open_groups(bound: &Bound) -> Result<Vec<std::fs::File>, Failure> {
 }
 
 /// Files of the groups for the guest, each with its number; what the kernel does not have is left out.
-fn open_told_files(bound: &Bound) -> Vec<(i32, File)> {
-    let numbered = (CHANNEL_FD + 1..).zip(&bound.told_files);
+fn open_told_files(container: &Container) -> Vec<(i32, File)> {
+    let numbered = (CHANNEL_FD + 1..).zip(&container.told_files);
     numbered.filter_map(|(number, path)| Some((number, File::open(path).ok()?))).collect()
 }
 

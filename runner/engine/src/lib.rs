@@ -4,6 +4,7 @@
 //! helper process with a single thread, and [`reconcile`] cleans up after helpers that were killed.
 
 mod bind;
+mod bundle_boot;
 mod bundle_folder;
 mod connection;
 mod control;
@@ -17,9 +18,11 @@ mod instances;
 mod journal;
 pub mod layers;
 mod look;
+mod machine;
 mod memory;
 pub mod oci;
 mod options;
+mod overlay;
 mod ports;
 mod reconcile;
 mod run;
@@ -32,14 +35,16 @@ mod volume_facts;
 mod volumes;
 mod wire;
 
-pub use bind::{Bound, BoundPort, Held, Ids, Unmet, Verdict, bind};
+pub use bind::{Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Unmet, Verdict, bind};
+pub use bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
 pub use control::{About, Ask, EndedInstance, Info, LogsFrom, OpenPort, State};
 pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{
-    CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, NoSubordinateIds, Probe, SubordinateIds, facts,
+    CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, MachineFacts, NoSubordinateIds, Probe, Qemu,
+    SubordinateIds, System, facts, facts_for,
 };
 pub use helper::helper_main;
 pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name, list as live_instances};

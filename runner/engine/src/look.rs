@@ -27,6 +27,8 @@ pub fn remains_beside_folder(bound: &Bound, init: Option<(i32, u64)>) -> Vec<Str
         mounts_below(&folder, &mountinfo).iter().map(|at| format!("mount {}", at.display())).collect();
     let groups = bound.steps.iter().filter_map(Step::group).filter(|folder| is_there(folder));
     found.extend(groups.map(|folder| format!("control group {}", folder.display())));
+    let folders = bound.steps.iter().filter_map(Step::folder).filter(|folder| is_there(folder));
+    found.extend(folders.map(|folder| format!("folder {}", folder.display())));
     let process = init.filter(|(pid, start_time)| host::process_exists(*pid, *start_time));
     found.extend(process.map(|(pid, _)| format!("process {pid}")));
     found

@@ -30,6 +30,10 @@ pub struct RunOptions {
     pub detached: bool,
     /// Milliseconds between the request to stop and the kill, if not the plan's.
     pub grace_ms: Option<u64>,
+    /// Run it as a machine of its own, whatever it asks for.
+    pub vm: bool,
+    /// Milliseconds within which the guest of a machine must be heard, if not what its kind commonly takes.
+    pub boot_ms: Option<u64>,
 }
 
 /// Which port of the host leads to a port inside.
@@ -57,6 +61,8 @@ impl RunOptions {
             name: None,
             detached: false,
             grace_ms: None,
+            vm: false,
+            boot_ms: None,
         }
     }
 }

@@ -195,6 +195,13 @@ impl Channel {
         asked && self.flush().is_ok()
     }
 
+    /// Asks the guest to take a signal as if it came to it; one that cannot be asked is lost, as a signal may be.
+    pub fn send_signal(&mut self, number: i32) {
+        let _ = self.session.request(&Request::Signal { number });
+        // That it cannot be written is found out when the channel is next looked at.
+        let _ = self.flush();
+    }
+
     fn receive(&mut self) -> Result<Vec<Event>, String> {
         let mut buffer = vec![0u8; CHUNK_BYTES];
         let read = match self.transport.read(&mut buffer) {

@@ -77,7 +77,7 @@ pub fn run(
             Some(report) => {
                 if let Report::Started { pid, start_time } = report {
                     init = Some((pid, start_time));
-                    raw_terminal = bound.config.process.terminal.then(|| RawTerminal::enter(input).ok()).flatten();
+                    raw_terminal = bound.terminal.then(|| RawTerminal::enter(input).ok()).flatten();
                 }
                 on_report(&report);
             }

@@ -2,13 +2,17 @@
 //!
 //! What is made inside the container's own namespaces ends with them and needs no undoing.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bind::OVERLAY;
 use crate::bundle_folder::Layer;
+use crate::overlay;
 
 /// One thing that is made on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +38,29 @@ pub enum Step {
         /// What is written into the group's files.
         values: Vec<FileValue>,
     },
-    /// The container's first process is started in namespaces of its own.
+    /// An empty layer over a disk takes what a machine writes, and is removed with its folder.
+    MakeOverlay {
+        /// The folder for it, which is made.
+        folder: PathBuf,
+        /// The disk below, which is only read.
+        backing: PathBuf,
+        /// In which format that is, in QEMU's words.
+        format: String,
+        /// The least size of the disk in bytes; absent for that of the disk below.
+        size_bytes: Option<u64>,
+        /// What is added to the size of the disk below.
+        room_bytes: u64,
+    },
+    /// The disk of a volume is copied where it is missing, and stays. One machine at a time has it.
+    MakeVolumeDisk {
+        /// The disk.
+        file: PathBuf,
+        /// What it is a copy of.
+        empty: PathBuf,
+        /// Its least size in bytes, where it can be made larger.
+        size_bytes: Option<u64>,
+    },
+    /// The container's first process is started in namespaces of its own, or the machine.
     Start,
 }
 
@@ -73,6 +99,18 @@ impl Step {
                 source,
             }),
             Self::MakeCgroup { parent, folder, hand_on, values, .. } => make_group(parent, folder, hand_on, values),
+            Self::MakeOverlay { folder, backing, format, size_bytes, room_bytes } => {
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+                let layer = folder.join(OVERLAY);
+                made.and_then(|()| overlay::make(&layer, backing, format, size_bytes.unwrap_or(0), *room_bytes))
+                    .map_err(|source| StepError { what: "lay a file for writes over", path: backing.clone(), source })
+            }
+            Self::MakeVolumeDisk { file, empty, size_bytes } => {
+                let folder = file.parent().unwrap_or(Path::new("/"));
+                std::fs::create_dir_all(folder)
+                    .and_then(|()| overlay::make_volume(file, empty, *size_bytes))
+                    .map_err(|source| StepError { what: "make the volume's disk", path: file.clone(), source })
+            }
         }
     }
 
@@ -84,11 +122,24 @@ impl Step {
         }
     }
 
+    /// The folder that it makes and that is gone at the end.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::MakeOverlay { folder, .. } => Some(folder),
+            _ => None,
+        }
+    }
+
     /// Undoes it, also when it was taken by half or not at all. Says what was removed.
     pub fn undo(&self) -> Result<Option<String>, StepError> {
         match self {
-            Self::Unpack(_) | Self::MakeVolume { .. } | Self::Start => Ok(None),
+            Self::Unpack(_) | Self::MakeVolume { .. } | Self::MakeVolumeDisk { .. } | Self::Start => Ok(None),
             Self::MakeCgroup { folder, .. } => remove_group(folder),
+            Self::MakeOverlay { folder, .. } => match std::fs::remove_dir_all(folder) {
+                Ok(()) => Ok(Some(format!("all that was written, in {}", folder.display()))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(StepError { what: "remove what was written, in", path: folder.clone(), source }),
+            },
         }
     }
 }

@@ -18,6 +18,7 @@ use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::control::{Desk, Wanted};
+use crate::machine::Running;
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
@@ -36,6 +37,7 @@ pub struct Supervisor<'a> {
     /// Held open where there is no guest to carry connections.
     _ports: Option<Ports>,
     terminal: Option<Terminal>,
+    machine: Option<Running>,
     desk: &'a mut Desk,
     /// The instance outlives the command that started it.
     detached: bool,
@@ -46,6 +48,21 @@ pub struct Supervisor<'a> {
     command_gone: bool,
     /// The guest said goodbye: that its channel ends is no loss.
     guest_done: bool,
+}
+
+/// What was just started, and what joins it to its supervisor.
+#[derive(Debug)]
+pub struct Given {
+    /// The container's first process, or the machine.
+    pub child: Child,
+    /// Listeners for its ports.
+    pub ports: Ports,
+    /// The guest channel, where there is a guest.
+    pub channel: Option<UnixStream>,
+    /// The terminal of a command.
+    pub terminal: Option<Terminal>,
+    /// What a machine has beside that.
+    pub machine: Option<Running>,
 }
 
 /// The container's terminal, joined to the user's.
@@ -96,16 +113,9 @@ impl Terminal {
 }
 
 impl<'a> Supervisor<'a> {
-    /// Takes over a container that was just started.
-    pub fn new(
-        bound: &Bound,
-        socket: &'a UnixStream,
-        child: Child,
-        ports: Ports,
-        channel: Option<UnixStream>,
-        terminal: Option<Terminal>,
-        desk: &'a mut Desk,
-    ) -> io::Result<Self> {
+    /// Takes over what was just started.
+    pub fn new(bound: &Bound, socket: &'a UnixStream, given: Given, desk: &'a mut Desk) -> io::Result<Self> {
+        let Given { child, ports, channel, terminal, machine } = given;
         let (channel, ports) = match channel {
             Some(transport) => (Some(Channel::new(transport, ports)?), None),
             None => (None, Some(ports)),
@@ -117,6 +127,7 @@ impl<'a> Supervisor<'a> {
             channel,
             _ports: ports,
             terminal,
+            machine,
             desk,
             detached: bound.about.detached,
             grace,
@@ -131,7 +142,7 @@ impl<'a> Supervisor<'a> {
     /// Watches until the first process ended.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
-            let (fixed, ready, asked) = self.wait()?;
+            let (fixed, [ready, asked, told]) = self.wait()?;
             if fixed.child {
                 return self.ended();
             }
@@ -142,10 +153,12 @@ impl<'a> Supervisor<'a> {
             self.channel_ready(&ready);
             self.desk_ready(&asked)?;
             self.watch_stop()?;
+            self.watch_machine(&told)?;
         }
     }
 
-    fn wait(&self) -> io::Result<(Fixed, Vec<Ready>, Vec<Ready>)> {
+    /// What is ready: the fixed descriptors, then those of the channel, of the desk and of the machine.
+    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 3])> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
         let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
         // Absent ones stand in as the child's handle, not asked for anything.
@@ -157,15 +170,19 @@ impl<'a> Supervisor<'a> {
         interests.extend(self.channel.as_ref().map(Channel::interests).unwrap_or_default());
         let desk_place = interests.len();
         interests.extend(self.desk.interests());
+        let machine_place = interests.len();
+        interests.extend(self.machine.as_ref().map(Running::interests).unwrap_or_default());
         let ready = host::poll(&interests, self.timeout_ms())?;
         let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
         let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
         let part = |from: usize, to: usize| ready.get(from..to).unwrap_or_default().to_vec();
-        Ok((fixed, part(4, desk_place), part(desk_place, ready.len())))
+        let more = [part(4, desk_place), part(desk_place, machine_place), part(machine_place, ready.len())];
+        Ok((fixed, more))
     }
 
     fn timeout_ms(&self) -> Option<u64> {
-        let wakes_at = self.stopping.as_ref().map(Stopping::wakes_at).or(self.own_stop.wakes_at())?;
+        let stop = self.stopping.as_ref().map(Stopping::wakes_at).or(self.own_stop.wakes_at());
+        let wakes_at = stop.into_iter().chain(self.machine.as_ref().and_then(Running::wakes_at)).min()?;
         let left = wakes_at.saturating_duration_since(Instant::now());
         // One more than left, so that the time has come on waking.
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1).max(20))
@@ -217,6 +234,11 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         };
         if now >= stopping.deadline {
+            // QEMU writes its disks back when it is asked to end; a container's first process has been asked already.
+            if let Some(more) = self.machine.as_mut().and_then(Running::quits) {
+                stopping.deadline = now + more;
+                return self.child.handle.signal(SIGTERM);
+            }
             return self.kill(Some(within_ms));
         }
         if stopping.takes_long(now) {
@@ -224,6 +246,12 @@ impl<'a> Supervisor<'a> {
             wire::report(self.socket, &Report::Waiting { services, signal, within_ms });
         }
         Ok(())
+    }
+
+    fn watch_machine(&mut self, ready: &[Ready]) -> io::Result<()> {
+        let Some(machine) = &mut self.machine else { return Ok(()) };
+        machine.advance(ready);
+        if machine.is_late(Instant::now()) { self.child.handle.signal(SIGKILL) } else { Ok(()) }
     }
 
     /// What commands want, and what they and the guest say to each other.
@@ -235,9 +263,19 @@ impl<'a> Supervisor<'a> {
         self.channel.as_mut().map_or(Ok(()), Channel::flush).unwrap_or_default();
         for one in wanted {
             match one {
-                Wanted::Signal(signal) => self.child.handle.signal(signal)?,
+                Wanted::Signal(signal) => self.signal(signal)?,
                 Wanted::Stop { within_ms } => self.asked_to_stop(within_ms)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Sends PID 1 a signal: that of a machine is told by its guest.
+    fn signal(&mut self, signal: i32) -> io::Result<()> {
+        let guest = self.channel.as_mut().filter(|_| self.machine.is_some() && signal != SIGKILL);
+        match guest {
+            Some(channel) => channel.send_signal(signal),
+            None => return self.child.handle.signal(signal),
         }
         Ok(())
     }
@@ -284,11 +322,15 @@ impl<'a> Supervisor<'a> {
                 for event in events {
                     self.desk.hear(&event);
                     self.services.hear(&event);
+                    self.machine.iter_mut().for_each(|machine| machine.hear(&event));
                     wire::report(self.socket, &Report::Guest(event));
                 }
                 self.own_stop.follow(self.services.is_stopping(), Instant::now());
             }
             Err(reason) => {
+                if let Some(machine) = self.machine.as_mut().filter(|_| !self.guest_done) {
+                    machine.is_lost(&reason);
+                }
                 if !self.guest_done {
                     wire::report(self.socket, &Report::ChannelLost(reason));
                 }
@@ -319,6 +361,11 @@ impl<'a> Supervisor<'a> {
             terminal.drain();
         }
         let ended = self.child.wait()?;
+        if let Some(mut machine) = self.machine {
+            machine.drain();
+            self.desk.drain();
+            return machine.meaning(ended, self.stopping.is_some() || self.command_gone).map_err(io::Error::other);
+        }
         match self.stopping.and_then(|stopping| stopping.in_place_of) {
             Some(signal) if ended == Ended::Signal(SIGKILL) => Ok(Ended::Signal(signal)),
             _ => Ok(ended),

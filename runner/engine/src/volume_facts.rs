@@ -10,15 +10,15 @@ use std::path::Path;
 
 use host::RootDir;
 
-use crate::bind::{Bound, Ids};
+use crate::bind::{Bound, Container, Ids};
 use crate::journal;
 use crate::layers::below;
 use crate::steps::Step;
 use crate::wire::{ForeignVolume, Report};
 
 /// Everything that is worth a word.
-pub fn unusual(bound: &Bound, folder: &Path) -> Vec<Report> {
-    foreign(bound, folder).map(Report::ForeignVolume).into_iter().chain(shared(bound, folder)).collect()
+pub fn unusual(bound: &Bound, container: &Container, folder: &Path) -> Vec<Report> {
+    foreign(container, folder).map(Report::ForeignVolume).into_iter().chain(shared(bound, folder)).collect()
 }
 
 /// The volume's name, `APPLIANCE/VOLUME`.
@@ -28,17 +28,17 @@ fn name(folder: &Path) -> String {
 }
 
 /// Whose it is, where that is not who the appliance's own folder belongs to.
-fn foreign(bound: &Bound, folder: &Path) -> Option<ForeignVolume> {
+fn foreign(container: &Container, folder: &Path) -> Option<ForeignVolume> {
     let uid = folder.metadata().ok()?.uid();
-    let at = bound.config.mounts.iter().find(|mount| Path::new(&mount.source) == folder)?.destination.clone();
-    let (wanted_uid, wanted_gid) = image_owner(bound, Path::new(&at))?;
+    let at = container.config.mounts.iter().find(|mount| Path::new(&mount.source) == folder)?.destination.clone();
+    let (wanted_uid, wanted_gid) = image_owner(container, Path::new(&at))?;
     // Services that may give files away have perhaps done so.
-    let may_give_away = bound.config.process.capabilities.ambient.iter().any(|name| name == "CAP_CHOWN");
-    if uid == wanted_uid || (may_give_away && is_mapped(bound, uid)) {
+    let may_give_away = container.config.process.capabilities.ambient.iter().any(|name| name == "CAP_CHOWN");
+    if uid == wanted_uid || (may_give_away && is_mapped(container, uid)) {
         return None;
     }
     let own = host::effective_uid();
-    let why = match &bound.ids {
+    let why = match &container.ids {
         Ids::Subordinate(_) if uid == own => {
             "it was made for root of the appliance, or it was made when this user had no subordinate ids"
         }
@@ -59,8 +59,9 @@ fn foreign(bound: &Bound, folder: &Path) -> Option<ForeignVolume> {
 
 /// The numbers on the host of whom the root's own folder there belongs to, which an empty volume gets too; none where they
 /// cannot be found out.
-fn image_owner(bound: &Bound, at: &Path) -> Option<(u32, u32)> {
-    let from_top = bound.layers.iter().rev().map(|layer| RootDir::open(&bound.roots_folder.join(&layer.chain_id)));
+fn image_owner(container: &Container, at: &Path) -> Option<(u32, u32)> {
+    let from_top =
+        container.layers.iter().rev().map(|layer| RootDir::open(&container.roots_folder.join(&layer.chain_id)));
     let layers: Vec<RootDir> = from_top.collect::<io::Result<_>>().ok()?;
     let container_root = (host::effective_uid(), host::effective_gid());
     owner_in(&layers, at.strip_prefix("/").unwrap_or(at), container_root)
@@ -80,8 +81,8 @@ fn owner_in(layers: &[RootDir], at: &Path, root: (u32, u32)) -> Option<(u32, u32
 }
 
 /// Whether a user of the host is one inside.
-fn is_mapped(bound: &Bound, uid: u32) -> bool {
-    let maps = &bound.config.linux.uid_mappings;
+fn is_mapped(container: &Container, uid: u32) -> bool {
+    let maps = &container.config.linux.uid_mappings;
     maps.is_empty() || maps.iter().any(|map| (map.host_id..map.host_id.saturating_add(map.size)).contains(&uid))
 }
 
@@ -94,6 +95,23 @@ fn shared(bound: &Bound, folder: &Path) -> Option<Report> {
     };
     let instances: Vec<String> = live.into_iter().filter(uses).collect();
     (!instances.is_empty()).then(|| Report::SharedVolume { volume: name(folder), instances })
+}
+
+/// Whether no running machine has the disk of this volume: a file system has one master.
+pub fn is_free(bound: &Bound, file: &Path) -> Result<(), String> {
+    let live = journal::live(&bound.state_folder).unwrap_or_default();
+    let has = |step: &Step| matches!(step, Step::MakeVolumeDisk { file: theirs, .. } if theirs == file);
+    let uses = |instance: &&String| {
+        **instance != bound.instance && journal::steps(&bound.state_folder.join(instance)).iter().any(has)
+    };
+    match live.iter().find(uses) {
+        Some(instance) => Err(format!(
+            "use the disk {}: the machine {instance} has it, and a disk is for one machine at a time; stop that one with: \
+             appliance stop {instance}",
+            file.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

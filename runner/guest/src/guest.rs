@@ -23,6 +23,7 @@ use crate::probe::{Prober, Progress};
 use crate::signals::{self, Signals};
 use crate::spawn::{self, Launch, SpawnError};
 use crate::supervisor::{Action, Input, Supervisor};
+use crate::systemd::Units;
 
 /// Milliseconds that processes outside all services get to end by themselves.
 const ORPHAN_GRACE_MS: u64 = 300;
@@ -47,6 +48,8 @@ pub struct Guest {
     pub tools: Vec<String>,
     /// Tells when memory ran out.
     pub memory: Memory,
+    /// The units of the services, where systemd is process 1.
+    pub units: Option<Units>,
     /// The way to the host where it can come and go: in a machine.
     pub link: Option<Link>,
     /// Capabilities that services and the command keep, one bit each.
@@ -76,6 +79,7 @@ pub struct Guest {
 enum Token {
     Memory,
     Signals,
+    Units,
     Channel,
     Port(u32),
     Log(usize),
@@ -104,6 +108,7 @@ impl Guest {
             self.look_at_memory();
             self.join();
             self.feed(Input::Tick);
+            self.direct_units();
         }
     }
 
@@ -112,6 +117,7 @@ impl Guest {
             // The loop looks at the memory after every happening.
             Token::Memory => {}
             Token::Signals => self.signals.read().into_iter().for_each(|signal| self.receive(signal)),
+            Token::Units => self.hear_units(),
             Token::Channel => {
                 let wishes = self.channel.as_mut().map(|channel| channel.advance(ready)).unwrap_or_default();
                 wishes.into_iter().for_each(|wish| self.grant(wish));
@@ -137,7 +143,8 @@ impl Guest {
         }
     }
 
-    fn receive(&mut self, signal: Signal) {
+    /// Takes a signal, wherever it comes from.
+    pub fn receive(&mut self, signal: Signal) {
         match signal {
             Signal::SIGCHLD => self.reap(),
             // The loop looks for the host after every happening.
@@ -157,13 +164,7 @@ impl Guest {
         while let Some((pid, status)) = signals::reap() {
             let now = self.now();
             if let Some(service) = self.supervisor.service_of(pid) {
-                // Its last lines come before what others print because it ended.
-                self.logs.drain();
-                if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
-                    self.progress(service, Progress::Ready);
-                }
-                let shortage = self.memory.explains(self.now(), status);
-                self.feed(Input::Ended { service, status, shortage });
+                self.service_ended(service, status);
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
                 let (service, progress) = (prober.service, prober.program_ended(now, status));
                 self.progress(service, progress);
@@ -171,6 +172,17 @@ impl Guest {
                 channel.ended(pid, status);
             }
         }
+    }
+
+    /// A service's process has ended.
+    pub fn service_ended(&mut self, service: usize, status: u8) {
+        // Its last lines come before what others print because it ended.
+        self.logs.drain();
+        if status == 0 && self.probers.iter().any(|prober| prober.service == service && prober.is_met()) {
+            self.progress(service, Progress::Ready);
+        }
+        let shortage = self.memory.explains(self.now(), status);
+        self.feed(Input::Ended { service, status, shortage });
     }
 
     fn grant(&mut self, wish: Wish) {
@@ -234,34 +246,41 @@ impl Guest {
                 let seen = prober.map(|prober| format!(": {}", prober.last_seen())).unwrap_or_default();
                 self.logs.say(&format!("{text}{seen}"));
             }
-            Action::Tell(event) => self.tell(&event),
+            Action::Tell(event) => {
+                self.tell_systemd(&event);
+                self.tell(&event);
+            }
         }
         None
     }
 
     fn start(&mut self, service: usize) -> Option<Input> {
+        if let Some(units) = &mut self.units {
+            units.want(service);
+            return None;
+        }
         let declared = self.supervisor.service(service)?.clone();
-        Some(match self.spawn(&declared) {
+        Some(match self.spawn(service, &declared) {
             Ok(pid) => Input::Started { service, pid },
             Err(SpawnError { reason, status }) => {
-                let what =
-                    if self.is_command { "the command".to_owned() } else { format!("service {:?}", declared.name) };
-                let reason = format!("start {what}: {reason}");
+                let reason = self.why_not(service, &reason);
                 Input::NotStarted { service, reason, status }
             }
         })
     }
 
-    fn spawn(&mut self, service: &Service) -> Result<u32, SpawnError> {
+    /// A sentence about a service that could not be started.
+    pub fn why_not(&self, service: usize, reason: &str) -> String {
+        let name = self.supervisor.service(service).map(|service| service.name.as_str()).unwrap_or_default();
+        let what = if self.is_command { "the command".to_owned() } else { format!("service {name:?}") };
+        format!("start {what}: {reason}")
+    }
+
+    fn spawn(&mut self, place: usize, service: &Service) -> Result<u32, SpawnError> {
         let streams =
             |error: String| SpawnError { reason: format!("failed to make its standard streams: {error}"), status: 126 };
         let stdin = (!self.is_command).then(spawn::null).transpose().map_err(|error| streams(error.to_string()))?;
-        let output = if self.supervisor.len() > 1 {
-            let (out, err) = self.pipes(&service.name).map_err(|errno| streams(errno.desc().to_owned()))?;
-            Some((out, err))
-        } else {
-            None
-        };
+        let output = self.streams_of(place).map_err(|errno| streams(errno.desc().to_owned()))?;
         let folder = (!self.keeps_folder).then_some(service.user.home.as_str());
         self.launch(service, &service.args, folder, stdin, output)
     }
@@ -302,7 +321,18 @@ impl Guest {
         !self.single_id || identity::is_mapped(user)
     }
 
-    fn pipes(&mut self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
+    /// The streams for what a service prints; none where it is the only one and prints where the guest does. In a machine
+    /// that is a port, which no program could open a second time.
+    pub fn streams_of(&mut self, service: usize) -> nix::Result<Option<(OwnedFd, OwnedFd)>> {
+        let is_only = self.supervisor.len() == 1;
+        let Some(service) = self.supervisor.service(service).filter(|_| !is_only || self.link.is_some()) else {
+            return Ok(None);
+        };
+        let name = service.name.clone();
+        self.pipes((!is_only).then_some(name.as_str())).map(Some)
+    }
+
+    fn pipes(&mut self, name: Option<&str>) -> nix::Result<(OwnedFd, OwnedFd)> {
         let ((out, out_writer), (err, err_writer)) = (spawn::output_pipe()?, spawn::output_pipe()?);
         self.logs.add(out, name, Target::Out);
         self.logs.add(err, name, Target::Err);
@@ -398,6 +428,8 @@ impl Guest {
         let mut waits: Vec<(Token, BorrowedFd<'_>, PollFlags)> =
             vec![(Token::Signals, self.signals.as_fd(), PollFlags::POLLIN)];
         waits.extend(self.memory.waits_for().map(|fd| (Token::Memory, fd, PollFlags::POLLPRI)));
+        let units = self.units.iter().flat_map(Units::waits_for);
+        waits.extend(units.map(|fd| (Token::Units, fd, PollFlags::POLLIN)));
         if let Some(channel) = &self.channel {
             let (fd, flags) = channel.waits_for();
             waits.push((Token::Channel, fd, flags));

@@ -95,7 +95,8 @@ fn state(fd: &OwnedFd) -> PollFlags {
 
 /// Opens the port and asks for a signal whenever the host joins or leaves it.
 fn open_port() -> Option<OwnedFd> {
-    let file = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(port_path()?).ok()?;
+    let file =
+        File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(port_path(PORT_NAME)?).ok()?;
     let fd = OwnedFd::from(file);
     // SAFETY: the call takes a number of a process, this one, and no pointer.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETOWN, libc::getpid()) };
@@ -103,9 +104,10 @@ fn open_port() -> Option<OwnedFd> {
     Some(fd)
 }
 
-fn port_path() -> Option<PathBuf> {
+/// The device of the port with this name.
+pub fn port_path(name: &str) -> Option<PathBuf> {
     let mut ports = fs::read_dir(PORTS).ok()?.flatten();
-    let is_ours = |folder: PathBuf| fs::read_to_string(folder.join("name")).is_ok_and(|name| name.trim() == PORT_NAME);
+    let is_ours = |folder: PathBuf| fs::read_to_string(folder.join("name")).is_ok_and(|found| found.trim() == name);
     let port = ports.find(|port| is_ours(port.path()))?;
     Some(PathBuf::from("/dev").join(port.file_name()))
 }

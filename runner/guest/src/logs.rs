@@ -40,6 +40,7 @@ struct Source {
     reader: OwnedFd,
     lines: Lines,
     target: Target,
+    ended: bool,
 }
 
 /// Bytes of one source that are put together to lines.
@@ -50,10 +51,11 @@ struct Lines {
 }
 
 impl Logs {
-    /// Takes one more stream of a service; the reader must not block.
-    pub fn add(&mut self, reader: OwnedFd, service: &str, target: Target) {
-        let lines = Lines { prefix: format!("{service}: "), pending: Vec::new() };
-        self.sources.push(Source { reader, lines, target });
+    /// Takes one more stream of a service; the reader must not block. That of an only service is passed on as it is.
+    pub fn add(&mut self, reader: OwnedFd, service: Option<&str>, target: Target) {
+        let prefix = service.map(|service| format!("{service}: ")).unwrap_or_default();
+        let lines = Lines { prefix, pending: Vec::new() };
+        self.sources.push(Source { reader, lines, target, ended: false });
     }
 
     /// Says something in the guest's own name on standard error.
@@ -90,7 +92,7 @@ impl Logs {
         match unistd::read(&source.reader, &mut buffer) {
             Ok(0) => {
                 source.lines.end(queue);
-                source.lines.prefix.clear();
+                source.ended = true;
                 false
             }
             Ok(count) => {
@@ -103,7 +105,7 @@ impl Logs {
 
     /// Forgets streams that have ended; places change.
     pub fn sweep(&mut self) {
-        self.sources.retain(|source| !source.lines.prefix.is_empty());
+        self.sources.retain(|source| !source.ended);
     }
 
     /// Takes what is in all pipes now, as far as there is room.
@@ -152,6 +154,9 @@ impl Logs {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8], queue: &mut VecDeque<u8>) {
+        if self.prefix.is_empty() {
+            return queue.extend(bytes);
+        }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             for part in piece.chunks(MAX_LINE_BYTES) {
                 if self.pending.len() + part.len() > MAX_LINE_BYTES {

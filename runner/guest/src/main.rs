@@ -21,6 +21,7 @@ mod machine;
 mod memory;
 mod metrics;
 mod near;
+mod outputs;
 mod ports;
 mod probe;
 mod program;
@@ -30,18 +31,19 @@ mod signals;
 mod spawn;
 mod streams;
 mod supervisor;
+mod systemd;
 mod watch;
 mod words;
 
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
-use bundle::boot::{MACHINE_ENV, Machine};
+use bundle::boot::{MACHINE_ENV, Machine, Transport};
 use bundle::channel::Event;
 use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
 use nix::unistd::Pid;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Role};
 use crate::channel::Channel;
 use crate::guest::Guest;
 use crate::link::Link;
@@ -72,22 +74,43 @@ fn run() -> u8 {
         say_last_words(machine, &reason);
         machine::end(machine.end);
     }
-    let machine = machine_of_environment();
-    let status = prepare(machine).map(Guest::run).unwrap_or_else(|problem| {
-        eprintln!("appliance: failed to {problem}");
-        machine.into_iter().for_each(|machine| say_last_words(machine, &problem));
-        STATUS_GUEST_FAILED
+    let arguments = arguments();
+    let is_agent = arguments.as_ref().is_ok_and(|arguments| arguments.role == Role::Agent);
+    let machine = machine_of_environment(is_agent);
+    let ended = arguments.and_then(|arguments| match &arguments.role {
+        Role::Unit(name) => settings::read(&arguments.settings).and_then(|settings| systemd::run(name, &settings)),
+        Role::Ended(name) => systemd::ended(name),
+        Role::Init | Role::Agent => prepare(arguments, machine).map(Guest::run),
     });
+    let status = ended.unwrap_or_else(|problem| fail(machine, &problem));
     match machine {
+        Some(machine) if is_agent => {
+            systemd::end_machine(machine.end);
+            status
+        }
         Some(machine) => machine::end(machine.end),
         None => status,
     }
 }
 
-/// The machine that this process is the first of; `None` in a container.
-fn machine_of_environment() -> Option<Machine> {
-    let text = std::env::var(MACHINE_ENV).ok().filter(|_| Pid::this().as_raw() == 1)?;
+fn fail(machine: Option<Machine>, problem: &str) -> u8 {
+    eprintln!("appliance: failed to {problem}");
+    machine.into_iter().for_each(|machine| say_last_words(machine, problem));
+    STATUS_GUEST_FAILED
+}
+
+/// The machine that this process is the first of, or whose agent it is; `None` in a container.
+fn machine_of_environment(is_agent: bool) -> Option<Machine> {
+    let text = std::env::var(MACHINE_ENV).ok().filter(|_| is_agent || Pid::this().as_raw() == 1)?;
     Some(Machine::parse(&text).unwrap_or_default())
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
+        .collect::<Result<_, _>>()?;
+    Arguments::parse(args)
 }
 
 /// Tells the host why nothing comes up, if it is there.
@@ -111,16 +134,15 @@ fn say_last_words(machine: Machine, reason: &str) {
     }
 }
 
-fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
-    let engine_env = environment::own();
+fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, String> {
+    let is_agent = arguments.role == Role::Agent;
+    let engine_env = if is_agent { systemd::own_environment() } else { environment::own() };
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     let memory = Memory::inherit(&engine_env, machine.is_some());
     spawn::close_inherited(memory.descriptors().chain(channel.as_ref().map(Channel::number)));
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.into_string().map_err(|arg| format!("read the command line: {arg:?} is not UTF-8")))
-        .collect::<Result<_, _>>()?;
-    let arguments = Arguments::parse(args)?;
+    if machine.is_some_and(|machine| machine.channel == Transport::Serial) {
+        outputs::take_over();
+    }
     let settings = settings::read(&arguments.settings)?;
     let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
     let mut logs = Logs::default();
@@ -135,6 +157,7 @@ fn prepare(machine: Option<Machine>) -> Result<Guest, String> {
     Ok(Guest {
         supervisor: Supervisor::new(services, main.as_deref()).of_command(is_command),
         signals,
+        units: is_agent.then(systemd::become_agent).transpose()?,
         channel,
         memory,
         link: machine.and_then(|machine| Link::new(machine.channel)),

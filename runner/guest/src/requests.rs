@@ -25,6 +25,13 @@ impl Guest {
                 self.feed(Input::Stop { within_ms });
                 Response::Done
             }
+            Request::Signal { number } => match Signal::try_from(number) {
+                Ok(signal) => {
+                    self.receive(signal);
+                    Response::Done
+                }
+                Err(_) => Response::Failed(format!("take the signal {number}: there is none of this number")),
+            },
             Request::Metrics => Response::Metrics(metrics::measure(&self.memory)),
             Request::SetTime { unix_ms } => done(clock::set(unix_ms)),
             Request::Reseed { seed } => done(clock::reseed(&seed)),

@@ -81,6 +81,16 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Pid, SpawnError> {
     }
 }
 
+/// Makes this process the program; comes back only when that fails.
+pub fn become_it(launch: &Launch<'_>) -> SpawnError {
+    let prepared = match Prepared::new(launch) {
+        Ok(prepared) => prepared,
+        Err(error) => return error,
+    };
+    let Err((step, errno)) = prepared.become_program(launch);
+    prepared.explain(launch, step, errno)
+}
+
 /// Opens nothing in place of standard streams that are closed: what is opened later must not become one of them.
 ///
 /// To be called before this program has opened anything.

@@ -43,6 +43,8 @@ pub enum Input {
     NotStarted { service: usize, reason: String, status: u8 },
     /// The service's process ended; with a shortage, because memory ran out.
     Ended { service: usize, status: u8, shortage: Option<Shortage> },
+    /// The service was to start, but nothing of it has begun, and nothing will: all is asked to end.
+    Withdrawn { service: usize },
     /// The readiness probe succeeded.
     Probed { service: usize },
     /// Someone asks for the end; after `within_ms` there is no more grace.
@@ -109,11 +111,22 @@ struct Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    Delayed { until: u64 },
-    Starting { since: u64, ready_by: Option<u64> },
-    Ready { since: u64 },
-    Stopping { kill_at: u64 },
-    Exited { status: u8 },
+    Delayed {
+        until: u64,
+    },
+    /// Without a time as long as there is no process.
+    Starting {
+        ready_by: Option<u64>,
+    },
+    Ready {
+        since: u64,
+    },
+    Stopping {
+        kill_at: u64,
+    },
+    Exited {
+        status: u8,
+    },
 }
 
 impl Supervisor {
@@ -147,12 +160,13 @@ impl Supervisor {
     pub fn handle(&mut self, now: u64, input: Input) -> Vec<Action> {
         match input {
             Input::Tick => {}
-            Input::Started { service, pid } => self.started(service, pid),
+            Input::Started { service, pid } => self.started(now, service, pid),
             Input::NotStarted { service, reason, status } => {
                 self.actions.push(Action::Say(format!("failed to {reason}")));
                 self.ended(now, service, status, None);
             }
             Input::Ended { service, status, shortage } => self.ended(now, service, status, shortage),
+            Input::Withdrawn { service } => self.rest(service),
             Input::Probed { service } => self.probed(now, service),
             Input::Stop { within_ms } => {
                 self.stopping = true;
@@ -207,17 +221,33 @@ impl Supervisor {
         self.units.get(service).map(|unit| &unit.service)
     }
 
+    /// The place of the service with this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.units.iter().position(|unit| unit.service.name == name)
+    }
+
+    /// Whether a service has ended and will not start again.
+    pub fn is_over(&self, service: usize) -> bool {
+        self.units.get(service).is_some_and(|unit| unit.state.is_over())
+    }
+
     /// How many services there are.
     pub fn len(&self) -> usize {
         self.units.len()
     }
 
-    fn started(&mut self, service: usize, pid: u32) {
+    fn started(&mut self, now: u64, service: usize, pid: u32) {
         let Some(unit) = self.units.get_mut(service) else { return };
         unit.pid = Some(pid);
         match unit.state {
-            State::Starting { ready_by: Some(_), .. } => self.actions.push(Action::Probe(service)),
-            State::Starting { since, .. } => self.becomes_ready(since, service),
+            State::Starting { .. } => match &unit.service.ready {
+                Some(ready) => {
+                    let ready_by = Some(now.saturating_add(ready.within_ms));
+                    unit.state = State::Starting { ready_by };
+                    self.actions.push(Action::Probe(service));
+                }
+                None => self.becomes_ready(now, service),
+            },
             // It was to end before it had begun.
             _ => self.actions.push(Action::Terminate(pid)),
         }
@@ -369,7 +399,7 @@ impl Supervisor {
     fn advance_time(&mut self, now: u64, service: usize) {
         let Some(unit) = self.units.get_mut(service) else { return };
         match unit.state {
-            State::Starting { ready_by: Some(at), .. } if at <= now => {
+            State::Starting { ready_by: Some(at) } if at <= now => {
                 unit.missed_ready = true;
                 let within_ms = unit.service.ready.as_ref().map_or(0, |ready| ready.within_ms);
                 let name = self.name(service);
@@ -403,18 +433,18 @@ impl Supervisor {
                 let (name, before) = (self.name(service), self.name(before));
                 self.fail(&format!("start service {name}: it comes after {before}, which {how}"), status);
             }
-            _ if is_due => self.start(now, service),
+            _ if is_due => self.start(service),
             _ => {}
         }
     }
 
-    fn start(&mut self, now: u64, service: usize) {
+    fn start(&mut self, service: usize) {
         let Some(unit) = self.units.get_mut(service) else { return };
         if unit.state != State::Waiting {
             unit.restarts += 1;
         }
-        let ready_by = unit.service.ready.as_ref().map(|ready| now.saturating_add(ready.within_ms));
-        self.enter(service, State::Starting { since: now, ready_by });
+        // Its time to get ready begins when its process is there.
+        self.enter(service, State::Starting { ready_by: None });
         self.actions.push(Action::Start(service));
     }
 
@@ -428,10 +458,7 @@ impl Supervisor {
             let blocked = self.units.iter().any(|other| other.after.contains(&service) && !other.state.is_over());
             let Some(unit) = self.units.get_mut(service) else { continue };
             match unit.state {
-                State::Waiting | State::Delayed { .. } => {
-                    unit.was_idle = true;
-                    self.enter(service, State::Exited { status: 0 });
-                }
+                State::Waiting | State::Delayed { .. } => self.rest(service),
                 State::Starting { .. } | State::Ready { .. } if !blocked || no_grace => self.terminate(now, service),
                 _ => {}
             }
@@ -439,6 +466,14 @@ impl Supervisor {
                 self.kill(service, self.within_ms);
             }
         }
+    }
+
+    /// It does not run when all is to end.
+    fn rest(&mut self, service: usize) {
+        if let Some(unit) = self.units.get_mut(service) {
+            unit.was_idle = true;
+        }
+        self.enter(service, State::Exited { status: 0 });
     }
 
     /// Kills its process, if there is one, and says so once; without a time it was asked for.
@@ -501,7 +536,7 @@ impl Unit {
 
     /// Whether it is probed and never was ready.
     fn is_unready(&self) -> bool {
-        !self.was_ready && !self.missed_ready && matches!(self.state, State::Starting { ready_by: Some(_), .. })
+        !self.was_ready && !self.missed_ready && matches!(self.state, State::Starting { ready_by: Some(_) })
     }
 
     fn how_now(&self, status: u8, is_early: bool, shortage: Option<Shortage>) -> String {
@@ -559,7 +594,7 @@ impl State {
     fn deadline(self) -> Option<u64> {
         match self {
             Self::Delayed { until } => Some(until),
-            Self::Starting { ready_by, .. } => ready_by,
+            Self::Starting { ready_by } => ready_by,
             Self::Stopping { kill_at } => Some(kill_at),
             _ => None,
         }

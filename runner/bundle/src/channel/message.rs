@@ -142,6 +142,11 @@ pub enum Request {
         /// Bytes as hexadecimal digits.
         seed: String,
     },
+    /// Take a signal as if it came to PID 1, by its number on Linux: SIGTERM stops, others go to the services.
+    Signal {
+        /// Its number.
+        number: i32,
+    },
     /// Let every process but this side itself stand still.
     Pause,
     /// Let them go on.

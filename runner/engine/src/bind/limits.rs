@@ -50,6 +50,16 @@ pub fn fit(plan: &Plan, facts: &Facts, guest: bool) -> Limits {
     limits
 }
 
+/// What limits a part of a processor; whole ones are the machine's own number of them.
+pub fn fit_processors(plan: &Plan, facts: &Facts) -> Limits {
+    let mut limits = Limits::default();
+    let part = plan.resources.cpus_milli.filter(|milli| milli % 1000 != 0);
+    if let Some(milli) = part {
+        limits.add(Controller::Cpu, milli, facts, true);
+    }
+    limits
+}
+
 impl Limits {
     fn add(&mut self, controller: Controller, value: u64, facts: &Facts, guest: bool) {
         let fact = facts.cgroups.controllers.get(&controller);
@@ -130,7 +140,7 @@ fn files(controller: Controller, value: u64, unified: bool, guest: bool) -> Vec<
 }
 
 /// What is asked, but no more than the host has free and never less than the minimum.
-fn fit_memory(memory: Memory, facts: &Facts) -> Result<u64, Unmet> {
+pub fn fit_memory(memory: Memory, facts: &Facts) -> Result<u64, Unmet> {
     let fitted = memory.bytes.min(memory.max_bytes).min(facts.memory_available_bytes);
     if fitted >= memory.min_bytes {
         return Ok(fitted);

@@ -3,23 +3,30 @@
 //! After this nothing is decided. A need that cannot be met is listed with its remedy; an ask that the
 //! host enforces only partly, or not at all, is said in a verdict.
 
+mod container;
 mod limits;
+mod machine;
+mod machine_verdicts;
 mod mounts;
+mod needs;
 mod process;
+mod qemu;
 mod verdicts;
 
 use std::path::PathBuf;
 
-use bundle::plan::{GpuNeed, Level, NetworkMode, Plan};
+use bundle::plan::{Level, Plan};
 use serde::{Deserialize, Serialize};
 
+pub use container::Container;
+pub use machine::{CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD};
 pub use process::CHANNEL_FD;
 pub use verdicts::{Held, Verdict};
 
-use crate::bundle_folder::{Bundle, Layer};
+use crate::bundle_folder::Bundle;
 use crate::control::About;
-use crate::facts::{Facts, NoSubordinateIds, Probe, SubordinateIds};
-use crate::oci::{self, IdMapping};
+use crate::facts::{Facts, NoSubordinateIds, SubordinateIds};
+use crate::oci::IdMapping;
 use crate::options::RunOptions;
 use crate::steps::Step;
 
@@ -30,32 +37,32 @@ pub struct Bound {
     pub instance: String,
     /// What runs.
     pub about: About,
-    /// The OCI runtime configuration of the container.
-    pub config: oci::Config,
-    /// How its user namespace gets its ids.
-    pub ids: Ids,
-    /// The layers of the root, lowest first.
-    pub layers: Vec<Layer>,
-    /// Where unpacked layers are kept for this kind of ids.
-    pub roots_folder: PathBuf,
+    /// As what it runs.
+    pub body: Body,
     /// Where running instances leave their journal.
     pub state_folder: PathBuf,
-    /// Size limit of everything written to the root, in bytes.
-    pub upper_bytes: u64,
-    /// Paths that can be written although the root cannot.
-    pub writable: Vec<String>,
     /// What is made on the host, in order; undone in reverse.
     pub steps: Vec<Step>,
     /// What is enforced, and how.
     pub verdicts: Vec<Verdict>,
     /// Ports of the host that lead inside.
     pub ports: Vec<BoundPort>,
-    /// Files of its control groups that the guest may read, open for it after its channel.
-    pub told_files: Vec<PathBuf>,
     /// Whether PID 1 is the guest, with a channel to it.
     pub guest: bool,
+    /// Whether the command has a terminal of its own, joined to the caller's.
+    pub terminal: bool,
     /// Milliseconds between the request to stop and the kill.
     pub grace_ms: u64,
+}
+
+/// As what an appliance runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// A container of this host's kernel.
+    Container(Box<Container>),
+    /// A machine of its own.
+    Machine(Box<Machine>),
 }
 
 /// A port of the host that leads inside.
@@ -96,51 +103,36 @@ pub struct Unmet {
 /// # Errors
 /// Every unmet need, not only the first.
 pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
-    let plan = &bundle.plan;
-    let limits = limits::fit(plan, facts, process::is_guest(plan));
-    let unmet: Vec<Unmet> = needs(plan, facts, options, bundle).into_iter().chain(limits.unmet.clone()).collect();
-    if !unmet.is_empty() {
-        return Err(unmet);
+    match level(bundle, options) {
+        Level::Container => container::bind(bundle, facts, options, instance),
+        Level::Vm => machine::bind(bundle, facts, options, instance),
     }
-    let ids = Ids::choose(facts.privileged, facts.subordinate_ids.clone());
-    let guest = process::is_guest(plan);
-    let volumes_folder = options.volumes_folder.join(&plan.name);
-    // Groups are shared with other users and other folders of instances: their names hold what no other has.
-    let name = options.name.as_deref().unwrap_or(instance);
-    let instance_folder = options.state_folder.join(name);
-    let told_files = if guest { limits.told_files(instance) } else { Vec::new() };
-    let config = oci::Config {
-        oci_version: "1.2.0".to_owned(),
-        process: process::process(plan, facts, options, &ids, &limits, &told_files),
-        root: oci::Root {
-            path: instance_folder.join("stage/root").display().to_string(),
-            readonly: plan.root.read_only,
-        },
-        hostname: plan.hostname.clone(),
-        mounts: mounts::mounts(plan, &volumes_folder, &ids),
-        linux: process::linux(plan, facts, &ids, guest),
-    };
-    let mut steps: Vec<Step> = bundle.layers.iter().cloned().map(Step::Unpack).collect();
-    steps.extend(plan.volumes.iter().map(|volume| Step::MakeVolume { folder: volumes_folder.join(&volume.name) }));
-    steps.extend(limits.steps(instance));
-    steps.push(Step::Start);
-    Ok(Bound {
-        instance: name.to_owned(),
-        about: about(plan, options),
-        verdicts: verdicts::verdicts(plan, facts, &ids, &limits, guest),
-        roots_folder: options.cache_folder.join(ids.roots_name()),
-        layers: bundle.layers.clone(),
-        state_folder: options.state_folder.clone(),
-        upper_bytes: upper_bytes(plan, facts, &limits),
-        told_files,
-        writable: plan.root.writable.clone(),
-        ports: ports(plan, options),
-        grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
-        config,
-        ids,
-        steps,
-        guest,
-    })
+}
+
+/// As what the bundle is to run: what the caller or the spec says, else a container where there is an image of one.
+pub fn level(bundle: &Bundle, options: &RunOptions) -> Level {
+    let isolation = &bundle.plan.isolation;
+    let is_only_machine = bundle.layers.is_empty() && bundle.boot.can_start();
+    let wants_vm = options.vm || isolation.at_least == Level::Vm || isolation.level == Some(Level::Vm);
+    if wants_vm || is_only_machine { Level::Vm } else { Level::Container }
+}
+
+impl Bound {
+    /// The container that it runs as, if it does.
+    pub fn container(&self) -> Option<&Container> {
+        match &self.body {
+            Body::Container(container) => Some(container),
+            Body::Machine(_) => None,
+        }
+    }
+
+    /// The machine that it runs as, if it does.
+    pub fn machine(&self) -> Option<&Machine> {
+        match &self.body {
+            Body::Container(_) => None,
+            Body::Machine(machine) => Some(machine),
+        }
+    }
 }
 
 fn about(plan: &Plan, options: &RunOptions) -> About {
@@ -151,12 +143,6 @@ fn about(plan: &Plan, options: &RunOptions) -> About {
         command: options.command.clone(),
         open: plan.open.clone(),
     }
-}
-
-/// Most that can be written to the root, in bytes: without a word about it half of the memory, as `tmpfs` has it. What is
-/// written counts as memory in use.
-fn upper_bytes(plan: &Plan, facts: &Facts, limits: &limits::Limits) -> u64 {
-    plan.resources.disk_bytes.unwrap_or(limits.held_memory_bytes().unwrap_or(facts.memory_total_bytes) / 2)
 }
 
 impl Ids {
@@ -203,87 +189,4 @@ fn ports(plan: &Plan, options: &RunOptions) -> Vec<BoundPort> {
         BoundPort { inside, host: chosen.map_or(inside, |choice| choice.host), fixed: chosen.is_some() }
     };
     plan.network.ports.iter().map(|port| one(port.port)).collect()
-}
-
-/// The mount options of an overlay fit one page; this many layers of 65 letters each do.
-const MAX_LAYERS: usize = 56;
-
-fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> Vec<Unmet> {
-    let mut unmet = Vec::new();
-    let mut need = |missing: bool, need: String, remedy: &str| {
-        if missing {
-            unmet.push(Unmet { need, remedy: remedy.to_owned() });
-        }
-    };
-    let wants_vm = plan.isolation.at_least == Level::Vm || plan.isolation.level == Some(Level::Vm);
-    need(
-        wants_vm,
-        "isolation \"vm\" is asked, and this engine runs containers".into(),
-        "start the bundle's disk with one of its launch plans",
-    );
-    let outward = plan.network.mode != NetworkMode::None;
-    need(
-        outward,
-        "network \"outbound\" and \"full\" are asked, which this engine does not carry out yet".into(),
-        "set network \"none\"; declared ports stay reachable",
-    );
-    let gpu = plan.gpu.need == GpuNeed::Required;
-    need(gpu, "a GPU is required, and this engine hands none in yet".into(), "set gpu \"optional\"");
-    if let Probe::Fails(reason) = &facts.user_namespaces {
-        need(
-            true,
-            format!("user namespaces are needed to run without root: {reason}"),
-            "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns) or run as root",
-        );
-    }
-    for folder in [&options.cache_folder, &options.state_folder, &options.volumes_folder] {
-        need(folder.is_relative(), format!("the folder {} is not absolute", folder.display()), "give its full path");
-    }
-    need(bundle.layers.is_empty(), "the image has no layers".into(), "build it again");
-    need(
-        bundle.layers.len() > MAX_LAYERS,
-        format!("the image has {} layers, more than {MAX_LAYERS}", bundle.layers.len()),
-        "build it with fewer",
-    );
-    for choice in &options.ports {
-        let declared = plan.network.ports.iter().any(|port| port.port == choice.inside);
-        need(
-            !declared,
-            format!("port {} is not declared by the appliance", choice.inside),
-            &declared_ports(plan, choice.inside),
-        );
-    }
-    for name in &plan.isolation.capabilities {
-        need(
-            bundle::capability::number(name).is_none(),
-            format!("the capability {name} is unknown"),
-            "see capabilities(7)",
-        );
-    }
-    if let Err(reason) = crate::seccomp::profile(&plan.isolation.seccomp, &plan.isolation.capabilities) {
-        need(true, reason, "correct the profile");
-    }
-    let no_switch = options.user.is_some() && !process::is_guest(plan);
-    need(
-        no_switch,
-        "a command cannot be run as another user where PID 1 is not the guest".into(),
-        "use init \"builtin\"",
-    );
-    let no_filter = !plan.network.ports.is_empty() && !process::is_guest(plan);
-    need(no_filter, "ports are declared, but PID 1 is not the guest that carries them".into(), "use init \"builtin\"");
-    unmet
-}
-
-/// What to do about a port that is not declared.
-fn declared_ports(plan: &Plan, wanted: u16) -> String {
-    let one = |port: &bundle::plan::Port| match &port.name {
-        Some(name) => format!("{} ({name})", port.port),
-        None => port.port.to_string(),
-    };
-    let declared: Vec<String> = plan.network.ports.iter().map(one).collect();
-    match declared.as_slice() {
-        [] => format!("it declares none; declare it in the spec with: network \"none\" {{ port {wanted}; }}"),
-        [only] => format!("it declares {only}"),
-        all => format!("it declares {}", all.join(", ")),
-    }
 }

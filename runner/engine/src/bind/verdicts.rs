@@ -3,8 +3,9 @@
 use bundle::plan::{GpuNeed, Level, Plan, Seccomp};
 use serde::{Deserialize, Serialize};
 
+use super::Ids;
+use super::container::upper_bytes;
 use super::limits::Limits;
-use super::{Ids, upper_bytes};
 use crate::facts::{Controller, Facts};
 
 /// What becomes of one ask.
@@ -75,15 +76,15 @@ fn verdict(held: Held, item: &str, how: &str) -> Verdict {
     Verdict { item: item.to_owned(), held, how: how.to_owned(), remedy: None }
 }
 
-fn enforced(item: &str, how: &str) -> Verdict {
+pub fn enforced(item: &str, how: &str) -> Verdict {
     verdict(Held::Enforced, item, how)
 }
 
-fn partial(item: &str, how: &str) -> Verdict {
+pub fn partial(item: &str, how: &str) -> Verdict {
     verdict(Held::Partial, item, how)
 }
 
-fn not_enforced(item: &str, how: &str) -> Verdict {
+pub fn not_enforced(item: &str, how: &str) -> Verdict {
     verdict(Held::NotEnforced, item, how)
 }
 
@@ -92,7 +93,10 @@ fn isolation(plan: &Plan, ids: &Ids) -> Verdict {
     let how = format!("own {user}mount, process, network, ipc, host name and cgroup namespaces as the host allows");
     match plan.isolation.level {
         Some(Level::Container) => enforced("isolation \"container\"", &how),
-        _ => partial("isolation \"auto\"", &format!("a container, the strongest that this engine runs: {how}")),
+        _ => Verdict {
+            remedy: Some("run it as a machine, with --vm".to_owned()),
+            ..partial("isolation \"auto\"", &format!("a container of this host's kernel: {how}"))
+        },
     }
 }
 

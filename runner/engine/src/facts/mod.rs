@@ -1,15 +1,22 @@
 //! Probing the host: what this machine, this kernel and this user can enforce. Nothing is decided here.
 
 mod cgroups;
+mod machines;
 mod probe;
 mod remembered;
 mod subordinate;
 
 use std::path::Path;
 
+use bundle::plan::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::bind::level;
+use crate::bundle_folder::Bundle;
+use crate::options::RunOptions;
+
 pub use cgroups::{CgroupFacts, CgroupLayout, Controller, ControllerFact};
+pub use machines::{MachineFacts, Qemu, System};
 pub use probe::{PROBE_ARG, probe_main};
 pub use subordinate::{NoSubordinateIds, SubordinateIds};
 
@@ -40,6 +47,9 @@ pub struct Facts {
     pub cpus: u64,
     /// The hard limit of open files.
     pub open_files_max: u64,
+    /// What machines need; none where nobody asked for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub machines: Option<MachineFacts>,
 }
 
 /// The result of trying something.
@@ -79,7 +89,14 @@ pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
         memory_available_bytes: kibibytes(&memory, "MemAvailable:"),
         cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
         open_files_max: open_files_max(&text("/proc/self/limits")),
+        machines: None,
     }
+}
+
+/// Probes the host for what a run of this bundle needs: what machines need only where it is to be one.
+pub fn facts_for(bundle: &Bundle, options: &RunOptions) -> Facts {
+    let machines = (level(bundle, options) == Level::Vm).then(machines::find);
+    Facts { machines, ..facts(&options.helper, &options.state_folder) }
 }
 
 /// Whether this user is root with the right to mount.

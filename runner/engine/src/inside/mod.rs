@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use crate::bind::{Bound, Ids};
+use crate::bind::{Container, Ids};
 
 /// What the process gets from the supervisor beside the plan.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct InsideError {
 }
 
 /// Runs until the program takes over; gives an exit status only when something failed.
-pub fn become_program(bound: &Bound, given: Given) -> i32 {
+pub fn become_program(container: &Container, given: Given) -> i32 {
     if host::die_with_parent().and_then(|()| host::close_all_but(&given.descriptors())).is_err() {
         return FAILED;
     }
@@ -64,7 +64,7 @@ pub fn become_program(bound: &Bound, given: Given) -> i32 {
         // The supervisor is gone before the start: so are we, and nothing was made.
         return FAILED;
     }
-    let Err(error) = all_steps(bound, given);
+    let Err(error) = all_steps(container, given);
     let _ = sync.write_all(error.to_string().as_bytes());
     // Closing with something unread would throw the message away at the other end.
     let _ = sync.shutdown(std::net::Shutdown::Write);
@@ -75,11 +75,11 @@ pub fn become_program(bound: &Bound, given: Given) -> i32 {
 /// The status of a process whose set-up failed, as shells use it for a program that cannot be started.
 const FAILED: i32 = 126;
 
-fn all_steps(bound: &Bound, given: Given) -> Result<std::convert::Infallible, InsideError> {
-    let config = &bound.config;
+fn all_steps(container: &Container, given: Given) -> Result<std::convert::Infallible, InsideError> {
+    let config = &container.config;
     let linux = &config.linux;
-    if bound.ids != Ids::Host {
-        host::become_root_inside(bound.ids != Ids::Single).map_err(at("become root in the user namespace"))?;
+    if container.ids != Ids::Host {
+        host::become_root_inside(container.ids != Ids::Single).map_err(at("become root in the user namespace"))?;
     }
     for group in &given.groups {
         (&*group).write_all(b"0").map_err(at("enter the control groups"))?;
@@ -88,9 +88,9 @@ fn all_steps(bound: &Bound, given: Given) -> Result<std::convert::Infallible, In
     host::set_host_name(&config.hostname).map_err(at("set the host name"))?;
     host::loopback_up().map_err(at("set the loopback device up"))?;
     host::make_all_private().map_err(at("make mounts private"))?;
-    let root = mounts::root(bound, &given.stage)?;
-    mounts::all(bound, &root)?;
-    mounts::seal(bound, &root)?;
+    let root = mounts::root(container, &given.stage)?;
+    mounts::all(container, &root)?;
+    mounts::seal(container, &root)?;
     mounts::hide(&linux.masked_paths, &linux.readonly_paths, &root)?;
     host::pivot_into(&root.path()).map_err(at("make the new root the root"))?;
     drop(root);

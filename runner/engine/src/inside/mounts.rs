@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use host::{FileKind, MountFlags, RootDir, fd_path};
 
 use super::{InsideError, at, devices};
-use crate::bind::Bound;
+use crate::bind::Container;
 use crate::oci::Mount;
 
 /// The new root while it is being built.
@@ -32,8 +32,8 @@ impl NewRoot {
 }
 
 /// Mounts the overlay below the stage folder.
-pub fn root(bound: &Bound, stage: &Path) -> Result<NewRoot, InsideError> {
-    let size = format!("mode=0755,size={}", bound.upper_bytes);
+pub fn root(container: &Container, stage: &Path) -> Result<NewRoot, InsideError> {
+    let size = format!("mode=0755,size={}", container.upper_bytes);
     host::mount_fs(
         "tmpfs",
         "appliance",
@@ -45,26 +45,26 @@ pub fn root(bound: &Bound, stage: &Path) -> Result<NewRoot, InsideError> {
     for name in ["upper", "work", "root"] {
         DirBuilder::new().mode(0o755).create(stage.join(name)).map_err(at("make the folders for writes"))?;
     }
-    like_top_layer(bound, &stage.join("upper")).map_err(at("describe the root"))?;
+    like_top_layer(container, &stage.join("upper")).map_err(at("describe the root"))?;
     // Relative names keep the options short: they must fit one page.
-    std::env::set_current_dir(&bound.roots_folder).map_err(at("enter the layer cache"))?;
+    std::env::set_current_dir(&container.roots_folder).map_err(at("enter the layer cache"))?;
     let path = stage.join("root");
-    host::mount_overlay(&path, &overlay_options(bound, stage)).map_err(at("mount the overlay"))?;
+    host::mount_overlay(&path, &overlay_options(container, stage)).map_err(at("mount the overlay"))?;
     let folder = RootDir::open(&path).map_err(at("open the root"))?;
     Ok(NewRoot { folder, path })
 }
 
 /// The root folder of an overlay is described by its uppermost layer.
-fn like_top_layer(bound: &Bound, upper: &Path) -> io::Result<()> {
-    let Some(top) = bound.layers.first() else { return Ok(()) };
-    let meta = std::fs::metadata(bound.roots_folder.join(&top.chain_id))?;
+fn like_top_layer(container: &Container, upper: &Path) -> io::Result<()> {
+    let Some(top) = container.layers.first() else { return Ok(()) };
+    let meta = std::fs::metadata(container.roots_folder.join(&top.chain_id))?;
     chown(upper, Some(meta.uid()), Some(meta.gid()))?;
     std::fs::set_permissions(upper, PermissionsExt::from_mode(meta.mode() & 0o7777))
 }
 
 /// The uppermost of the lower layers comes first (kernel documentation, `overlayfs`).
-fn overlay_options(bound: &Bound, stage: &Path) -> OsString {
-    let lower: Vec<&str> = bound.layers.iter().rev().map(|layer| layer.chain_id.as_str()).collect();
+fn overlay_options(container: &Container, stage: &Path) -> OsString {
+    let lower: Vec<&str> = container.layers.iter().rev().map(|layer| layer.chain_id.as_str()).collect();
     let mut options = OsString::from(format!("userxattr,lowerdir={},upperdir=", lower.join(":")));
     options.push(stage.join("upper"));
     options.push(",workdir=");
@@ -73,12 +73,15 @@ fn overlay_options(bound: &Bound, stage: &Path) -> OsString {
 }
 
 /// Mounts everything that the configuration lists.
-pub fn all(bound: &Bound, root: &NewRoot) -> Result<(), InsideError> {
-    for mount in &bound.config.mounts {
+pub fn all(container: &Container, root: &NewRoot) -> Result<(), InsideError> {
+    for mount in &container.config.mounts {
         let failed = format!("mount {}", mount.destination);
         one(mount, root).map_err(at(&failed))?;
         if mount.destination == "/dev" {
-            devices::fill(root.folder.ensure_folder(Path::new("/dev"), 0o755).map_err(at("open /dev"))?, &bound.ids)?;
+            devices::fill(
+                root.folder.ensure_folder(Path::new("/dev"), 0o755).map_err(at("open /dev"))?,
+                &container.ids,
+            )?;
         }
     }
     Ok(())
@@ -138,12 +141,12 @@ fn options(mount: &Mount) -> (MountFlags, String) {
 }
 
 /// Keeps the writable paths writable and the rest of the root read-only.
-pub fn seal(bound: &Bound, root: &NewRoot) -> Result<(), InsideError> {
+pub fn seal(container: &Container, root: &NewRoot) -> Result<(), InsideError> {
     let restless = MountFlags { no_suid: true, no_dev: true, ..MountFlags::default() };
-    for path in &bound.writable {
+    for path in &container.writable {
         keep_writable(root, Path::new(path), restless).map_err(at(&format!("make {path} writable")))?;
     }
-    if bound.config.root.readonly {
+    if container.config.root.readonly {
         let flags = MountFlags { read_only: true, no_dev: true, ..MountFlags::default() };
         let folder = RootDir::open(&root.path).map_err(at("open the root"))?;
         host::remount_bind(&fd_path(&folder), flags).map_err(at("make the root read-only"))?;

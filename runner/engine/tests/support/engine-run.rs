@@ -47,7 +47,7 @@ fn run(arguments: &[String]) -> Result<i32, String> {
         eprintln!("cleaned: {}", cleaned.instances.join(", "));
     }
     let bundle = Bundle::open(bundle.as_ref(), "amd64").map_err(|error| chain(&error))?;
-    let facts = engine::facts(&options.helper, &options.state_folder);
+    let facts = engine::facts_for(&bundle, &options);
     let bound = engine::bind(&bundle, &facts, &options, &engine::instance_name(&bundle.plan.name));
     let bound = bound.map_err(|unmet| unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     if plan_only {

@@ -20,6 +20,7 @@ use std::fs;
 use std::path::Path;
 
 use bundle::boot::{BOOT_PATH, Boot, CommandLine, MACHINE_ENV, Machine, SCHEMA};
+use bundle::guest::GUEST_PATH;
 use nix::unistd::{Pid, execve};
 
 use crate::machine;
@@ -63,7 +64,7 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
     if keeps && let Err(problem) = grow::partition(&line.root) {
         eprintln!("appliance: failed to {problem}");
     }
-    root::mount(&device, &boot, keeps)?;
+    root::mount(&device, &boot, keeps, line.init != GUEST_PATH)?;
     root::switch()?;
     become_init(&line)
 }

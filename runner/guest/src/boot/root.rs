@@ -37,8 +37,9 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "dev/stderr"),
 ];
 
-/// Mounts everything below [`ROOT`]. What is written to a root that `keeps` is still there at the next start.
-pub fn mount(device: &Path, boot: &Boot, keeps: bool) -> Result<(), String> {
+/// Mounts everything below [`ROOT`]. What is written to a root that `keeps` is still there at the next start. An init of
+/// the base's own `runs_on_memory`: its `/run` is memory also where nothing else is.
+pub fn mount(device: &Path, boot: &Boot, keeps: bool, runs_on_memory: bool) -> Result<(), String> {
     let wanted = &boot.root;
     let sealed = wanted.read_only && wanted.writable.is_empty();
     make_folder(ROOT)?;
@@ -59,7 +60,7 @@ pub fn mount(device: &Path, boot: &Boot, keeps: bool) -> Result<(), String> {
     for (from, to) in [("/dev", "dev"), ("/proc", "proc"), ("/sys", "sys")] {
         call(&format!("move {from} to the root"), mount_at(from, &place(to), "", MsFlags::MS_MOVE, ""))?;
     }
-    if keeps {
+    if keeps || runs_on_memory {
         // What the last start left there speaks of processes that are gone.
         let _ = mount_at("tmpfs", &place("run"), "tmpfs", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755");
     }

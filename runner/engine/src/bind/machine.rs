@@ -1,0 +1,313 @@
+//! Binding to a machine of its own: which kind, with which help of the hardware, from which files, with which memory.
+
+use std::path::{Path, PathBuf};
+
+use bundle::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+use super::needs::{self, Needs};
+use super::qemu::{self, Acceleration, Board, Drive, Shape, Start};
+use super::{Body, Bound, Unmet, about, limits, machine_verdicts, ports};
+use crate::bundle_boot::{BootFiles, Checked, Direct, DiskFile};
+use crate::bundle_folder::Bundle;
+use crate::facts::{Facts, MachineFacts, Probe, System};
+use crate::options::RunOptions;
+use crate::steps::Step;
+
+/// At these numbers QEMU finds its ends of the sockets to the supervisor: the guest channel first.
+pub const CHANNEL_FD: i32 = 3;
+/// What the services print.
+pub const OUTPUT_FD: i32 = 4;
+/// Their errors.
+pub const ERROR_FD: i32 = 5;
+/// The serial console.
+pub const CONSOLE_FD: i32 = 6;
+/// QEMU's own protocol.
+pub const QMP_FD: i32 = 7;
+
+/// A machine that is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The program that is the machine.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The kind of machine, in QEMU's word.
+    pub board: String,
+    /// What runs its processors, in QEMU's word.
+    pub acceleration: String,
+    /// Why it is that, in words.
+    pub why: String,
+    /// Files that are checked before they are started.
+    pub proofs: Vec<Proof>,
+    /// Its memory in MiB.
+    pub memory_mib: u64,
+    /// Its processors.
+    pub cpus: u64,
+    /// Milliseconds within which its guest must be heard.
+    pub boot_ms: u64,
+}
+
+/// A file that must hash to what the bundle says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The memory of a machine that asks for none, as the disks for other hypervisors have it.
+const DEFAULT_MEMORY_MIB: u64 = 512;
+
+/// With less no kernel of a distribution comes up.
+const LEAST_MEMORY_MIB: u64 = 128;
+
+/// What is added to a root that is written to and asks for no size.
+const ROOT_ROOM_BYTES: u64 = 1 << 30;
+
+/// The size of a volume's disk that asks for none, as [`bundle::manifest`]'s disks have it.
+const VOLUME_BYTES: u64 = 1 << 30;
+
+/// The first version whose `microvm` has ACPI.
+const OLDEST_QEMU: (u32, u32) = (5, 2);
+
+/// Milliseconds for a guest to be heard, with hardware help.
+const BOOT_MS: u64 = 60_000;
+
+/// The same without: everything takes many times as long, above all on a busy host.
+const SLOW_BOOT_MS: u64 = 240_000;
+
+/// Decides everything about a run as a machine.
+pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
+    let plan = &bundle.plan;
+    let mut needs = needs::common(plan, options);
+    machine_needs(&mut needs, bundle, facts, options);
+    let memory_mib = memory_mib(plan, facts).unwrap_or_else(|unmet| {
+        needs.0.push(unmet);
+        0
+    });
+    let (Some(machines), true) = (&facts.machines, needs.0.is_empty()) else { return Err(needs.0) };
+    let Ok(emulator) = &machines.qemu else { return Err(needs.0) };
+    let (acceleration, why) = acceleration(machines);
+    let cpus = plan.resources.cpus_milli.map_or(1, |milli| milli.div_ceil(1000)).clamp(1, facts.cpus.max(1));
+    let files = Files { bundle, options, instance };
+    let direct = direct(&bundle.boot, machines);
+    let (start, proofs) = files.start(direct, machines, acceleration);
+    let (drives, mut steps) = files.drives(direct);
+    let shape = Shape {
+        board: board(direct.is_some(), machines),
+        acceleration,
+        memory_mib,
+        cpus,
+        start,
+        drives,
+        sandbox: machines.system == System::Linux,
+    };
+    let limits = limits::fit_processors(plan, facts);
+    steps.extend(limits.steps(instance));
+    steps.push(Step::Start);
+    let slow = acceleration == Acceleration::None;
+    let machine = Machine {
+        program: emulator.program.clone(),
+        arguments: qemu::arguments(&shape),
+        board: shape.board.name().to_owned(),
+        acceleration: acceleration.name().to_owned(),
+        why,
+        proofs,
+        memory_mib,
+        cpus,
+        boot_ms: options.boot_ms.unwrap_or(if slow { SLOW_BOOT_MS } else { BOOT_MS }),
+    };
+    Ok(bound(plan, options, instance, machine, steps, &limits, facts))
+}
+
+fn bound(
+    plan: &Plan,
+    options: &RunOptions,
+    instance: &str,
+    machine: Machine,
+    steps: Vec<Step>,
+    limits: &Limits,
+    facts: &Facts,
+) -> Bound {
+    Bound {
+        instance: options.name.as_deref().unwrap_or(instance).to_owned(),
+        about: about(plan, options),
+        verdicts: machine_verdicts::verdicts(plan, facts, limits, &machine),
+        state_folder: options.state_folder.clone(),
+        ports: ports(plan, options),
+        grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
+        terminal: false,
+        guest: true,
+        body: Body::Machine(Box::new(machine)),
+        steps,
+    }
+}
+
+fn machine_needs(needs: &mut Needs, bundle: &Bundle, facts: &Facts, options: &RunOptions) {
+    let boot = &bundle.boot;
+    let commanded = !options.command.is_empty() || !options.env.is_empty();
+    needs.want(
+        commanded,
+        "a machine runs its services, not a command of yours".into(),
+        "start it with `run -d --vm`, then: appliance exec NAME -- COMMAND",
+    );
+    needs.want(
+        !boot.can_start(),
+        "the bundle has nothing that boots".into(),
+        "add `output \"microvm\"` to the spec and build it",
+    );
+    let Some(machines) = &facts.machines else {
+        return needs.want(true, "the host was not asked for machines".into(), "ask for facts of machines");
+    };
+    qemu_need(needs, machines);
+    let firmware_missing = boot.can_start() && direct(boot, machines).is_none() && machines.firmware.is_none();
+    needs.want(
+        firmware_missing,
+        "the bundle's disk is started by UEFI firmware, and there is none here".into(),
+        if machines.processor == "aarch64" {
+            "install it (Debian: apt install qemu-efi-aarch64)"
+        } else {
+            "install it (Debian: apt install ovmf), or add `output \"microvm\"` to the spec, which needs none"
+        },
+    );
+    for volume in &bundle.plan.volumes {
+        needs.want(
+            !boot.volumes.contains_key(&volume.name),
+            format!("the bundle has no disk for the volume {}", volume.name),
+            "build it again with `output \"microvm\"`, `\"raw\"` or `\"qcow2\"`",
+        );
+    }
+}
+
+fn qemu_need(needs: &mut Needs, machines: &MachineFacts) {
+    let package = if machines.processor == "aarch64" { "qemu-system-arm" } else { "qemu-system-x86" };
+    match &machines.qemu {
+        Err(reason) => needs.want(
+            true,
+            format!("QEMU is needed for a machine: {reason}"),
+            &format!("install it (Debian: apt install {package})"),
+        ),
+        Ok(qemu) => {
+            let ((major, minor), (least, least_minor)) = (qemu.version, OLDEST_QEMU);
+            let need = format!("QEMU {least}.{least_minor} or newer is needed, and {major}.{minor} is here");
+            needs.want(
+                qemu.version < OLDEST_QEMU,
+                need,
+                &format!("install a newer one (Debian: apt install {package})"),
+            );
+        }
+    }
+}
+
+/// What a machine without firmware takes, where there is such a machine.
+fn direct<'b>(boot: &'b BootFiles, machines: &MachineFacts) -> Option<&'b Direct> {
+    // It is the faster way; elsewhere the kernel of the bundle has not been seen to find its disks.
+    boot.direct.as_ref().filter(|_| machines.processor == "x86_64" || boot.disk.is_none())
+}
+
+fn board(is_direct: bool, machines: &MachineFacts) -> Board {
+    match (machines.processor.as_str(), is_direct) {
+        ("x86_64", true) => Board::Microvm,
+        ("x86_64", false) => Board::Q35,
+        _ => Board::Virt,
+    }
+}
+
+/// What runs the processors, and why.
+fn acceleration(machines: &MachineFacts) -> (Acceleration, String) {
+    let name = Acceleration::Hardware(machines.system).name().to_uppercase();
+    match &machines.acceleration {
+        Probe::Works => (Acceleration::Hardware(machines.system), format!("{name} works: a small machine was tried")),
+        Probe::NotTried => (Acceleration::None, format!("{name} was not tried")),
+        Probe::Fails(reason) => (Acceleration::None, format!("{name} does not work here: {reason}")),
+    }
+}
+
+/// What is asked, but no more than the host has free and never less than the minimum.
+fn memory_mib(plan: &Plan, facts: &Facts) -> Result<u64, Unmet> {
+    let default = bundle::plan::Memory {
+        bytes: DEFAULT_MEMORY_MIB << 20,
+        min_bytes: LEAST_MEMORY_MIB << 20,
+        max_bytes: u64::MAX,
+    };
+    let mut memory = plan.resources.memory.unwrap_or(default);
+    memory.min_bytes = memory.min_bytes.max(LEAST_MEMORY_MIB << 20);
+    memory.bytes = memory.bytes.max(memory.min_bytes);
+    memory.max_bytes = memory.max_bytes.max(memory.min_bytes);
+    limits::fit_memory(memory, facts).map(|bytes| bytes >> 20)
+}
+
+/// The files of one machine.
+#[derive(Clone, Copy)]
+struct Files<'a> {
+    bundle: &'a Bundle,
+    options: &'a RunOptions,
+    instance: &'a str,
+}
+
+impl Files<'_> {
+    fn start(
+        self,
+        direct: Option<&Direct>,
+        machines: &MachineFacts,
+        acceleration: Acceleration,
+    ) -> (Start, Vec<Proof>) {
+        let Some(Direct { kernel, initrd, command_line, .. }) = direct else {
+            return (Start::Firmware(machines.firmware.clone().unwrap_or_default()), Vec::new());
+        };
+        // Such a machine has no other clock to measure this one with.
+        let rate = machines.tsc_khz.filter(|_| acceleration == Acceleration::None && machines.processor == "x86_64");
+        let rate = rate.map(|khz| format!(" tsc_early_khz={khz}")).unwrap_or_default();
+        let proof = |file: &Checked| Proof { path: file.path.clone(), sha256: file.sha256.clone() };
+        let start = Start::Kernel {
+            kernel: kernel.path.clone(),
+            initrd: initrd.path.clone(),
+            command_line: format!("{command_line}{rate}"),
+        };
+        (start, vec![proof(kernel), proof(initrd)])
+    }
+
+    /// The disks: the root, its hash tree, one for each volume; and what is made for them on the host.
+    fn drives(self, direct: Option<&Direct>) -> (Vec<Drive>, Vec<Step>) {
+        let (mut drives, mut steps) = (Vec::new(), Vec::new());
+        let root = direct.map(|direct| DiskFile { path: direct.root.clone(), format: "raw".to_owned() });
+        let Some(root) = root.or_else(|| self.bundle.boot.disk.clone()) else { return (drives, steps) };
+        match self.bundle.plan.root.read_only {
+            // The machine keeps what is written in its memory, and can write nowhere else.
+            true => drives.push(Drive { file: root.path, format: root.format, writable: false }),
+            false => {
+                let folder = self.options.cache_folder.join(MACHINES).join(self.instance);
+                drives.push(Drive { file: folder.join(OVERLAY), format: "qcow2".to_owned(), writable: true });
+                let disk_bytes = self.bundle.plan.resources.disk_bytes;
+                let room = if disk_bytes.is_none() && direct.is_some() { ROOT_ROOM_BYTES } else { 0 };
+                let (backing, format) = (root.path, root.format);
+                steps.push(Step::MakeOverlay { folder, backing, format, size_bytes: disk_bytes, room_bytes: room });
+            }
+        }
+        let verity = direct.and_then(|direct| direct.verity.clone());
+        drives.extend(verity.map(|file| Drive { file, format: "raw".to_owned(), writable: false }));
+        for volume in &self.bundle.plan.volumes {
+            let Some(empty) = self.bundle.boot.volumes.get(&volume.name) else { continue };
+            let folder = volume_folder(&self.options.volumes_folder.join(&self.bundle.plan.name), &volume.name);
+            let file = folder.join(format!("disk.{}", empty.format));
+            drives.push(Drive { file: file.clone(), format: empty.format.clone(), writable: true });
+            let grow = (empty.format == "raw").then(|| volume.size_bytes.unwrap_or(VOLUME_BYTES));
+            steps.push(Step::MakeVolumeDisk { file, empty: empty.path.clone(), size_bytes: grow });
+        }
+        (drives, steps)
+    }
+}
+
+/// The folder in the cache for what machines write and nobody keeps.
+pub const MACHINES: &str = "machines";
+
+/// The file there for what is written to a disk.
+pub const OVERLAY: &str = "root.qcow2";
+
+/// Where the disk of a volume is kept: beside the folder that containers use.
+fn volume_folder(appliance: &Path, name: &str) -> PathBuf {
+    appliance.join(format!("{name}.machine"))
+}

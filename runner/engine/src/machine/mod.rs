@@ -1,0 +1,9 @@
+//! A machine on this host: QEMU started as it was bound, what it and its guest print, and how it ended.
+
+mod console;
+mod outlets;
+mod running;
+mod start;
+
+pub use running::Running;
+pub use start::start;

@@ -1,0 +1,174 @@
+//! A machine that runs, beside its guest channel: its outlets and its console, whether it comes up in time, and what its
+//! end means.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bundle::channel::Event;
+use host::{Ended, Interest, Ready};
+
+use super::console::Console;
+use super::outlets::{Outlet, is_for_later};
+use super::start::Ends;
+
+/// How long QEMU may take to end when its guest has ended.
+const POWER_OFF: Duration = Duration::from_secs(5);
+
+/// How long it may take to end in order without its guest.
+const QUIT: Duration = Duration::from_secs(2);
+
+/// The machine, as its supervisor sees it.
+#[derive(Debug)]
+pub struct Running {
+    outlets: Vec<Outlet>,
+    /// The console, and QEMU's own words.
+    told: [Option<UnixStream>; 2],
+    console: Console,
+    /// When it must have been heard, until it was.
+    heard_by: Option<Instant>,
+    /// The services have begun: from here on what goes wrong is theirs.
+    is_up: bool,
+    /// What the guest said went wrong.
+    failed: Option<String>,
+    /// How the guest ended, and when QEMU must have.
+    exited: Option<(u8, Instant)>,
+    asked_to_quit: bool,
+    boot_secs: u64,
+    _qmp: UnixStream,
+}
+
+impl Running {
+    /// Takes over the ends of a machine that was just started; the guest's output goes to these streams.
+    pub fn new(ends: Ends, stdio: Vec<OwnedFd>, boot_ms: u64) -> (Self, UnixStream) {
+        let mut streams = stdio.into_iter().skip(1);
+        let mut outlets = Vec::new();
+        for from in [ends.output, ends.error] {
+            outlets.extend(streams.next().map(|to| Outlet::new(from, to)));
+        }
+        let running = Self {
+            outlets,
+            told: [Some(ends.console), Some(ends.words)],
+            console: Console::default(),
+            heard_by: Some(Instant::now() + Duration::from_millis(boot_ms)),
+            is_up: false,
+            failed: None,
+            exited: None,
+            asked_to_quit: false,
+            boot_secs: boot_ms / 1000,
+            _qmp: ends.qmp,
+        };
+        (running, ends.channel)
+    }
+
+    /// Everything to wait for, in the order in which [`Running::advance`] takes the answers.
+    pub fn interests(&self) -> Vec<Interest<'_>> {
+        let told = self.told.iter().flatten().map(|socket| Interest { fd: socket.as_fd(), read: true, write: false });
+        self.outlets.iter().flat_map(Outlet::interests).chain(told).collect()
+    }
+
+    /// Goes on with what is ready.
+    pub fn advance(&mut self, ready: &[Ready]) {
+        for (outlet, ready) in self.outlets.iter_mut().zip(ready.chunks(2)) {
+            outlet.advance(ready);
+        }
+        let mut rest = ready.get(2 * self.outlets.len()..).unwrap_or_default().iter();
+        for told in &mut self.told {
+            if told.is_some() && rest.next().is_some_and(|one| one.read) && !take(told, &mut self.console) {
+                *told = None;
+            }
+        }
+    }
+
+    /// The guest says something.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Service { .. } | Event::Ready => {
+                (self.heard_by, self.is_up) = (None, true);
+            }
+            Event::Failed { reason } => self.failed = Some(reason.clone()),
+            Event::Exited { status } => self.exited = Some((*status, Instant::now() + POWER_OFF)),
+            _ => {}
+        }
+    }
+
+    /// When to look at it next.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        self.exited.map(|(_, at)| at).or(self.heard_by)
+    }
+
+    /// Whether it has to be ended now: it did not come up in time, or did not go down.
+    pub fn is_late(&mut self, now: Instant) -> bool {
+        if self.exited.is_some_and(|(_, at)| at <= now) {
+            return true;
+        }
+        let late = self.heard_by.take_if(|at| *at <= now).is_some();
+        if late {
+            let boot_secs = self.boot_secs;
+            self.failed.get_or_insert_with(|| format!("its guest said nothing for {boot_secs} s"));
+        }
+        late
+    }
+
+    /// The guest can no longer be talked to: without it the machine is no use, and it is given up.
+    pub fn is_lost(&mut self, reason: &str) {
+        self.failed.get_or_insert_with(|| format!("its guest was lost: {reason}"));
+        self.heard_by = Some(Instant::now());
+    }
+
+    /// How long QEMU gets to end in order, when its guest has not; none when it had that already.
+    pub fn quits(&mut self) -> Option<Duration> {
+        (!std::mem::replace(&mut self.asked_to_quit, true)).then_some(QUIT)
+    }
+
+    /// What was printed before the end.
+    pub fn drain(&mut self) {
+        self.outlets.iter_mut().for_each(Outlet::drain);
+        for told in &mut self.told {
+            while told.as_ref().is_some_and(is_readable) && take(told, &mut self.console) {}
+        }
+    }
+
+    /// What the end of QEMU means: the guest's own end where it told one; that of a stop; else that something went wrong,
+    /// with what stood on the console.
+    pub fn meaning(&self, ended: Ended, stopped: bool) -> Result<Ended, String> {
+        match (self.exited, stopped) {
+            (Some((status, _)), _) if self.is_up || stopped => Ok(Ended::Exit(status.into())),
+            (_, true) => Ok(if ended == Ended::Signal(9) { ended } else { Ended::Signal(15) }),
+            _ => Err(self.failure(ended)),
+        }
+    }
+
+    fn failure(&self, ended: Ended) -> String {
+        let how = match ended {
+            Ended::Exit(0) => "it ended by itself".to_owned(),
+            Ended::Exit(status) => format!("QEMU ended with status {status}"),
+            Ended::Signal(signal) => format!("QEMU was ended by signal {signal}"),
+        };
+        let what = if self.is_up { "keep the machine running" } else { "bring the machine up" };
+        let why = self.failed.clone().unwrap_or(how);
+        match self.console.last_lines().as_slice() {
+            [] => format!("{what}: {why}; its console is empty"),
+            lines => format!("{what}: {why}; the last lines of its console:\n  {}", lines.join("\n  ")),
+        }
+    }
+}
+
+fn is_readable(socket: &UnixStream) -> bool {
+    let ready = host::poll(&[Interest { fd: socket.as_fd(), read: true, write: false }], Some(0));
+    ready.is_ok_and(|ready| ready.iter().any(|one| one.read))
+}
+
+/// Takes what is there now; whether there may be more.
+fn take(from: &mut Option<UnixStream>, console: &mut Console) -> bool {
+    let mut chunk = [0; 4096];
+    match from.as_mut().map(|from| from.read(&mut chunk)) {
+        Some(Ok(count @ 1..)) => {
+            console.push(chunk.get(..count).unwrap_or_default());
+            true
+        }
+        Some(Err(error)) if is_for_later(&error) => true,
+        _ => false,
+    }
+}

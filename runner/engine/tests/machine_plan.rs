@@ -1,0 +1,208 @@
+//! What a machine would be on hosts of every kind: plans are values, so one host can look at all of them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use bundle::manifest::Manifest;
+use bundle::plan::{
+    Gpu, GpuNeed, Isolation, Level, Memory, Network, NetworkMode, Plan, Port, Process, Resources, Root, Seccomp, Volume,
+};
+use engine::{
+    BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Direct, DiskFile, Facts, MachineFacts, NoSubordinateIds,
+    Probe, Qemu, RunOptions, System, bind,
+};
+
+fn plan() -> Plan {
+    Plan {
+        schema: 1,
+        name: "toy".into(),
+        version: "1".into(),
+        hostname: "toy".into(),
+        process: Process { args: vec![bundle::guest::GUEST_PATH.into()], env: BTreeMap::new(), stop_grace_ms: 3000 },
+        root: Root { read_only: true, writable: vec!["/tmp".into()], scratch: Vec::new() },
+        isolation: Isolation {
+            level: Some(Level::Vm),
+            at_least: Level::Container,
+            capabilities: Vec::new(),
+            seccomp: Seccomp::Default,
+        },
+        network: Network { mode: NetworkMode::None, allow: Vec::new(), ports: vec![Port { port: 8080, name: None }] },
+        resources: Resources { memory: None, cpus_milli: Some(1500), pids: None, disk_bytes: None },
+        volumes: vec![Volume { name: "data".into(), at: "/data".into(), size_bytes: Some(2 << 30) }],
+        open: Vec::new(),
+        gpu: Gpu { need: GpuNeed::None, vendors: Vec::new(), memory_bytes: None },
+    }
+}
+
+fn bundle(plan: Plan, direct: bool) -> Bundle {
+    let file = |name: &str| PathBuf::from("/bundle").join(name);
+    let checked = |name: &str| Checked { path: file(name), sha256: "00".repeat(32) };
+    let manifest = Manifest {
+        schema: 1,
+        name: "toy".into(),
+        version: "1".into(),
+        arch: vec!["amd64".into()],
+        artifacts: Vec::new(),
+        lock_blake3: String::new(),
+        tool_version: String::new(),
+    };
+    let verity = plan.root.read_only.then(|| file("root.verity"));
+    let direct = direct.then(|| Direct {
+        kernel: checked("microvm/kernel"),
+        initrd: checked("microvm/initrd"),
+        command_line: "console=ttyS0 quiet".into(),
+        root: file("root.ext4"),
+        verity,
+    });
+    let disk = |name: &str, format: &str| DiskFile { path: file(name), format: format.into() };
+    let volumes = BTreeMap::from([("data".to_owned(), disk("volumes/data.raw", "raw"))]);
+    Bundle {
+        manifest,
+        plan,
+        layers: Vec::new(),
+        boot: BootFiles { direct, disk: Some(disk("disk,1.qcow2", "qcow2")), volumes },
+    }
+}
+
+fn facts(system: System, processor: &str, acceleration: Probe) -> Facts {
+    Facts {
+        kernel: "6.1".into(),
+        uid: 0,
+        gid: 0,
+        privileged: true,
+        may_raise_limits: true,
+        cgroups: CgroupFacts { layout: CgroupLayout::None, controllers: BTreeMap::new() },
+        user_namespaces: Probe::NotTried,
+        subordinate_ids: Err(NoSubordinateIds { why: "root needs none".into(), remedy: String::new() }),
+        memory_total_bytes: 8 << 30,
+        memory_available_bytes: 4 << 30,
+        cpus: 4,
+        open_files_max: 1024,
+        machines: Some(MachineFacts {
+            system,
+            processor: processor.into(),
+            qemu: Ok(Qemu { program: format!("/usr/bin/qemu-system-{processor}").into(), version: (7, 2) }),
+            firmware: Some("/usr/share/firmware.fd".into()),
+            acceleration,
+            tsc_khz: Some(2_900_000),
+        }),
+    }
+}
+
+fn options() -> RunOptions {
+    let mut options = RunOptions::new("/cache".into(), "/volumes".into());
+    options.state_folder = "/state".into();
+    options
+}
+
+/// What stands in the way, with what to do about it.
+#[track_caller]
+fn check_unmet(bundle: &Bundle, facts: &Facts, options: &RunOptions, expected: &[&str]) {
+    let unmet = bind(bundle, facts, options, "toy-1-2").unwrap_err();
+    let text = unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_eq!(unmet.len(), 1, "{text}");
+    expected.iter().for_each(|part| assert!(text.contains(part), "{part:?} is not in: {text}"));
+}
+
+#[test]
+fn machines_of_every_host_are_as_recorded() {
+    let writable = || {
+        let mut plan = plan();
+        plan.root = Root { read_only: false, writable: Vec::new(), scratch: Vec::new() };
+        plan.resources.disk_bytes = Some(4 << 30);
+        plan
+    };
+    let fails = || Probe::Fails("a small machine did not come up within 5 s".to_owned());
+    let cases = [
+        ("linux, kvm, microvm", bundle(plan(), true), facts(System::Linux, "x86_64", Probe::Works)),
+        ("linux, no kvm, microvm, writable", bundle(writable(), true), facts(System::Linux, "x86_64", fails())),
+        ("linux, kvm, disk", bundle(plan(), false), facts(System::Linux, "x86_64", Probe::Works)),
+        ("linux, no kvm, disk, writable", bundle(writable(), false), facts(System::Linux, "x86_64", fails())),
+        ("linux on arm, kvm", bundle(plan(), true), facts(System::Linux, "aarch64", Probe::Works)),
+        ("macos on arm", bundle(plan(), true), facts(System::MacOs, "aarch64", Probe::Works)),
+        ("windows", bundle(plan(), true), facts(System::Windows, "x86_64", Probe::Works)),
+    ];
+    let mut text = String::new();
+    for (name, bundle, facts) in cases {
+        let bound = bind(&bundle, &facts, &options(), "toy-1-2").unwrap();
+        let machine = bound.machine().unwrap();
+        writeln!(text, "# {name}: {}, within {} ms", machine.why, machine.boot_ms).unwrap();
+        bound.verdicts.iter().for_each(|one| writeln!(text, "{:?} {}: {}", one.held, one.item, one.how).unwrap());
+        bound.steps.iter().for_each(|step| writeln!(text, "{}", serde_json::to_string(step).unwrap()).unwrap());
+        writeln!(text, "{} {}\n", machine.program.display(), machine.arguments.join(" ")).unwrap();
+    }
+    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine_plans.txt");
+    if std::env::var("UPDATE_SNAPSHOTS").is_ok() {
+        std::fs::write(record, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(record).unwrap(), "set UPDATE_SNAPSHOTS=1 to record it anew");
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_helps() {
+    let linux = || facts(System::Linux, "x86_64", Probe::NotTried);
+    let without = |change: &dyn Fn(&mut MachineFacts)| {
+        let mut facts = linux();
+        facts.machines.as_mut().into_iter().for_each(change);
+        facts
+    };
+    let none = without(&|machines| machines.qemu = Err("there is no qemu-system-x86_64".into()));
+    check_unmet(&bundle(plan(), true), &none, &options(), &["no qemu-system-x86_64", "apt install qemu-system-x86"]);
+    let old = without(&|machines| machines.qemu = Ok(Qemu { program: "/q".into(), version: (5, 1) }));
+    check_unmet(&bundle(plan(), true), &old, &options(), &["QEMU 5.2 or newer", "5.1 is here", "apt install"]);
+    let bare = without(&|machines| machines.firmware = None);
+    check_unmet(&bundle(plan(), false), &bare, &options(), &["UEFI firmware", "apt install ovmf"]);
+    assert!(bind(&bundle(plan(), true), &bare, &options(), "toy-1-2").is_ok(), "a microvm needs no firmware");
+
+    let mut nothing = bundle(plan(), false);
+    nothing.boot.disk = None;
+    check_unmet(&nothing, &linux(), &options(), &["nothing that boots", "output \"microvm\""]);
+    let mut poor = bundle(plan(), true);
+    poor.boot.volumes.clear();
+    check_unmet(&poor, &linux(), &options(), &["no disk for the volume data"]);
+    let commanded = RunOptions { command: vec!["sh".into()], ..options() };
+    check_unmet(&bundle(plan(), true), &linux(), &commanded, &["not a command", "appliance exec"]);
+}
+
+#[test]
+fn memory_is_fitted_to_the_host_and_what_would_fit_is_said() {
+    let mib = |count: u64| count << 20;
+    let with = |memory: Option<(u64, u64, u64)>, available: u64| {
+        let mut plan = plan();
+        plan.resources.memory =
+            memory.map(|(bytes, min, max)| Memory { bytes: mib(bytes), min_bytes: mib(min), max_bytes: mib(max) });
+        let mut facts = facts(System::Linux, "x86_64", Probe::NotTried);
+        facts.memory_available_bytes = mib(available);
+        (bundle(plan, true), facts)
+    };
+    let check = |memory, available, expected| {
+        let (bundle, facts) = with(memory, available);
+        assert_eq!(bind(&bundle, &facts, &options(), "toy-1-2").unwrap().machine().unwrap().memory_mib, expected);
+    };
+    check(None, 4096, 512);
+    check(None, 300, 300);
+    check(Some((1024, 512, 2048)), 4096, 1024);
+    check(Some((1024, 512, 2048)), 700, 700);
+    check(Some((32, 16, 64)), 4096, 128);
+    let (bundle, facts) = with(Some((1024, 512, 2048)), 400);
+    check_unmet(&bundle, &facts, &options(), &["512 MiB of memory are needed and 400 MiB are free", "memory min="]);
+}
+
+#[test]
+fn a_bundle_says_as_what_it_runs_and_the_caller_may_ask_for_more() {
+    let facts = facts(System::Linux, "x86_64", Probe::NotTried);
+    let level = |change: &dyn Fn(&mut Plan), vm: bool| {
+        let mut plan = plan();
+        plan.isolation.level = None;
+        change(&mut plan);
+        let bound = bind(&bundle(plan, true), &facts, &RunOptions { vm, ..options() }, "toy-1-2");
+        bound.unwrap().machine().is_some()
+    };
+    assert!(level(&|plan| plan.isolation.level = Some(Level::Vm), false));
+    assert!(level(&|plan| plan.isolation.at_least = Level::Vm, false));
+    assert!(level(&|plan| plan.isolation.level = Some(Level::Container), true));
+    assert!(level(&|_| {}, false), "it has no container image");
+}
