@@ -84,7 +84,7 @@ fn unpack(spec: &SpecFile, root: &LockedRoot, shop: &Workshop<'_>) -> Result<Vec
     }
     let unpacked = shop.store.unpack(&root.boot, &shop.bar).map_err(|error| Failure::new(Exit::Build, error))?;
     shop.bar.clear();
-    roots::are_what_they_are_called(spec, &root.boot, &unpacked)?;
+    roots::are_what_they_are_called(spec.boot_base(), &root.boot, &unpacked)?;
     Ok(unpacked.into_iter().map(|package| package.tree).collect())
 }
 
@@ -129,7 +129,7 @@ impl Maker<'_> {
         let network = self.spec.appliance().network.mode != NetworkMode::None;
         let machines = Machines { platforms, root: RootType::Ext4, network };
         let modules = plan_modules(kernel, machines, &self.shop.store)?;
-        let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.epoch_secs);
+        let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.boot_epoch_secs());
         let volumes = self.plan.volumes.iter().map(|volume| self.volume(volume)).collect();
         let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes, epoch_secs });
         Ok(cpio::write_tree(&tree, &self.shop.store, Vec::new())?)

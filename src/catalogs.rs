@@ -14,7 +14,8 @@ use crate::spec_file::SpecFile;
 use crate::workshop::{Workshop, now_secs};
 
 impl Workshop<'_> {
-    /// The catalogues of a base at a spec's architectures and the releases they were read from.
+    /// The catalogues of a base and of the spec's own repositories, at the spec's architectures, and the releases they
+    /// were read from.
     ///
     /// # Errors
     /// When a release or index cannot be had or is not what its signature says.
@@ -24,16 +25,42 @@ impl Workshop<'_> {
         base: &BaseImage,
         old: Option<&Lock>,
     ) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
+        let locked = old.map(|lock| lock.indexes.as_slice()).unwrap_or_default();
+        self.read(spec, base, &spec.appliance().repositories, locked)
+    }
+
+    /// The same of another base that what boots comes from. The spec's own repositories are of the root's family, so
+    /// they are not asked.
+    ///
+    /// # Errors
+    /// As [`Self::catalogs`].
+    pub fn boot_catalogs(
+        &self,
+        spec: &SpecFile,
+        base: &BaseImage,
+        old: Option<&Lock>,
+    ) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
+        let old = old.and_then(|lock| lock.boot_base.as_ref());
+        self.read(spec, base, &[], old.map(|boot| boot.indexes.as_slice()).unwrap_or_default())
+    }
+
+    fn read(
+        &self,
+        spec: &SpecFile,
+        base: &BaseImage,
+        repositories: &[Repository],
+        locked: &[LockedIndex],
+    ) -> Result<(Vec<Catalog>, Vec<LockedIndex>), Failure> {
         let (mut catalogs, mut indexes) = (Vec::new(), Vec::new());
         for arch in &spec.appliance().arches {
-            let sources = self.sources(spec, base, *arch)?;
+            let sources = self.sources(spec, base, repositories, *arch)?;
             let request = CatalogRequest {
                 family: base.family,
                 arches: std::slice::from_ref(arch),
                 sources: &sources,
                 now_secs: now_secs(),
                 offline: self.offline,
-                locked: old.map(|lock| lock.indexes.as_slice()).unwrap_or_default(),
+                locked,
             };
             let read = self.store.catalog(&request, &self.bar).map_err(no_catalog)?;
             catalogs.extend(read.catalogs);
@@ -47,14 +74,20 @@ impl Workshop<'_> {
 
     /// The mirrors of every archive that packages of a spec come from, by archive name.
     pub fn mirrors(&self, spec: &SpecFile) -> Mirrors {
-        let archives = spec.base().map(|base| base.archives.as_slice()).unwrap_or_default();
-        let of_base = archives.iter().map(|archive| (archive.name.clone(), self.mirrors_of(archive)));
+        let archives = [spec.base(), spec.other_boot_base()].into_iter().flatten().flat_map(|base| &base.archives);
+        let of_base = archives.map(|archive| (archive.name.clone(), self.mirrors_of(archive)));
         let of_spec = spec
             .appliance()
             .repositories
             .iter()
             .map(|repository| (archive_name(repository), vec![repository.url.clone()]));
-        of_base.chain(of_spec).collect()
+        // Two releases of one base have archives of one name, and either's mirrors may have what the other's have not.
+        let mut all = Mirrors::new();
+        for (name, mirrors) in of_base.chain(of_spec) {
+            let known = all.entry(name).or_default();
+            known.extend(mirrors.into_iter().filter(|mirror| !known.contains(mirror)).collect::<Vec<_>>());
+        }
+        all
     }
 
     fn mirrors_of(&self, archive: &Archive) -> Vec<String> {
@@ -65,8 +98,14 @@ impl Workshop<'_> {
         )
     }
 
-    /// The base image's suites that exist for an architecture, then those of the spec's own repositories.
-    fn sources(&self, spec: &SpecFile, base: &BaseImage, arch: Arch) -> Result<Vec<Source>, Failure> {
+    /// The base image's suites that exist for an architecture, then those of repositories of the spec.
+    fn sources(
+        &self,
+        spec: &SpecFile,
+        base: &BaseImage,
+        repositories: &[Repository],
+        arch: Arch,
+    ) -> Result<Vec<Source>, Failure> {
         let archives = base.archives.iter().filter(|archive| archive.arches.contains(&arch));
         let of_base = archives.flat_map(|archive| {
             archive.suites.iter().map(|suite| Source {
@@ -79,7 +118,7 @@ impl Workshop<'_> {
                 tag: None,
             })
         });
-        let of_spec = spec.appliance().repositories.iter().map(|repository| own_source(spec, repository));
+        let of_spec = repositories.iter().map(|repository| own_source(spec, repository));
         of_base.map(Ok).chain(of_spec).collect()
     }
 }

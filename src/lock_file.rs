@@ -39,8 +39,7 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<(Lo
 /// How to call what became of a lock; nothing where it says the same as before.
 fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
     let bytes = |lock: &Lock| -> Vec<_> {
-        let packages = lock.roots.iter().flat_map(|root| [&root.packages, &root.boot]).flatten();
-        packages.map(|package| (package.name.clone(), package.version.clone(), package.digest)).collect()
+        lock.packages().map(|package| (package.name.clone(), package.version.clone(), package.digest)).collect()
     };
     if bytes(old) != bytes(new) || old.base.digest != new.base.digest {
         return Some("the lock moves");
@@ -55,12 +54,18 @@ fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
 pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
     let keep = old.filter(|_| *update != Update::Everything);
     let requests = requests(spec, shop, keep, false)?;
-    let Some(base) = spec.base() else {
-        return shop.resolve_on_images(spec, &requests, old, update);
-    };
-    let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
     let previous = old.map(|lock| (lock, update));
-    packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
+    let lock = match spec.base() {
+        None => shop.resolve_on_images(spec, &requests, old, update)?,
+        Some(base) => {
+            let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
+            packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
+                .map_err(|problems| unsatisfiable(spec, &problems))?
+        }
+    };
+    let Some(base) = spec.other_boot_base().filter(|_| requests.boot_base.is_some()) else { return Ok(lock) };
+    let (catalogs, indexes) = shop.boot_catalogs(spec, base, old)?;
+    packages::resolve_boot(&requests, &catalogs, indexes, lock, previous)
         .map_err(|problems| unsatisfiable(spec, &problems))
 }
 
@@ -102,14 +107,18 @@ pub fn write(spec: &SpecFile, lock: &Lock) -> Result<(), Failure> {
 /// When the spec stands on a distribution that does not exist here, or an image cannot be found.
 fn requests(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, locked: bool) -> Result<Requests, Failure> {
     let none = || Failure::new(Exit::Build, "find the base image of this spec");
-    match &spec.appliance().base {
-        Base::Distro { .. } => Ok(Requests::of(spec.appliance(), spec.base().ok_or_else(none)?)),
+    let requests = match &spec.appliance().base {
+        Base::Distro { .. } => Requests::of(spec.appliance(), spec.base().ok_or_else(none)?),
         Base::Oci(reference) => {
             let digest = shop.base_digest(spec, reference, old, locked)?;
-            Ok(Requests::without_packages(spec.appliance(), "oci", &reference.to_string(), &digest))
+            Requests::without_packages(spec.appliance(), "oci", &reference.to_string(), &digest)
         }
-        Base::Scratch => Ok(Requests::without_packages(spec.appliance(), "scratch", "", "")),
-    }
+        Base::Scratch => Requests::without_packages(spec.appliance(), "scratch", "", ""),
+    };
+    Ok(match spec.other_boot_base() {
+        Some(base) => requests.booting_from(spec.appliance(), base),
+        None => requests,
+    })
 }
 
 /// Why a lock does not fit, in words; empty where it does.

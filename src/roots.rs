@@ -8,6 +8,7 @@ use image::{BaseLayers, Part, RootInput};
 use packages::{Lock, LockedPackage, LockedRoot, Rules, Unpacked};
 use spec::Severity;
 use spec::appliance::Arch;
+use spec::base::BaseImage;
 use store::Image;
 use tree::TreePath;
 
@@ -42,7 +43,7 @@ pub fn assemble(
     let one = |locked: &LockedRoot, unpacked: Vec<Unpacked>| {
         let image = images.iter().find(|image| image.arch == locked.arch);
         let image = image.map(|image| shop.base_layers(image)).transpose()?;
-        are_what_they_are_called(spec, &locked.packages, &unpacked)?;
+        are_what_they_are_called(spec.base(), &locked.packages, &unpacked)?;
         assemble_one(spec, lock, (locked, unpacked), image, materials, shop, policy)
     };
     let (one, unpacked) = (&one, unpack(lock, shop)?);
@@ -144,16 +145,16 @@ fn assemble_one(
     Ok(Root { arch: locked.arch, assembled, image })
 }
 
-/// Compares packages with what the lock says of them.
+/// Compares packages of a base with what the lock says of them.
 ///
 /// # Errors
 /// When one of them is another package, or another version.
 pub fn are_what_they_are_called(
-    spec: &SpecFile,
+    base: Option<&BaseImage>,
     locked: &[LockedPackage],
     unpacked: &[Unpacked],
 ) -> Result<(), Failure> {
-    let Some(rules) = spec.base().and_then(|base| packages::rules_of(base.family)) else { return Ok(()) };
+    let Some(rules) = base.and_then(|base| packages::rules_of(base.family)) else { return Ok(()) };
     locked.iter().zip(unpacked).try_for_each(|(package, unpacked)| is_what_it_is_called(rules, package, unpacked))
 }
 

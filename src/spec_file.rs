@@ -140,6 +140,17 @@ impl SpecFile {
         self.bases.iter().find(|base| base.name == *name && base.release == *release)
     }
 
+    /// Another base image that what boots comes from, where the spec names one.
+    pub fn other_boot_base(&self) -> Option<&BaseImage> {
+        let from = self.appliance().kernel.as_ref()?.base.as_ref()?;
+        self.bases.iter().find(|base| base.name == from.name && base.release == from.release)
+    }
+
+    /// The base image that what boots comes from; `None` where there is no such thing.
+    pub fn boot_base(&self) -> Option<&BaseImage> {
+        self.other_boot_base().or_else(|| self.base())
+    }
+
     /// The lock that belongs to the spec: beside it, `appliance.lock` for `appliance.kdl`.
     pub fn lock_path(&self) -> PathBuf {
         self.path.with_extension("lock")

@@ -30,7 +30,7 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
     lock_file::write(&spec, &new)?;
     let changes = changes(old.as_ref(), &new);
     let path = spec.lock_path();
-    let count: usize = new.roots.iter().map(|root| root.packages.len()).sum();
+    let count = new.packages().count();
     if ui.json {
         ui.json(&json!({ "ok": true, "lock": path, "packages": count, "changes": changes }));
     }
@@ -47,8 +47,7 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
 /// A name that the lock lacks is a mistake, not nothing to do.
 fn known(names: &[String], old: Option<&Locked>) -> Result<(), Failure> {
     let Some(old) = old else { return Ok(()) };
-    let locked: BTreeSet<&str> =
-        old.roots.iter().flat_map(|root| &root.packages).map(|package| package.name.as_str()).collect();
+    let locked: BTreeSet<&str> = old.packages().map(|package| package.name.as_str()).collect();
     let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !locked.contains(name)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -60,7 +59,8 @@ fn known(names: &[String], old: Option<&Locked>) -> Result<(), Failure> {
 fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
     let versions = |lock: Option<&Locked>| -> BTreeMap<(String, String), String> {
         let roots = lock.map(|lock| lock.roots.as_slice()).unwrap_or_default();
-        let rows = roots.iter().flat_map(|root| root.packages.iter().map(move |package| (root.arch.name(), package)));
+        let of_root = |root: &packages::LockedRoot| [root.packages.clone(), root.boot.clone()].concat();
+        let rows = roots.iter().flat_map(|root| of_root(root).into_iter().map(|package| (root.arch.name(), package)));
         rows.map(|(arch, package)| ((package.name.clone(), arch.to_owned()), package.version.clone())).collect()
     };
     let (before, after) = (versions(old), versions(Some(new)));

@@ -5,6 +5,18 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::sync::Arc;
+
+/// A part of an image in a buffer that many may hold.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// Where the buffer begins.
+    pub offset_bytes: u64,
+    /// Its bytes. It may reach beyond the end of the image.
+    pub bytes: Arc<Vec<u8>>,
+    /// The parts of the buffer that count, ascending and not empty; all else in it is zero.
+    pub given: Vec<Range<usize>>,
+}
 
 /// Takes the parts of an image that are not zero.
 ///
@@ -17,13 +29,13 @@ pub trait RegionSink {
     /// What the sink's own output reports.
     fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// The same with a whole buffer, for a sink that would otherwise copy it; gives one of the same length to fill next.
+    /// Takes several regions in one buffer, which a sink may keep instead of a copy.
     ///
     /// # Errors
     /// As [`RegionSink::data`].
-    fn buffer(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.data(offset_bytes, &bytes)?;
-        Ok(bytes)
+    fn stretch(&mut self, stretch: Stretch) -> io::Result<()> {
+        let Stretch { offset_bytes, bytes, given } = stretch;
+        given.into_iter().try_for_each(|range| self.data(offset_bytes + range.start as u64, &bytes[range]))
     }
 }
 
@@ -88,12 +100,11 @@ impl<'s> OffsetSink<'s> {
         Self { sink, offset_bytes, size_bytes }
     }
 
-    fn place(&self, offset_bytes: u64, bytes: &[u8]) -> io::Result<u64> {
-        let end = offset_bytes.checked_add(bytes.len() as u64);
+    fn place(&self, offset_bytes: u64, count: usize) -> io::Result<u64> {
+        let end = offset_bytes.checked_add(count as u64);
         if end.is_none_or(|end| end > self.size_bytes) {
             return Err(io::Error::other(format!(
-                "{} bytes at {offset_bytes} lie beyond the {} bytes of their part of the disk",
-                bytes.len(),
+                "{count} bytes at {offset_bytes} lie beyond the {} bytes of their part of the disk",
                 self.size_bytes
             )));
         }
@@ -103,13 +114,14 @@ impl<'s> OffsetSink<'s> {
 
 impl RegionSink for OffsetSink<'_> {
     fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
-        let place = self.place(offset_bytes, bytes)?;
+        let place = self.place(offset_bytes, bytes.len())?;
         self.sink.data(place, bytes)
     }
 
-    fn buffer(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        let place = self.place(offset_bytes, &bytes)?;
-        self.sink.buffer(place, bytes)
+    fn stretch(&mut self, mut stretch: Stretch) -> io::Result<()> {
+        let end = stretch.given.last().map_or(0, |range| range.end);
+        stretch.offset_bytes = self.place(stretch.offset_bytes, end)?;
+        self.sink.stretch(stretch)
     }
 }
 

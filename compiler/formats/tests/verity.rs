@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::process::Command;
 
 use formats::region::{RegionSink, SeekSink};
-use formats::verity::{self, HashTree, Hasher, Options, Tee, VerityError};
+use formats::verity::{self, HashTree, Hasher, Options, VerityError};
 use proptest::prelude::*;
 
 fn options() -> Options {
@@ -101,18 +101,15 @@ proptest! {
     fn pieces_and_holes_change_nothing(cuts in proptest::collection::vec(1..20_000_usize, 0..30)) {
         let device = device(40);
         let mut hasher = Hasher::new(options(), device.len() as u64).unwrap();
-        let mut copy = SeekSink::new(Cursor::new(vec![0; device.len()]));
-        let mut tee = Tee(&mut copy, &mut hasher);
         let mut at = 0;
         for cut in cuts.into_iter().chain([device.len()]) {
             let piece = &device[at..(at + cut).min(device.len())];
             // A piece of only zeros is left out, as writers leave it out.
             if piece.iter().any(|byte| *byte != 0) {
-                tee.data(at as u64, piece).unwrap();
+                hasher.data(at as u64, piece).unwrap();
             }
             at += piece.len();
         }
         prop_assert_eq!(hasher.finish().root_hash(), hash(&device).root_hash());
-        prop_assert!(copy.into_inner().into_inner() == device);
     }
 }

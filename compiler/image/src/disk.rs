@@ -1,17 +1,12 @@
-//! Writes a disk image into a sparse output and digests it on a second thread, holes as the zeros that they read as.
-//!
-//! Digests cost more than the copy of the bytes itself; side by side they cost no time of their own.
+//! Writes a disk image into a sparse output and digests it side by side.
 
 use std::io::{self, Seek, Write};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
+use std::sync::Arc;
 
-use formats::region::{RegionSink, SeekSink};
+use formats::region::{RegionSink, SeekSink, Stretch};
 
-use crate::artifact::{FileDigests, HashingWriter};
-
-/// Regions that may wait for the digests. A writer's region is at most a few MiB, so this bounds the memory.
-const WAITING_REGIONS: usize = 4;
+use crate::artifact::FileDigests;
+use crate::digests::{Digests, side_by_side};
 
 /// Runs `fill` with a sink that writes to `output` and gives the digests of the whole image of `size_bytes`.
 ///
@@ -24,73 +19,28 @@ pub fn write_disk<W: Write + Seek>(
     size_bytes: u64,
     fill: &mut dyn FnMut(&mut dyn RegionSink) -> io::Result<()>,
 ) -> io::Result<FileDigests> {
-    thread::scope(|scope| {
-        let (regions, waiting) = sync_channel(WAITING_REGIONS);
-        let (used, spare) = channel();
-        let digests = scope.spawn(move || digest(&waiting, &used));
-        let mut sink = DigestedSink { output: SeekSink::new(output), regions, spare, end_bytes: 0 };
-        let filled = fill(&mut sink).and_then(|()| sink.send(size_bytes, Vec::new()));
-        drop(sink);
-        let digests = digests.join().expect("digesting does not panic");
-        filled.map(|()| digests)
-    })
+    side_by_side(size_bytes, |digests| fill(&mut DigestedSink { output: SeekSink::new(output), digests }))
 }
 
-/// A stretch of an image: zeros, then bytes.
-struct Region {
-    zeros: u64,
-    bytes: Vec<u8>,
-}
-
-/// Writes regions and passes them on.
-struct DigestedSink<W> {
+/// Writes regions and has them digested.
+struct DigestedSink<'d, W> {
     output: SeekSink<W>,
-    regions: SyncSender<Region>,
-    /// Buffers that were digested and can be filled again.
-    spare: Receiver<Vec<u8>>,
-    end_bytes: u64,
+    digests: &'d mut Digests,
 }
 
-impl<W> DigestedSink<W> {
-    fn send(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<()> {
-        let zeros =
-            offset_bytes.checked_sub(self.end_bytes).ok_or_else(|| io::Error::other("regions are out of order"))?;
-        self.end_bytes = offset_bytes + bytes.len() as u64;
-        self.regions.send(Region { zeros, bytes }).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    }
-
-    fn spare(&self) -> Vec<u8> {
-        self.spare.try_recv().unwrap_or_default()
-    }
-}
-
-impl<W: Write + Seek> RegionSink for DigestedSink<W> {
+impl<W: Write + Seek> RegionSink for DigestedSink<'_, W> {
     fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
         self.output.data(offset_bytes, bytes)?;
-        let mut copy = self.spare();
-        copy.clear();
-        copy.extend_from_slice(bytes);
-        self.send(offset_bytes, copy)
+        self.digests.take(offset_bytes, Arc::new(bytes.to_vec()), 0..bytes.len())
     }
 
-    fn buffer(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.output.data(offset_bytes, &bytes)?;
-        let mut next = self.spare();
-        next.resize(bytes.len(), 0);
-        self.send(offset_bytes, bytes)?;
-        Ok(next)
+    fn stretch(&mut self, stretch: Stretch) -> io::Result<()> {
+        let (Some(first), Some(last)) = (stretch.given.first(), stretch.given.last()) else { return Ok(()) };
+        let whole = first.start..last.end;
+        let (start, bytes) = (stretch.offset_bytes + whole.start as u64, stretch.bytes.clone());
+        self.output.stretch(stretch)?;
+        self.digests.take(start, bytes, whole)
     }
-}
-
-fn digest(waiting: &Receiver<Region>, used: &Sender<Vec<u8>>) -> FileDigests {
-    let mut hashes = HashingWriter::new(io::sink());
-    for Region { zeros, bytes } in waiting {
-        io::copy(&mut io::Read::take(io::repeat(0), zeros), &mut hashes).expect("a sink takes everything");
-        hashes.write_all(&bytes).expect("a sink takes everything");
-        // Nobody takes the buffer back once the last region was sent.
-        let _ = used.send(bytes);
-    }
-    hashes.finish().1
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod above;
 mod artifact;
 mod compress;
+mod digests;
 mod disk;
 mod ext4;
 mod layers;

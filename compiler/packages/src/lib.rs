@@ -21,10 +21,11 @@ pub use archive_digest::{ArchiveDigest, Sha1};
 pub use catalog::{Catalog, CatalogError, Field, IndexReadError, Origin, Package, PackageId};
 pub use installed::{Database, Installed, InstalledError, InstalledPackage, databases};
 pub use lock::{
-    AllocatedId, IdKind, LedgerLine, Lock, LockError, LockedBase, LockedIndex, LockedPackage, LockedRoot, ScriptClass,
+    AllocatedId, IdKind, LedgerLine, Lock, LockError, LockedBase, LockedBootBase, LockedIndex, LockedPackage,
+    LockedRoot, ScriptClass,
 };
-pub use requests::{RequestedRepository, Requests};
+pub use requests::{RequestedBase, RequestedRepository, Requests};
 pub use rules::{Constraint, Provided, Rules, rules_of};
 pub use sha256::{Sha256, Sha256ParseError};
-pub use solve::{Pins, ResolveError, Update, resolve, resolve_root};
+pub use solve::{Pins, ResolveError, Update, resolve, resolve_boot, resolve_root};
 pub use unpacked::{ArchiveFacts, Unpacked};

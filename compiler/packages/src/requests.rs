@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use spec::Appliance;
-use spec::appliance::{Arch, Base, Init, Output, PackageRequest};
+use spec::appliance::{Arch, Base, Init, PackageRequest};
 use spec::base::BaseImage;
 
 use crate::rules::rules_of;
@@ -33,12 +33,25 @@ pub struct Requests {
     pub excluded: Vec<String>,
     /// Further repositories, in the order written.
     pub repositories: Vec<RequestedRepository>,
+    /// Another base that the packages in `boot` come from.
+    pub boot_base: Option<RequestedBase>,
     /// Which init runs inside; one of the base's own needs its packages.
     pub init: Init,
     /// Packages that machines boot from, kernels and boot programs, by architecture; they are no part of a root. Sorted.
     pub boot: Vec<(Arch, String)>,
     /// Further choices of the caller that a lock should be made anew for, by name.
     pub facts: BTreeMap<String, String>,
+}
+
+/// A base that packages come from which are no part of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedBase {
+    /// Its name.
+    pub name: String,
+    /// Codename of its release.
+    pub release: String,
+    /// Digest of its files, 64 hexadecimal digits.
+    pub digest: String,
 }
 
 /// A further repository, as far as resolution depends on it.
@@ -74,6 +87,7 @@ impl Requests {
             base_packages,
             with_required: base.with_required,
             excluded: appliance.excluded.clone(),
+            boot_base: None,
             repositories: repositories(appliance),
             init: appliance.init,
             boot: boot_packages(appliance, base),
@@ -95,6 +109,7 @@ impl Requests {
             packages: appliance.packages.clone(),
             base_packages: Vec::new(),
             with_required: false,
+            boot_base: None,
             excluded: appliance.excluded.clone(),
             repositories: repositories(appliance),
             init: appliance.init,
@@ -102,29 +117,28 @@ impl Requests {
             facts: BTreeMap::new(),
         }
     }
-}
 
-/// Outputs that hold a kernel, and whether firmware starts it, which takes a boot program.
-fn boots_by_firmware(output: Output) -> Option<bool> {
-    match output {
-        Output::Microvm => Some(false),
-        Output::Raw | Output::Qcow2 | Output::Vhdx | Output::Vmdk | Output::Ova => Some(true),
-        Output::Oci | Output::Ext4 | Output::Wsl => None,
+    /// The same with what boots taken from this other base, where anything boots.
+    pub fn booting_from(mut self, appliance: &Appliance, base: &BaseImage) -> Self {
+        self.boot = boot_packages(appliance, base);
+        let from =
+            RequestedBase { name: base.name.clone(), release: base.release.clone(), digest: base.digest.clone() };
+        self.boot_base = (!self.boot.is_empty()).then_some(from);
+        self
     }
 }
 
 /// The packages of the kernel for each architecture, where an output holds one: what the spec names, else the base's
 /// own; and that of the boot program, where firmware starts it.
 fn boot_packages(appliance: &Appliance, base: &BaseImage) -> Vec<(Arch, String)> {
-    let boots: Vec<bool> = appliance.outputs.iter().copied().filter_map(boots_by_firmware).collect();
-    if boots.is_empty() {
+    if !appliance.outputs.iter().any(|output| output.boots()) {
         return Vec::new();
     }
-    let of_base = |arch: Arch| base.kernels.iter().find(|(own, _)| *own == arch).map(|(_, name)| name.clone());
-    let of_spec = appliance.kernel.as_ref().map(|kernel| kernel.package.clone());
+    let of_base = |arch: Arch| base.kernel(arch).map(str::to_owned);
+    let of_spec = appliance.kernel.as_ref().and_then(|kernel| kernel.package.clone());
     let kernel = |arch: &Arch| Some((*arch, of_spec.clone().or_else(|| of_base(*arch))?));
     let mut packages: Vec<_> = appliance.arches.iter().filter_map(kernel).collect();
-    if boots.contains(&true) {
+    if appliance.outputs.iter().any(|output| output.is_disk()) {
         let of_family = || rules_of(base.family).map(|rules| rules.efi_stub().to_owned());
         let stub = base.efi_stub.clone().or_else(of_family);
         packages.extend(stub.iter().flat_map(|stub| appliance.arches.iter().map(|arch| (*arch, stub.clone()))));

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use packages::lock::{parse, render};
-use packages::{Lock, Requests, ResolveError, Update, resolve};
+use packages::{Lock, LockedIndex, RequestedBase, Requests, ResolveError, Sha256, Update, resolve, resolve_boot};
 use spec::appliance::Arch;
 use support::catalog;
 
@@ -71,4 +71,40 @@ fn what_cannot_be_found_or_is_no_longer_asked_for_is_said() {
     let lock = make(Some("linux-image-toy"), None).unwrap();
     assert_eq!(lock.staleness(&requests(Some("linux-image-toy"))), Vec::<String>::new());
     assert_eq!(lock.staleness(&requests(None)), ["boot-package removed: amd64 linux-image-toy"]);
+}
+
+/// The same where the kernels come from another base, whose indexes are of these dates.
+fn make_from(dates_secs: [i64; 2], previous: Option<(&Lock, &Update)>) -> Result<Lock, Vec<ResolveError>> {
+    let base = RequestedBase { name: "other".to_owned(), release: "new".to_owned(), digest: "1".repeat(64) };
+    let wish = Requests { boot_base: Some(base), ..requests(Some("linux-image-toy")) };
+    let index = |suite: &str, date_secs| LockedIndex {
+        archive: "debian".to_owned(),
+        suite: suite.to_owned(),
+        date_secs,
+        sha256: Sha256::of(suite.as_bytes()),
+        key: "AB".repeat(20),
+    };
+    let root = resolve(&wish, &[catalog("a 1")], vec![index("toy", 5)], BTreeMap::new(), previous)?;
+    let indexes = vec![index("toy", dates_secs[0]), index("unused", dates_secs[1])];
+    resolve_boot(&wish, &[catalog(KERNELS)], indexes, root, previous)
+}
+
+#[test]
+fn a_kernel_of_another_base_has_a_part_of_the_lock_of_its_own() {
+    let lock = make_from([1_700_000_000, 1_800_000_000], None).unwrap();
+    assert_eq!(names(&lock), ["linux-image-2-toy 2", "linux-image-toy 2", "linux-modules-2-toy 2"]);
+    assert_eq!(lock.roots[0].packages.len(), 1);
+    assert_eq!((lock.epoch_secs, lock.boot_epoch_secs()), (5, 1_700_000_000));
+    let text = render(&lock);
+    assert_eq!(parse(&text).unwrap(), lock);
+    let line = "boot-base \"other\" release=\"new\" epoch=\"2023-11-14T22:13:20Z\" digest=\"1111";
+    assert!(text.contains(line) && text.contains("boot-index \"debian\" \"unused\""), "{text}");
+    let stray = text.lines().filter(|line| !line.starts_with("boot-base")).collect::<Vec<_>>().join("\n");
+    assert!(parse(&stray).unwrap_err().to_string().contains("belongs behind a `boot-base`"));
+
+    // A later release of that base moves nothing of the root, and a locked kernel stays.
+    let later = make_from([1_900_000_000, 0], Some((&lock, &Update::Nothing))).unwrap();
+    assert_eq!((later.core_digest(), later.boot_epoch_secs()), (lock.core_digest(), 1_900_000_000));
+    let changes = lock.staleness(&requests(Some("linux-image-toy")));
+    assert!(changes.contains(&"it was made with the kernel of the base other new".to_owned()), "{changes:?}");
 }

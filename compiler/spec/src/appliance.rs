@@ -263,13 +263,22 @@ pub struct Open {
     pub port: u16,
 }
 
-/// A kernel package.
+/// What a machine boots: a kernel package, another base that it comes from, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
-    /// Package name.
-    pub package: String,
-    /// Another base that it comes from.
-    pub base: Option<String>,
+    /// Package name; where it is left out, the kernel that the base names for each architecture.
+    pub package: Option<String>,
+    /// Another base that it comes from, with all else that a machine boots from.
+    pub base: Option<KernelBase>,
+}
+
+/// Another base than the appliance's, that kernels come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelBase {
+    /// Name of the base image.
+    pub name: String,
+    /// Codename of the release.
+    pub release: String,
 }
 
 /// Which init runs inside.

@@ -41,6 +41,13 @@ pub struct BaseImage {
     pub digest: String,
 }
 
+impl BaseImage {
+    /// Its kernel package for an architecture, where it names one.
+    pub fn kernel(&self, arch: Arch) -> Option<&str> {
+        self.kernels.iter().find(|(own, _)| *own == arch).map(|(_, package)| package.as_str())
+    }
+}
+
 /// The package families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {

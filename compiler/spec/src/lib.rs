@@ -4,6 +4,7 @@
 pub mod appliance;
 pub mod base;
 mod base_image;
+mod booting;
 mod check;
 mod diagnostic;
 mod explain;

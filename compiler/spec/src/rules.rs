@@ -3,6 +3,7 @@
 
 use crate::appliance::{Appliance, Arch, Base, GpuNeed, Level, Output};
 use crate::base::BaseImage;
+use crate::booting;
 use crate::item::Item;
 use crate::placement;
 use crate::report::Report;
@@ -20,6 +21,7 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
     placement::check(appliance, body, image, report);
     gpu_platforms(appliance, body, report);
     possible_outputs(appliance, body, report);
+    booting::check(appliance, body, image, report);
     possible_launches(appliance, body, report);
     packages_need_a_source(appliance, body, report);
 }
@@ -208,21 +210,10 @@ fn is_strong_enough(appliance: &Appliance, platform: &Platform) -> bool {
     !vm || platform.level == Level::Vm
 }
 
-/// The base and the architectures allow each output.
+/// The architectures allow each output.
 fn possible_outputs(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
     for (text, place) in body.all("output").flat_map(|item| item.texts_from(0)) {
         let Some(output) = Output::ALL.into_iter().find(|output| output.name() == text) else { continue };
-        let boots = !matches!(output, Output::Oci | Output::Ext4 | Output::Wsl);
-        let kernel_may_be = report.unread.may_hold_section("kernel") || report.unread.may_hold_section("base");
-        if boots && appliance.base == Base::Scratch && appliance.kernel.is_none() && !kernel_may_be {
-            let error = report.error(
-                "output-impossible",
-                place,
-                format!("the output \"{text}\" boots, and the base \"scratch\" has no kernel"),
-                "cannot boot",
-            );
-            error.help("name one from another base: kernel \"linux-image-cloud-amd64\" base=\"debian\"");
-        }
         if matches!(output, Output::Vmdk | Output::Ova) && appliance.arches.contains(&Arch::Arm64) {
             let error = report.error(
                 "output-impossible",

@@ -52,11 +52,10 @@ pub struct Damage {
 
 /// The names of all entries that a lock needs; what the documents of an image name is kept with them.
 pub fn names_of(lock: &Lock) -> BTreeSet<String> {
-    let packages = lock.roots.iter().flat_map(|root| &root.packages);
-    let archives = packages.clone().map(|package| package.digest.to_string());
-    let decoded = packages.filter_map(|package| package.blake3).map(|blake3| blake3.to_string());
+    let archives = lock.packages().map(|package| package.digest.to_string());
+    let decoded = lock.packages().filter_map(|package| package.blake3).map(|blake3| blake3.to_string());
     let image = lock.base.digest.strip_prefix("sha256:").map(str::to_owned);
-    let indexes = lock.indexes.iter().map(|index| index.sha256.to_string());
+    let indexes = lock.all_indexes().map(|index| index.sha256.to_string());
     archives.chain(decoded).chain(indexes).chain(image).collect()
 }
 

@@ -111,6 +111,7 @@ fn requests() -> Requests {
         with_required: true,
         excluded: vec!["excluded".to_owned()],
         repositories: Vec::new(),
+        boot_base: None,
         init: Init::Builtin,
         boot: Vec::new(),
         facts: BTreeMap::new(),

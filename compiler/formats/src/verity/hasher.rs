@@ -97,21 +97,6 @@ impl RegionSink for Hasher {
     }
 }
 
-/// Gives the same regions to two sinks.
-pub struct Tee<'a>(pub &'a mut dyn RegionSink, pub &'a mut dyn RegionSink);
-
-impl RegionSink for Tee<'_> {
-    fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.data(offset_bytes, bytes)?;
-        self.1.data(offset_bytes, bytes)
-    }
-
-    fn buffer(&mut self, offset_bytes: u64, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.1.data(offset_bytes, &bytes)?;
-        self.0.buffer(offset_bytes, bytes)
-    }
-}
-
 /// The hash of a block behind the salt.
 pub(super) fn digest(salted: &Sha256, block: &[u8]) -> [u8; DIGEST_BYTES] {
     salted.clone().chain_update(block).finalize().into()

@@ -9,7 +9,7 @@ mod hasher;
 mod header;
 mod tree;
 
-pub use hasher::{Hasher, Tee};
+pub use hasher::Hasher;
 pub use tree::HashTree;
 
 /// Size of the blocks of data and of hashes; the size of a page, which no other machine of ours differs in.

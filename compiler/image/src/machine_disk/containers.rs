@@ -69,7 +69,7 @@ pub fn raw(disk: &Disk, chunks: &Receiver<Arc<Chunk>>, output: &mut dyn Storage)
     digested(output, disk.size_bytes, &mut |file| {
         chunks.iter().try_for_each(|chunk| {
             let place = chunk.offset_bytes();
-            file.put(place, chunk)
+            file.put(place, &chunk)
         })
     })
 }
@@ -83,8 +83,8 @@ pub fn part(part: &Range<u64>, chunks: &Receiver<Arc<Chunk>>, output: &mut dyn S
             let place = chunk.offset_bytes() - part.start;
             let own = (size_bytes - place).min(CHUNK_BYTES as u64) as usize;
             match chunk.given.iter().any(|range| range.end > own) {
-                true => file.put(place, Arc::new(chunk.up_to(own))),
-                false => file.put(place, chunk),
+                true => file.put(place, &chunk.up_to(own)),
+                false => file.put(place, &chunk),
             }
         })
     })
@@ -101,10 +101,10 @@ pub fn vhdx(
     let layout = vhdx::Layout::new(ids, disk.size_bytes, &disk.data_ranges).map_err(io::Error::other)?;
     digested(output, layout.file_bytes(), &mut |file| {
         for (offset, bytes) in layout.tables() {
-            file.put(offset, Arc::new(Chunk::of(bytes)))?;
+            file.put(offset, &Chunk::of(bytes))?;
         }
         chunks.iter().try_for_each(|chunk| match layout.block_offset(chunk.index) {
-            Some(place) => file.put(place, chunk),
+            Some(place) => file.put(place, &chunk),
             None if chunk.bytes.iter().all(|byte| *byte == 0) => Ok(()),
             None => {
                 let what = format!("the disk has data at {}, where its plan has none", chunk.offset_bytes());

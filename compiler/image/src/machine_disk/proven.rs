@@ -5,11 +5,16 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
+use std::{iter, thread};
 
 use formats::fat;
-use formats::region::{RegionSink, RegionSource};
-use formats::verity::{self, HashTree, Hasher, Tee, VerityError};
+use formats::region::{RegionSink, RegionSource, Stretch};
+use formats::verity::{self, HashTree, Hasher, VerityError};
+
+/// Buffers that may wait to be hashed; the containers take the same ones, so this bounds the memory.
+const WAITING_STRETCHES: usize = 4;
 
 /// Gives the bytes of an EFI program for the root hash of a proven root, or for none. It must be as long for one hash
 /// as for any other, and the same bytes for the same hash.
@@ -59,10 +64,37 @@ impl<S: RegionSource> RegionSource for ProvenSource<S> {
     fn write(&self, sink: &mut dyn RegionSink) -> io::Result<()> {
         let Proof { options, data_bytes, .. } = &*self.proof;
         let mut hasher = Hasher::new(options.clone(), *data_bytes).map_err(io::Error::other)?;
-        self.source.write(&mut Tee(sink, &mut hasher))?;
+        let tree = thread::scope(|scope| {
+            let (sender, stretches) = sync_channel::<Stretch>(WAITING_STRETCHES);
+            let hashed = scope.spawn(move || {
+                stretches.into_iter().try_for_each(|stretch| hasher.stretch(stretch)).map(|()| hasher.finish())
+            });
+            let written = self.source.write(&mut HashedSink { sink, sender });
+            let hashed = hashed.join().expect("hashing does not panic");
+            written.and(hashed)
+        })?;
         // A disk that is written again gives the same tree.
-        let _ = self.proof.tree.set(hasher.finish());
+        let _ = self.proof.tree.set(tree);
         Ok(())
+    }
+}
+
+/// Passes regions on, and to the thread that hashes them.
+struct HashedSink<'s> {
+    sink: &'s mut dyn RegionSink,
+    sender: SyncSender<Stretch>,
+}
+
+impl RegionSink for HashedSink<'_> {
+    fn data(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+        let given = iter::once(0..bytes.len()).collect();
+        self.stretch(Stretch { offset_bytes, bytes: Arc::new(bytes.to_vec()), given })
+    }
+
+    fn stretch(&mut self, stretch: Stretch) -> io::Result<()> {
+        // The hasher ends early only when regions are out of order, and tells so.
+        let _ = self.sender.send(stretch.clone());
+        self.sink.stretch(stretch)
     }
 }
 

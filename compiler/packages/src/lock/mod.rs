@@ -26,6 +26,8 @@ pub struct Lock {
     pub requests: Vec<(String, String)>,
     /// The signed releases that the packages were found in, sorted by archive and suite.
     pub indexes: Vec<LockedIndex>,
+    /// The other base that what boots was taken from.
+    pub boot_base: Option<LockedBootBase>,
     /// One root for each architecture, sorted.
     pub roots: Vec<LockedRoot>,
     /// The time that files of the appliance carry: the newest date of the releases that packages were taken from, or
@@ -44,6 +46,18 @@ pub struct LockedBase {
     pub release: String,
     /// BLAKE3 of its files, 64 hexadecimal digits.
     pub digest: String,
+}
+
+/// Another base that kernels and boot programs were taken from. Nothing of the roots depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedBootBase {
+    /// The base.
+    pub base: LockedBase,
+    /// The newest date of the releases that those packages were taken from, found as [`Lock::epoch_secs`] is; in seconds
+    /// since 1970.
+    pub epoch_secs: i64,
+    /// The signed releases that they were found in, sorted by archive and suite.
+    pub indexes: Vec<LockedIndex>,
 }
 
 /// A signed release that packages were found in.
@@ -163,6 +177,21 @@ impl Lock {
         self.roots.iter().find(|root| root.arch == arch)
     }
 
+    /// All its packages: those of the roots and those that machines boot from.
+    pub fn packages(&self) -> impl Iterator<Item = &LockedPackage> {
+        self.roots.iter().flat_map(|root| root.packages.iter().chain(&root.boot))
+    }
+
+    /// The time that what boots carries: that of the releases it comes from.
+    pub fn boot_epoch_secs(&self) -> i64 {
+        self.boot_base.as_ref().map_or(self.epoch_secs, |boot| boot.epoch_secs)
+    }
+
+    /// Every signed release that packages were found in.
+    pub fn all_indexes(&self) -> impl Iterator<Item = &LockedIndex> {
+        self.indexes.iter().chain(self.boot_base.iter().flat_map(|boot| &boot.indexes))
+    }
+
     /// A lock whose roots have no packages, for these requests.
     pub fn without_packages(requests: &Requests, encoders: BTreeMap<String, u32>, epoch_secs: i64) -> Self {
         let roots = requests.arches.iter().copied().map(LockedRoot::empty).collect();
@@ -180,6 +209,7 @@ impl Lock {
             },
             requests: requests.lines(),
             indexes: Vec::new(),
+            boot_base: None,
             roots: Vec::new(),
             epoch_secs: 0,
             encoders: BTreeMap::new(),

@@ -8,7 +8,10 @@ use tree::Digest;
 
 use super::nodes::{Node, read_line};
 use super::render::FORMAT;
-use super::{AllocatedId, IdKind, LedgerLine, Lock, LockedBase, LockedIndex, LockedPackage, LockedRoot, ScriptClass};
+use super::{
+    AllocatedId, IdKind, LedgerLine, Lock, LockedBase, LockedBootBase, LockedIndex, LockedPackage, LockedRoot,
+    ScriptClass,
+};
 use crate::catalog::is_safe_path;
 use crate::date::parse_utc;
 use crate::{ArchiveDigest, Origin};
@@ -70,6 +73,7 @@ struct Reader {
     encoders: BTreeMap<String, u32>,
     requests: Vec<(String, String)>,
     indexes: Vec<LockedIndex>,
+    boot_base: Option<LockedBootBase>,
     roots: Vec<LockedRoot>,
     /// Names and architectures of the packages of the open root, if one is open.
     open: Option<BTreeSet<String>>,
@@ -93,6 +97,8 @@ impl Reader {
             }
             (false, "request") => self.requests.push((fields.argument()?, fields.argument()?)),
             (false, "index") => self.indexes.push(fields.index()?),
+            (false, "boot-base") => self.boot_base = Some(fields.boot_base()?),
+            (false, "boot-index") => self.boot_base(&fields)?.indexes.push(fields.index()?),
             (false, "root") => self.open_root(&mut fields)?,
             (true, "package") => self.take_package(&mut fields)?,
             (true, "boot-package") => self.take_boot_package(&mut fields)?,
@@ -150,6 +156,10 @@ impl Reader {
         Ok(())
     }
 
+    fn boot_base(&mut self, fields: &Fields) -> Result<&mut LockedBootBase, LockError> {
+        self.boot_base.as_mut().ok_or_else(|| fields.wrong("this belongs behind a `boot-base`"))
+    }
+
     fn root(&mut self, fields: &Fields) -> Result<&mut LockedRoot, LockError> {
         self.roots.last_mut().ok_or_else(|| fields.wrong("this belongs into a root"))
     }
@@ -163,6 +173,7 @@ impl Reader {
         }
         self.requests.sort();
         self.indexes.sort();
+        self.boot_base.iter_mut().for_each(|boot| boot.indexes.sort());
         self.roots.sort_by_key(|root| root.arch);
         for root in &mut self.roots {
             for packages in [&mut root.packages, &mut root.boot] {
@@ -176,6 +187,7 @@ impl Reader {
             base: self.base.ok_or(LockError::Missing("base"))?,
             requests: self.requests,
             indexes: self.indexes,
+            boot_base: self.boot_base,
             roots: self.roots,
             epoch_secs: self.epoch_secs.ok_or(LockError::Missing("epoch"))?,
             encoders: self.encoders,
@@ -229,6 +241,11 @@ impl Fields {
 
     fn base(&mut self) -> Result<LockedBase, LockError> {
         Ok(LockedBase { name: self.argument()?, release: self.property("release")?, digest: self.property("digest")? })
+    }
+
+    fn boot_base(&mut self) -> Result<LockedBootBase, LockError> {
+        let epoch: String = self.property("epoch")?;
+        Ok(LockedBootBase { base: self.base()?, epoch_secs: self.time(&epoch)?, indexes: Vec::new() })
     }
 
     fn index(&mut self) -> Result<LockedIndex, LockError> {

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use tree::Digest;
 
-use super::{AllocatedId, IdKind, LedgerLine, Lock, LockedIndex, LockedPackage, LockedRoot, ScriptClass};
+use super::{
+    AllocatedId, IdKind, LedgerLine, Lock, LockedBootBase, LockedIndex, LockedPackage, LockedRoot, ScriptClass,
+};
 use crate::date::format_utc;
 
 /// The version of the text's form. A reader refuses every other.
@@ -27,7 +29,13 @@ pub fn render(lock: &Lock) -> String {
     for (kind, text) in sorted(&lock.requests) {
         line(&mut out, 0, "request", &[kind, text], &[]);
     }
-    sorted(&lock.indexes).into_iter().for_each(|index| render_index(&mut out, index));
+    sorted(&lock.indexes).into_iter().for_each(|index| render_index(&mut out, "index", index));
+    if let Some(LockedBootBase { base, epoch_secs, indexes }) = &lock.boot_base {
+        let epoch = format_utc(*epoch_secs);
+        let properties = [("release", base.release.as_str()), ("epoch", &epoch), ("digest", &base.digest)];
+        line(&mut out, 0, "boot-base", &[&base.name], &properties);
+        sorted(indexes).into_iter().for_each(|index| render_index(&mut out, "boot-index", index));
+    }
     let mut roots: Vec<&LockedRoot> = lock.roots.iter().collect();
     roots.sort_by_key(|root| root.arch);
     roots.into_iter().for_each(|root| render_root(&mut out, root));
@@ -39,6 +47,7 @@ impl Lock {
     /// digests of fetched archives. Ids are derived from it, so it must not depend on them.
     pub fn core_digest(&self) -> Digest {
         let mut core = self.clone();
+        core.boot_base = None;
         for root in &mut core.roots {
             root.ledger.clear();
             root.ids.clear();
@@ -52,14 +61,14 @@ impl Lock {
     }
 }
 
-fn render_index(out: &mut String, index: &LockedIndex) {
+fn render_index(out: &mut String, word: &str, index: &LockedIndex) {
     let LockedIndex { archive, suite, date_secs, sha256, key } = index;
     let (date, sha256) = (format_utc(*date_secs), sha256.to_string());
     let mut properties = vec![("key", key.as_str()), ("sha256", &sha256)];
     if *date_secs != 0 {
         properties.insert(0, ("date", &date));
     }
-    line(out, 0, "index", &[archive, suite], &properties);
+    line(out, 0, word, &[archive, suite], &properties);
 }
 
 fn render_root(out: &mut String, root: &LockedRoot) {

@@ -7,7 +7,7 @@ use tree::Digest;
 
 use crate::requests::init_word;
 use crate::rules::sign;
-use crate::{Lock, RequestedRepository, Requests};
+use crate::{Lock, RequestedBase, RequestedRepository, Requests};
 
 impl Requests {
     /// The requests as lines of kind and text, sorted, each once.
@@ -27,6 +27,10 @@ impl Requests {
         self.excluded.iter().for_each(|name| line("exclude", name.clone()));
         self.repositories.iter().for_each(|r| line("repository", repository_words(r)));
         self.boot.iter().for_each(|(arch, name)| line("boot-package", format!("{} {name}", arch.name())));
+        if let Some(RequestedBase { name, release, digest }) = &self.boot_base {
+            line("boot-base", format!("{name} {release}"));
+            line("boot-base-image", digest.clone());
+        }
         self.facts.iter().for_each(|(name, value)| line("fact", format!("{name} {value}")));
         lines.into_iter().collect()
     }
@@ -75,6 +79,8 @@ fn removed(kind: &str, text: &str) -> String {
         "appliance" => format!("it was made for the appliance {text}"),
         "base" => format!("it was made for the base {text}"),
         "base-image" => format!("it was made with the base image {}", text.get(..12).unwrap_or(text)),
+        "boot-base" => format!("it was made with the kernel of the base {text}"),
+        "boot-base-image" => format!("the kernel's base image was {}", text.get(..12).unwrap_or(text)),
         "required" => format!("it was made with required packages: {text}"),
         "init" => format!("it was made with the init {text}"),
         "fact" => format!("it was made with {text}"),
@@ -87,6 +93,8 @@ fn added(kind: &str, text: &str) -> String {
         "appliance" => format!("the appliance is {text} now"),
         "base" => format!("the base is {text} now"),
         "base-image" => format!("the base image is {} now", text.get(..12).unwrap_or(text)),
+        "boot-base" => format!("the kernel is of the base {text} now"),
+        "boot-base-image" => format!("the kernel's base image is {} now", text.get(..12).unwrap_or(text)),
         "required" => format!("required packages are asked for now: {text}"),
         "init" => format!("the init is {text} now"),
         "fact" => format!("{} now", text.replacen(' ', " is ", 1)),

@@ -5,9 +5,52 @@
 
 use std::cmp::Ordering;
 
+use spec::appliance::Arch;
+
 use super::suggest::nearest;
-use super::{Pins, ResolveError};
-use crate::{Catalog, Constraint, PackageId, Requests};
+use super::{Pins, ResolveError, Update, kept, locked};
+use crate::lock::{LockedBase, LockedBootBase};
+use crate::{Catalog, Constraint, Lock, LockedIndex, LockedPackage, PackageId, RequestedBase, Requests};
+
+/// Decides what machines boot from where it comes from another base than the roots, and puts it into a lock that has
+/// the roots. `catalogs` and `indexes` are that base's.
+///
+/// # Errors
+/// All problems of all architectures, each once.
+pub fn resolve_boot(
+    requests: &Requests,
+    catalogs: &[Catalog],
+    indexes: Vec<LockedIndex>,
+    mut lock: Lock,
+    previous: Option<(&Lock, &Update)>,
+) -> Result<Lock, Vec<ResolveError>> {
+    let Some(RequestedBase { name, release, digest }) = requests.boot_base.clone() else { return Ok(lock) };
+    let (mut errors, mut built_secs) = (Vec::new(), 0);
+    for root in &mut lock.roots {
+        let Some(catalog) = catalogs.iter().find(|catalog| catalog.arch() == root.arch) else {
+            errors.push(ResolveError::NoCatalog { arch: root.arch });
+            continue;
+        };
+        match choose(requests, catalog, &pins(previous, root.arch)) {
+            Ok(ids) => {
+                built_secs = ids.iter().map(|id| catalog.package(*id).built_secs()).fold(built_secs, i64::max);
+                root.boot = locked(catalog, &ids, previous.and_then(|(lock, _)| lock.root(root.arch)));
+            }
+            Err(error) if errors.contains(&error) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    let epoch_secs = super::epoch_secs(lock.roots.iter().flat_map(|root| &root.boot), &indexes, built_secs);
+    lock.boot_base = Some(LockedBootBase { base: LockedBase { name, release, digest }, epoch_secs, indexes });
+    if errors.is_empty() { Ok(lock) } else { Err(errors) }
+}
+
+/// What a previous lock says of the packages that machines of an architecture boot from.
+pub(super) fn pins(previous: Option<(&Lock, &Update)>, arch: Arch) -> Pins {
+    let packages =
+        |lock: &Lock| -> Vec<LockedPackage> { lock.root(arch).map(|root| root.boot.clone()).unwrap_or_default() };
+    previous.map(|(lock, update)| kept(&packages(lock), update)).unwrap_or_default()
+}
 
 /// The packages of the kernel asked for, sorted by name; what the pins hold stays, else the highest version is taken.
 ///

@@ -17,6 +17,7 @@ use spec::appliance::Arch;
 
 use crate::{Catalog, IdKind, Lock, LockedIndex, LockedPackage, LockedRoot, PackageId, Requests};
 
+pub use boot::resolve_boot;
 pub use error::ResolveError;
 use offers::Offers;
 
@@ -63,11 +64,11 @@ pub fn resolve(
         let old = previous.and_then(|(lock, _)| lock.root(*arch));
         let pins = previous.map(|(lock, update)| pins(lock, *arch, update)).unwrap_or_default();
         let root = resolve_root(requests, catalog, &pins);
-        let boot = boot::choose(
-            requests,
-            catalog,
-            &previous.map(|(lock, update)| boot_pins(lock, *arch, update)).unwrap_or_default(),
-        );
+        let boot = match requests.boot_base {
+            // Those are in another base's catalogue: `resolve_boot` chooses them.
+            Some(_) => Ok(Vec::new()),
+            None => boot::choose(requests, catalog, &boot::pins(previous, *arch)),
+        };
         let both = match (root, boot) {
             (Ok(root), Ok(boot)) => Ok((root, boot)),
             (root, boot) => Err(root.err().into_iter().flatten().chain(boot.err()).collect::<Vec<_>>()),
@@ -83,7 +84,7 @@ pub fn resolve(
         }
     }
     lock.roots.sort_by_key(|root| root.arch);
-    lock.epoch_secs = epoch_secs(&lock, built_secs);
+    lock.epoch_secs = epoch_secs(lock.roots.iter().flat_map(|root| &root.packages), &lock.indexes, built_secs);
     if errors.is_empty() { Ok(lock) } else { Err(errors) }
 }
 
@@ -103,12 +104,10 @@ pub fn resolve_root(requests: &Requests, catalog: &Catalog, pins: &Pins) -> Resu
 
 /// The newest date among the releases that packages were taken from, so that a release that gave nothing moves nothing;
 /// where they carry no date, the newest build of a package.
-fn epoch_secs(lock: &Lock, built_secs: i64) -> i64 {
-    let packages = || lock.roots.iter().flat_map(|root| &root.packages);
-    let is_used = |index: &&LockedIndex| {
-        packages().any(|p| (&p.origin.archive, &p.origin.suite) == (&index.archive, &index.suite))
-    };
-    lock.indexes.iter().filter(is_used).map(|index| index.date_secs).fold(built_secs, i64::max)
+fn epoch_secs<'a>(packages: impl Iterator<Item = &'a LockedPackage>, indexes: &[LockedIndex], built_secs: i64) -> i64 {
+    let used: BTreeSet<_> = packages.map(|package| (&package.origin.archive, &package.origin.suite)).collect();
+    let is_used = |index: &&LockedIndex| used.contains(&(&index.archive, &index.suite));
+    indexes.iter().filter(is_used).map(|index| index.date_secs).fold(built_secs, i64::max)
 }
 
 /// Names to update that the lock does not have.
@@ -126,10 +125,6 @@ fn pins(lock: &Lock, arch: Arch, update: &Update) -> Pins {
     kept(lock.root(arch).map(|root| root.packages.as_slice()).unwrap_or_default(), update)
 }
 
-fn boot_pins(lock: &Lock, arch: Arch, update: &Update) -> Pins {
-    kept(lock.root(arch).map(|root| root.boot.as_slice()).unwrap_or_default(), update)
-}
-
 fn kept(packages: &[LockedPackage], update: &Update) -> Pins {
     let kept = |package: &&LockedPackage| match update {
         Update::Nothing => true,
@@ -140,6 +135,18 @@ fn kept(packages: &[LockedPackage], update: &Update) -> Pins {
 }
 
 fn locked_root(catalog: &Catalog, ids: &[PackageId], boot: &[PackageId], old: Option<&LockedRoot>) -> LockedRoot {
+    let ids_kept = old.iter().flat_map(|root| &root.ids).filter(|id| id.kind != IdKind::Uuid).cloned();
+    LockedRoot {
+        arch: catalog.arch(),
+        packages: locked(catalog, ids, old),
+        boot: locked(catalog, boot, old),
+        ledger: Vec::new(),
+        ids: ids_kept.collect(),
+    }
+}
+
+/// Packages as a lock has them, with the digests of archives that an old lock knows.
+fn locked(catalog: &Catalog, ids: &[PackageId], old: Option<&LockedRoot>) -> Vec<LockedPackage> {
     let old_packages: BTreeMap<_, _> =
         old.iter().flat_map(|root| root.packages.iter().chain(&root.boot)).map(|p| (p.name.as_str(), p)).collect();
     let locked = |id: &PackageId| {
@@ -156,12 +163,5 @@ fn locked_root(catalog: &Catalog, ids: &[PackageId], boot: &[PackageId], old: Op
             blake3: same.and_then(|old| old.blake3),
         }
     };
-    let ids_kept = old.iter().flat_map(|root| &root.ids).filter(|id| id.kind != IdKind::Uuid).cloned();
-    LockedRoot {
-        arch: catalog.arch(),
-        packages: ids.iter().map(locked).collect(),
-        boot: boot.iter().map(locked).collect(),
-        ledger: Vec::new(),
-        ids: ids_kept.collect(),
-    }
+    ids.iter().map(locked).collect()
 }

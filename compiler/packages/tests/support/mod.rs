@@ -47,6 +47,7 @@ pub fn requests(words: &str) -> Requests {
         with_required: false,
         excluded: Vec::new(),
         repositories: Vec::new(),
+        boot_base: None,
         init: Init::Builtin,
         boot: Vec::new(),
         facts: BTreeMap::new(),

@@ -8,6 +8,7 @@ use crate::explain::{BUILT_IN, Page};
 use crate::image_reference::ImageReference;
 use crate::item::Item;
 use crate::report::Report;
+use crate::source::Place;
 use crate::suggest::nearest;
 use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule, either};
 
@@ -126,10 +127,20 @@ pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
 
 /// What a base image brings that is no section of a spec: its packages, where they come from, and its kernel.
 pub(crate) fn brings(appliance: &Appliance, world: &World<'_>) -> Vec<String> {
-    let Base::Distro { name, release } = &appliance.base else { return Vec::new() };
-    let Some(image) = world.bases.iter().find(|image| image.name == *name && image.release == *release) else {
-        return Vec::new();
+    let find =
+        |name: &str, release: &str| world.bases.iter().find(|image| image.name == name && image.release == release);
+    let own = match &appliance.base {
+        Base::Distro { name, release } => find(name, release),
+        Base::Oci(_) | Base::Scratch => None,
     };
+    let of_kernel = appliance.kernel.as_ref().and_then(|kernel| kernel.base.as_ref());
+    let of_kernel = of_kernel.and_then(|base| find(&base.name, &base.release)).or(own);
+    let is_named = appliance.kernel.as_ref().is_some_and(|kernel| kernel.package.is_some());
+    let kernel = of_kernel.filter(|_| !is_named).and_then(|image| brings_kernel(appliance, image));
+    own.map(|image| brings_packages(appliance, image)).into_iter().flatten().chain(kernel).collect()
+}
+
+fn brings_packages(appliance: &Appliance, image: &BaseImage) -> Vec<String> {
     let required = if image.with_required { ", and those that are essential or required" } else { "" };
     let mut lines = vec![format!("the base image's packages: {}{required}", image.packages.join(" "))];
     let here = |archive: &&Archive| appliance.arches.iter().any(|arch| archive.arches.contains(arch));
@@ -142,58 +153,76 @@ pub(crate) fn brings(appliance: &Appliance, world: &World<'_>) -> Vec<String> {
             suites.join(" ")
         ));
     }
-    if appliance.kernel.is_none() {
-        let mut kernels: Vec<&str> = image.kernels.iter().map(|(_, package)| package.as_str()).collect();
-        kernels.dedup();
-        lines.extend(
-            (!kernels.is_empty())
-                .then(|| format!("the base image's kernel, where one is booted: {}", kernels.join(" "))),
-        );
-    }
     lines
 }
 
+fn brings_kernel(appliance: &Appliance, image: &BaseImage) -> Option<String> {
+    let mut kernels: Vec<&str> = appliance.arches.iter().filter_map(|arch| image.kernel(*arch)).collect();
+    kernels.dedup();
+    let whose = if appliance.kernel.is_some() { format!("{}'s", image.name) } else { "the base image's".to_owned() };
+    (!kernels.is_empty()).then(|| format!("{whose} kernel, where one is booted: {}", kernels.join(" ")))
+}
+
 fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Report<'_>) -> Option<&'w BaseImage> {
-    let releases: Vec<&BaseImage> = world.bases.iter().filter(|image| image.name == name).collect();
-    let Some(item) = item else {
-        return releases.iter().find(|image| image.is_default).copied();
-    };
+    let Some(item) = item else { return default_release(name, world) };
     if matches!(name, "oci" | "scratch") {
         refuse_release(item, name, report);
         return None;
     }
+    let release = item.text("release").map(|release| (release, item.prop_place("release")));
+    named(Named { name, place: item.arg_place(0), release }, &["oci", "scratch"], world, report)
+}
+
+/// A distribution as it is named somewhere.
+pub(crate) struct Named<'i> {
+    /// Its name and where that stands.
+    pub name: &'i str,
+    pub place: Place,
+    /// The release, where one is named.
+    pub release: Option<(&'i str, Place)>,
+}
+
+/// The base image of a distribution at the release that is named, or its default. `others` are bases that are no
+/// distribution and could stand there too.
+pub(crate) fn named<'w>(
+    wanted: Named<'_>,
+    others: &[&'static str],
+    world: &World<'w>,
+    report: &mut Report<'_>,
+) -> Option<&'w BaseImage> {
+    let Named { name, place, release } = wanted;
+    let name = if name == "auto" { AUTO } else { name };
+    let releases: Vec<&BaseImage> = world.bases.iter().filter(|image| image.name == name).collect();
     if releases.is_empty() {
-        refuse_base(name, item, world, report);
+        refuse_base(name, place, others, world, report);
         return None;
     }
-    let Some(release) = item.text("release") else {
-        return releases.iter().find(|image| image.is_default).copied();
-    };
+    let Some((release, place)) = release else { return default_release(name, world) };
     let found = releases.iter().find(|image| image.release == release || image.version == release).copied();
     if found.is_none() {
         let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
-        let error = report.error(
-            "unknown-release",
-            item.prop_place("release"),
-            format!("{name} has no release \"{release}\" here"),
-            "unknown release",
-        );
+        let message = format!("{name} has no release \"{release}\" here");
+        let error = report.error("unknown-release", place, message, "unknown release");
         let near = nearest(release, names.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
         error.help(format!("{}there are {}", near.unwrap_or_default(), either(&names)));
     }
     found
 }
 
-fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'_>) {
-    let mut exist: Vec<&str> = world.bases.iter().map(|image| image.name.as_str()).chain(["oci", "scratch"]).collect();
+fn default_release<'w>(name: &str, world: &World<'w>) -> Option<&'w BaseImage> {
+    world.bases.iter().find(|image| image.name == name && image.is_default)
+}
+
+fn refuse_base(name: &str, place: Place, others: &[&'static str], world: &World<'_>, report: &mut Report<'_>) {
+    let mut exist: Vec<&str> =
+        world.bases.iter().map(|image| image.name.as_str()).chain(others.iter().copied()).collect();
     exist.sort_unstable();
     exist.dedup();
-    let place = item.arg_place(0);
     if KNOWN.contains(&name) {
         let error =
             report.error("base-not-supported", place, format!("the base \"{name}\" cannot be built yet"), "not yet");
         error.help(format!("what can be built: {}", either(&exist)));
-    } else if item.arg(0).is_some() {
+    } else {
         let near = nearest(name, KNOWN.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
         let error = report.error("unknown-base", place, format!("there is no base \"{name}\""), "unknown base");
         error.help(format!("{}what can be built: {}", near.unwrap_or_default(), either(&exist)));

@@ -1,19 +1,30 @@
 //! The kernel and the init.
 
+use super::base::{Found, Named, named};
 use super::{Body, not_yet};
-use crate::appliance::{Appliance, Init, Kernel};
+use crate::appliance::{Appliance, Arch, Base, Init, Kernel, KernelBase};
+use crate::base::BaseImage;
+use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
+use crate::item::Item;
 use crate::report::Report;
-use crate::table::{ArgRule, Kind, NodeRule, PropRule};
+use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule};
 
 /// `kernel`
 pub(crate) const KERNEL: NodeRule = NodeRule {
     name: "kernel",
-    doc: "The kernel package for outputs that boot. Default: the base image's.",
-    args: &[ArgRule { default: Some("the base's"), ..ArgRule::one("the package", Kind::Name) }],
-    props: &[PropRule::new("base", Kind::Name, "another base that it comes from; *has no effect yet*")
-        .default("the appliance's")],
-    example: "kernel \"linux-image-cloud-amd64\"",
+    doc: "What outputs that boot start. Default: the kernel that the base names for each architecture.\n\n\
+          With `base=` it comes from another base, as bases without packages (`scratch`, `oci`) need it: its package is \
+          resolved, locked and verified there, and so is the boot program of disks. Nothing of it is in the root: what the \
+          machine needs of its modules is loaded before the root is there. Without a package it is that base's own kernel: \
+          `kernel base=\"debian\"`.",
+    args: &[ArgRule { count: Count::Optional, default: Some("the base's"), ..ArgRule::one("the package", Kind::Name) }],
+    props: &[
+        PropRule::new("base", Kind::Name, "another base that it comes from").default("the appliance's"),
+        PropRule::new("release", Kind::Name, "codename or number of the release of that base")
+            .default("that base's own, such as bookworm"),
+    ],
+    example: "kernel \"linux-image-cloud-amd64\" base=\"debian\"",
     ..NodeRule::EMPTY
 };
 
@@ -30,12 +41,78 @@ pub(crate) const INIT: NodeRule = NodeRule {
 };
 
 /// Decodes `kernel`.
-pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Option<Kernel> {
+pub(crate) fn decode(
+    body: Body<'_>,
+    found: &Found<'_>,
+    arches: &[Arch],
+    world: &World<'_>,
+    report: &mut Report<'_>,
+) -> Option<Kernel> {
     let item = body.one("kernel")?;
-    if item.text("base").is_some() {
-        not_yet(item, "`base=` of `kernel`", report);
+    let package = item.arg(0).map(str::to_owned);
+    let Some(name) = item.text("base") else {
+        if item.prop("release").is_some() && item.prop("base").is_none() {
+            let message = "`release=` of `kernel` is that of another base, and none is named";
+            report
+                .error("missing-property", item.prop_place("release"), message, "of which base?")
+                .help("add `base=\"debian\"`, or remove `release=`");
+        }
+        if item.args.is_empty() && item.prop("base").is_none() {
+            report
+                .error("missing-argument", item.place, "`kernel` needs a package or `base=`", "missing behind this")
+                .help("write kernel \"linux-image-cloud-amd64\", or remove the line");
+        }
+        return package.map(|package| Kernel { package: Some(package), base: None });
+    };
+    let image = other_base(item, name, found, world, report)?;
+    if let Some(image) = image {
+        has_kernels(item, image, arches, report);
     }
-    Some(Kernel { package: item.arg(0)?.to_owned(), base: item.text("base").map(str::to_owned) })
+    let base = image.map(|image| KernelBase { name: image.name.clone(), release: image.release.clone() });
+    Some(Kernel { package, base })
+}
+
+/// The other base that kernels come from; none within where it is the appliance's own; none where it is wrong.
+fn other_base<'w>(
+    item: &Item,
+    name: &str,
+    found: &Found<'_>,
+    world: &World<'w>,
+    report: &mut Report<'_>,
+) -> Option<Option<&'w BaseImage>> {
+    let place = item.prop_place("base");
+    if matches!(name, "oci" | "scratch") {
+        report
+            .error("bad-value", place, format!("the base \"{name}\" has no kernel packages"), "no distribution")
+            .help("name a distribution: base=\"debian\"");
+        return None;
+    }
+    let release = item.text("release").map(|release| (release, item.prop_place("release")));
+    let is_own = matches!(&found.base, Base::Distro { name: own, .. } if own == name);
+    if is_own && release.is_none() {
+        return Some(None);
+    }
+    let image = named(Named { name, place, release }, &[], world, report)?;
+    let own = found.image.is_some_and(|own| (&own.name, &own.release) == (&image.name, &image.release));
+    Some(Some(image).filter(|_| !own))
+}
+
+/// The other base exists for all architectures, and has a kernel where none is named.
+fn has_kernels(item: &Item, image: &BaseImage, arches: &[Arch], report: &mut Report<'_>) {
+    let place = item.prop_place("base");
+    for arch in arches {
+        if !image.arches.contains(arch) {
+            let message = format!("the base \"{}\" of the kernel does not exist for {}", image.name, arch.name());
+            report
+                .error("arch-not-supported", place, message, "not for this architecture")
+                .help("take the kernel from another base, or remove the architecture");
+        } else if item.args.is_empty() && image.kernel(*arch).is_none() {
+            let message = format!("the base \"{}\" names no kernel for {}", image.name, arch.name());
+            report
+                .error("missing-argument", item.place, message, "which package?")
+                .help("write kernel \"PACKAGE\" base=…");
+        }
+    }
 }
 
 /// Decodes `init`.
@@ -55,7 +132,14 @@ pub(crate) fn decode_init(body: Body<'_>, report: &mut Report<'_>) -> Init {
 /// Prints kernel and init.
 pub(crate) fn explain(appliance: &Appliance, page: &mut Page<'_>) {
     if let Some(kernel) = &appliance.kernel {
-        page.node("kernel", "kernel", BUILT_IN).arg(&kernel.package).maybe("base", kernel.base.as_deref()).end();
+        let line = page.node("kernel", "kernel", BUILT_IN);
+        let line = kernel.package.iter().fold(line, |line, package| line.arg(package));
+        let of_base = "that base's default release";
+        let line = kernel
+            .base
+            .iter()
+            .fold(line, |line, base| line.prop("base", &base.name, BUILT_IN).prop("release", &base.release, of_base));
+        line.end();
     }
     page.node("init", "init", BUILT_IN).arg(init_text(appliance.init)).end();
 }

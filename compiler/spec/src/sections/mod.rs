@@ -100,11 +100,13 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
         Base::Distro { .. } | Base::Scratch => naming::of(base.image.map(|image| image.family)),
     };
     let packages = packages::decode(body, naming, report);
+    let arches = base::decode_arches(body, world, base.image, report);
     let appliance = Appliance {
         name: identity.name,
         version: identity.version,
         summary: identity.summary,
-        arches: base::decode_arches(body, world, base.image, report),
+        kernel: kernel::decode(body, &base, &arches, world, report),
+        arches,
         base: base.base,
         packages: packages.wanted,
         excluded: packages.excluded,
@@ -116,7 +118,6 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
         services: services.list,
         main_service: services.main,
         opens: open::decode(body, report),
-        kernel: kernel::decode(body, report),
         init: kernel::decode_init(body, report),
         isolation: isolation::decode(body, report),
         network: network::decode(body, report),
