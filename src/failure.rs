@@ -67,6 +67,14 @@ impl Failure {
         }
     }
 
+    /// What to do about an error of the world, where that is known.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::World { help, .. } => help.as_deref(),
+            Self::Spec { .. } => None,
+        }
+    }
+
     /// The texts of an error and its causes, outermost first; a cause that only repeats is left out.
     pub fn texts(&self) -> Vec<String> {
         let Self::World { doing, error, .. } = self else { return Vec::new() };

@@ -52,19 +52,25 @@ impl Instances {
     /// # Errors
     /// There is none, or there are several; the help says which there are.
     pub fn meant(&self, word: &str) -> Result<Meant, Failure> {
+        self.find(word)?.ok_or_else(|| self.unknown(word))
+    }
+
+    /// The same, for those who do not mind that there is none.
+    ///
+    /// # Errors
+    /// There are several.
+    pub fn find(&self, word: &str) -> Result<Option<Meant>, Failure> {
         let mut found = find_instance(&self.live, word);
         if found.len() > 1 {
             let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
             let what = format!("tell which instance of {word} is meant: {} run", names.len());
-            return Err(Failure::new(Exit::Failure, what).help(format!("name one of {}", names.join(", "))));
+            return Err(Failure::new(Exit::Failure, what).help(format!("name them: {}", names.join(", "))));
         }
         if let Some(found) = found.pop() {
-            return Ok(Meant::Live(found));
+            return Ok(Some(Meant::Live(found)));
         }
-        match self.ended.iter().find(|ended| ended.name == word) {
-            Some(ended) => Ok(Meant::Ended(Box::new(ended.clone()))),
-            None => Err(self.unknown(word)),
-        }
+        let ended = self.ended.iter().find(|ended| ended.name == word);
+        Ok(ended.map(|ended| Meant::Ended(Box::new(ended.clone()))))
     }
 
     /// The instance that lives and that a word means.

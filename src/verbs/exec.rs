@@ -23,6 +23,9 @@ const SIGWINCH: i32 = 28;
 /// The status of a command whose instance ended with it: that of a killed one.
 const KILLED: u8 = 137;
 
+/// The status of a program that does not exist, as shells have it.
+const NO_SUCH_PROGRAM: u8 = 127;
+
 /// What standard input is read by at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -36,12 +39,14 @@ pub fn exec(args: &Exec, ui: &Ui) -> Result<Exit, Failure> {
     let doing = |error: ConnectionError| cannot(talking(&found, error));
     let (stream, said) = connection.begin(&request).map_err(doing)?;
     if let Some(refused) = said.json.get("not-started") {
-        let status = refused["status"].as_u64().and_then(|status| u8::try_from(status).ok()).unwrap_or(126);
-        let reason = refused["reason"].as_str().unwrap_or_default().to_owned();
-        return Err(Failure::new(Exit::Appliance(status), reason)
-            .help("see what there is with: appliance exec INSTANCE -- ls /bin"));
+        return Err(not_started(args, &found.name, refused));
     }
-    let run = Running { connection, stream, pieces: Pieces::default(), input_open: true };
+    let input_open = args.interactive || with_terminal;
+    if !input_open {
+        // What is not read for the command stays for whoever reads it next.
+        connection.session().finish(stream).map_err(|error| doing(error.into()))?;
+    }
+    let run = Running { connection, stream, pieces: Pieces::default(), input_open };
     let ended = run.until_end(with_terminal);
     match ended.map_err(doing)? {
         Some(status) => Ok(Exit::Appliance(status)),
@@ -49,6 +54,19 @@ pub fn exec(args: &Exec, ui: &Ui) -> Result<Exit, Failure> {
             ui.warn(format!("{} ended, and the command with it", found.name));
             Ok(Exit::Appliance(KILLED))
         }
+    }
+}
+
+fn not_started(args: &Exec, instance: &str, refused: &serde_json::Value) -> Failure {
+    let status = refused["status"].as_u64().and_then(|status| u8::try_from(status).ok()).unwrap_or(126);
+    let reason = refused["reason"].as_str().unwrap_or_default().to_owned();
+    let program = args.command.first().map(String::as_str).unwrap_or_default();
+    let failure = Failure::doing(Exit::Appliance(status), format!("run {program} in {instance}"), reason);
+    match status {
+        NO_SUCH_PROGRAM => {
+            failure.help(format!("see which programs it has with: appliance exec {instance} -- ls /bin"))
+        }
+        _ => failure,
     }
 }
 

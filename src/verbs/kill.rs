@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use engine::Ask;
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli_instances::Kill;
+use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, connect, talking};
@@ -24,14 +25,15 @@ pub fn kill(args: &Kill, ui: &Ui) -> Result<Exit, Failure> {
         return end(&args.instances, &ask, ui);
     }
     let instances = Instances::look(ui)?;
-    for name in &args.instances {
+    let send = |name: &str| -> Result<(), Failure> {
         let found = instances.live(name)?;
-        let _: serde_json::Value = connect(&found)?.ask(&ask).map_err(|error| talking(&found, error))?;
+        connect(&found)?.ask::<Value>(&ask).map(drop).map_err(|error| talking(&found, error))
+    };
+    let (mut sent, mut failed) = (Vec::new(), Failed::default());
+    for name in &args.instances {
+        sent.extend(failed.take(name, send(name)).map(|()| name));
     }
-    if ui.json {
-        ui.json(&json!({ "ok": true }));
-    }
-    Ok(Exit::Success)
+    failed.end(&args.instances, Exit::Success, json!({ "ok": true, "sent": sent }), ui)
 }
 
 fn signal(text: &str) -> Option<Signal> {

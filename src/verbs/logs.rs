@@ -1,38 +1,47 @@
 //! `appliance logs`: what a detached instance printed, while it runs and after it has ended.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use bundle::channel::{Happening, Piece, Pieces};
-use engine::{Ask, Connection, ConnectionError, EndedInstance, LogsFrom, ended_output};
+use engine::{Ask, Connection, ConnectionError, EndedInstance, Found, LogsFrom, ended_output};
 
 use crate::cli_instances::Logs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, Meant, ended_meanwhile, talking};
+use crate::printer::Printer;
 use crate::ui::Ui;
 
 /// Prints what an instance printed, each stream to its own.
 pub fn logs(args: &Logs, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
-    match instances.meant(&args.instance)? {
-        Meant::Live(found) => {
-            let mut printed_to = None;
-            let followed = found.connect().and_then(|mut connection| follow(&mut connection, args, &mut printed_to));
-            followed.map(|()| Exit::Success).or_else(|error| {
-                // It ended under the hand: the rest is what was kept.
-                let Some(ended) = ended_meanwhile(&found, error)? else {
-                    return Err(talking(&found, ConnectionError::Gone));
-                };
-                print_kept(&instances.state_folder, &ended, printed_to, args)
-            })
-        }
-        Meant::Ended(ended) => print_kept(&instances.state_folder, &ended, None, args),
-    }
+    let mut printer = Printer::new(ui.json);
+    let printed = match instances.meant(&args.instance)? {
+        Meant::Live(found) => follow(&found, args, &mut printer),
+        Meant::Ended(ended) => kept(&instances.state_folder, &ended, None, args, &mut printer),
+    };
+    printer.finish();
+    printed.map(|()| Exit::Success)
+}
+
+/// Prints what an instance that lives has printed, and the rest from what was kept where it ends under the hand.
+fn follow(found: &Found, args: &Logs, printer: &mut Printer) -> Result<(), Failure> {
+    let mut printed_to = None;
+    let heard = found.connect().and_then(|mut connection| hear(&mut connection, args, &mut printed_to, printer));
+    heard.or_else(|error| match ended_meanwhile(found, error)? {
+        Some(ended) => kept(found.folder.parent().unwrap_or(&found.folder), &ended, printed_to, args, printer),
+        None => Err(talking(found, ConnectionError::Gone)),
+    })
 }
 
 /// Prints what is kept of an instance that has ended: from this position, else as much as was asked for.
-fn print_kept(state_folder: &Path, ended: &EndedInstance, from: Option<u64>, args: &Logs) -> Result<Exit, Failure> {
+fn kept(
+    state_folder: &Path,
+    ended: &EndedInstance,
+    from: Option<u64>,
+    args: &Logs,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
     let all = ended_output(state_folder, &ended.name)
         .map_err(|error| Failure::doing(Exit::Failure, format!("read what {} printed", ended.name), error))?;
     let pieces = Pieces::default().push(&all).map_err(|error| Failure::new(Exit::Failure, error))?;
@@ -40,14 +49,20 @@ fn print_kept(state_folder: &Path, ended: &EndedInstance, from: Option<u64>, arg
         Some(from) => usize::try_from(from.saturating_sub(ended.printed_from)).unwrap_or(usize::MAX),
         None => args.tail.map_or(0, |lines| before_tail(&pieces, lines)),
     };
-    Ok(print_from(&pieces, skipped))
+    print_from(&pieces, skipped, printer);
+    Ok(())
 }
 
 /// Prints what comes. `printed_to` is the position up to which that was done, once it is known where it begins.
 ///
 /// # Errors
 /// [`ConnectionError::Gone`] when the instance ended before all had come.
-fn follow(connection: &mut Connection, args: &Logs, printed_to: &mut Option<u64>) -> Result<(), ConnectionError> {
+fn hear(
+    connection: &mut Connection,
+    args: &Logs,
+    printed_to: &mut Option<u64>,
+    printer: &mut Printer,
+) -> Result<(), ConnectionError> {
     let (stream, said) = connection.begin(&Ask::Logs { tail: args.tail, follow: args.follow })?;
     let mut position = serde_json::from_value(said.json).map_or(0, |LogsFrom { from }| from);
     let mut pieces = Pieces::default();
@@ -58,7 +73,7 @@ fn follow(connection: &mut Connection, args: &Logs, printed_to: &mut Option<u64>
                 connection.session().used(stream, bytes.len());
                 let found = pieces.push(&bytes).map_err(|error| ConnectionError::Refused(error.to_string()))?;
                 position += found.iter().map(|piece| bytes_of(piece).len() as u64).sum::<u64>();
-                if !found.iter().all(print) {
+                if !found.iter().all(|piece| printer.print(piece)) {
                     return Ok(());
                 }
             }
@@ -67,16 +82,6 @@ fn follow(connection: &mut Connection, args: &Logs, printed_to: &mut Option<u64>
             _ => {}
         }
     }
-}
-
-/// `false` when nobody takes it any more, which is the reader's choice.
-fn print(piece: &Piece) -> bool {
-    let written = match piece {
-        Piece::Out(bytes) => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
-        Piece::Err(bytes) => io::stderr().write_all(bytes),
-        _ => Ok(()),
-    };
-    written.is_ok()
 }
 
 fn bytes_of(piece: &Piece) -> &[u8] {
@@ -99,17 +104,16 @@ fn before_tail(pieces: &[Piece], lines: u64) -> usize {
     }
 }
 
-fn print_from(pieces: &[Piece], mut skipped: usize) -> Exit {
+fn print_from(pieces: &[Piece], mut skipped: usize, printer: &mut Printer) {
     for piece in pieces {
         let bytes = bytes_of(piece);
         let rest = bytes.get(skipped.min(bytes.len())..).unwrap_or_default().to_vec();
         skipped = skipped.saturating_sub(bytes.len());
         let rest = if matches!(piece, Piece::Err(_)) { Piece::Err(rest) } else { Piece::Out(rest) };
-        if !print(&rest) {
+        if !printer.print(&rest) {
             break;
         }
     }
-    Exit::Success
 }
 
 #[cfg(test)]

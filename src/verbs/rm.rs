@@ -4,6 +4,7 @@ use engine::{Ask, forget_ended};
 use serde_json::json;
 
 use crate::cli_instances::Rm;
+use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, Meant};
@@ -16,34 +17,35 @@ const SIGKILL: i32 = 9;
 /// Removes what is known of instances; one that is not there is no error.
 pub fn rm(args: &Rm, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
-    let (mut removed, mut missing) = (Vec::new(), Vec::new());
+    let (mut removed, mut missing, mut failed) = (Vec::new(), Vec::new(), Failed::default());
     for word in &args.instances {
-        let name = match instances.meant(word) {
-            Ok(Meant::Ended(ended)) => ended.name,
-            Ok(Meant::Live(found)) if args.force => {
-                end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }))?;
-                found.name
-            }
-            Ok(Meant::Live(found)) => {
-                let failure = Failure::new(Exit::Failure, format!("remove {}: it is running", found.name));
-                return Err(failure.help(format!(
-                    "stop it first with: appliance stop {0}, or: appliance rm --force {0}",
-                    found.name
-                )));
-            }
-            Err(_) => {
-                missing.push(word.clone());
-                continue;
-            }
-        };
-        forget_ended(&instances.state_folder, &name)
-            .map_err(|error| Failure::doing(Exit::Failure, format!("remove {name}"), error))?;
-        removed.push(name);
+        match failed.take(word, remove(&instances, word, args.force)) {
+            Some(Some(name)) => removed.push(name),
+            Some(None) => missing.push(word.clone()),
+            None => {}
+        }
     }
     removed.iter().for_each(|name| ui.note(format!("removed {name}")));
     missing.iter().for_each(|name| ui.note(format!("there is no instance {name}")));
-    if ui.json {
-        ui.json(&json!({ "ok": true, "removed": removed, "missing": missing }));
-    }
-    Ok(Exit::Success)
+    failed.end(&args.instances, Exit::Success, json!({ "ok": true, "removed": removed, "missing": missing }), ui)
+}
+
+/// Removes one; its name, or none where there is no such instance.
+fn remove(instances: &Instances, word: &str, force: bool) -> Result<Option<String>, Failure> {
+    let name = match instances.find(word)? {
+        None => return Ok(None),
+        Some(Meant::Ended(ended)) => ended.name,
+        Some(Meant::Live(found)) if force => {
+            end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }))?;
+            found.name
+        }
+        Some(Meant::Live(found)) => {
+            let failure = Failure::new(Exit::Failure, format!("remove {}: it is running", found.name));
+            return Err(failure
+                .help(format!("stop it first with: appliance stop {0}, or: appliance rm --force {0}", found.name)));
+        }
+    };
+    forget_ended(&instances.state_folder, &name)
+        .map_err(|error| Failure::doing(Exit::Failure, format!("remove {name}"), error))?;
+    Ok(Some(name))
 }

@@ -4,6 +4,7 @@ use engine::{Ask, Connection, ConnectionError, EndedInstance, Found};
 use serde_json::json;
 
 use crate::cli_instances::Stop;
+use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, Meant, ended_meanwhile};
@@ -11,32 +12,33 @@ use crate::ui::Ui;
 
 /// Stops instances; one that has ended already is fine.
 pub fn stop(args: &Stop, ui: &Ui) -> Result<Exit, Failure> {
-    let within_ms = args.within.map(|seconds| seconds.saturating_mul(1000));
-    end(&args.instances, &Ask::Stop { within_ms }, ui)
+    end(&args.instances, &Ask::Stop { within_ms: args.within }, ui)
 }
 
 /// Asks instances to end, all at once, and waits for each.
 ///
 /// # Errors
-/// One of them is not there or cannot be talked to.
+/// The only one is not there or cannot be talked to.
 pub fn end(names: &[String], ask: &Ask, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
-    let meant: Vec<Meant> = names.iter().map(|name| instances.meant(name)).collect::<Result<_, _>>()?;
-    let mut asked = Vec::new();
-    let mut ended = Vec::new();
-    for one in meant {
-        match one {
-            Meant::Live(found) => {
+    let (mut asked, mut ended, mut failed) = (Vec::new(), Vec::new(), Failed::default());
+    for name in names {
+        match failed.take(name, instances.meant(name)) {
+            Some(Meant::Live(found)) => {
                 let waiting = begin(&found, ask);
                 asked.push((found, waiting));
             }
-            Meant::Ended(already) => ended.push(*already),
+            Some(Meant::Ended(already)) => ended.push(*already),
+            None => {}
         }
     }
     for (found, waiting) in asked {
-        ended.extend(end_of(&found, waiting)?);
+        ended.extend(failed.take(&found.name, end_of(&found, waiting)).flatten());
     }
-    Ok(tell(&ended, ui))
+    ended.iter().for_each(|one| tell(one, ui));
+    let ok = ended.iter().all(|one| one.left.is_empty());
+    let exit = if ok { Exit::Success } else { Exit::Failure };
+    failed.end(names, exit, json!({ "ok": ok, "ended": ended }), ui)
 }
 
 /// A connection, and the stream on which the end will be told.
@@ -60,19 +62,12 @@ pub fn end_of(found: &Found, waiting: Waiting) -> Result<Option<EndedInstance>, 
     told.map(Some).or_else(|error| ended_meanwhile(found, error))
 }
 
-/// Says how instances ended, and what was made and is no longer there.
-pub fn tell(ended: &[EndedInstance], ui: &Ui) -> Exit {
-    for one in ended {
-        if one.left.is_empty() {
-            ui.note(format!("{} ended with status {}; nothing of it is left", one.name, one.status));
-            one.made.iter().for_each(|what| ui.detail(format!("  gone: {what}")));
-        } else {
-            ui.warn(format!("{} ended with status {}; left behind: {}", one.name, one.status, one.left.join(", ")));
-        }
+/// Says how an instance ended, and what was made and is no longer there.
+fn tell(one: &EndedInstance, ui: &Ui) {
+    if one.left.is_empty() {
+        ui.note(format!("{} ended with status {}; nothing of it is left", one.name, one.status));
+        one.made.iter().for_each(|what| ui.detail(format!("  gone: {what}")));
+    } else {
+        ui.warn(format!("{} ended with status {}; left behind: {}", one.name, one.status, one.left.join(", ")));
     }
-    let ok = ended.iter().all(|one| one.left.is_empty());
-    if ui.json {
-        ui.json(&json!({ "ok": ok, "ended": ended }));
-    }
-    if ok { Exit::Success } else { Exit::Failure }
 }

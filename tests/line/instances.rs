@@ -1,5 +1,7 @@
 //! Instances that go on without the command: `run -d` and the verbs that work on them, as root and as an ordinary user.
 
+mod words;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -18,7 +20,7 @@ use crate::world::Done;
 const TALKER: &str = r#"
     service "web" {
         run "/bin/sh" "-c" "echo to stdout; echo to stderr >&2; exec httpd -f -p 127.0.0.1:8080 -h /srv/www"
-        ready http="http://127.0.0.1:8080/" within="10s"
+        ready http="http://127.0.0.1:8080/" within="60s"
     }"#;
 
 impl Toy {
@@ -99,7 +101,7 @@ fn a_command_in_an_instance_has_streams_a_user_and_an_exit_code() {
         let done = toy.exec("one", "echo out; echo err >&2; kill -9 $$");
         assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(137), "out\n", "err\n"));
         // By the appliance's name too, as long as only one runs.
-        let mut child = toy.command(&["exec", &toy.name, "--", "tr", "a-z", "A-Z"]);
+        let mut child = toy.command(&["exec", "-i", &toy.name, "--", "tr", "a-z", "A-Z"]);
         let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let writing = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]).unwrap());
@@ -334,7 +336,7 @@ fn a_killed_supervisor_is_repaired_by_the_next_command() {
 #[test]
 fn what_cannot_get_ready_is_told_and_nothing_is_left() {
     let job =
-        r#"service "job" { run "/bin/sh" "-c" "echo cannot go on; exit 3"; ready tcp="127.0.0.1:8080" within="10s"; }"#;
+        r#"service "job" { run "/bin/sh" "-c" "echo cannot go on; exit 3"; ready tcp="127.0.0.1:8080" within="60s"; }"#;
     check("what_cannot_get_ready_is_told", job, |toy| {
         toy.verb(&["run", "-d", "out"]).fails(3, &["job", "cannot go on"]);
         assert_eq!(toy.verb(&["ps", "--all", "--names"]).succeeds().stdout, "");

@@ -115,7 +115,7 @@ fn ctrl_c_before_the_services_are_ready_is_a_stop_too() {
             let mut child = start(toy, &[]);
             wait_for(toy, &mut child, "begun");
             kill(pid(&child), signal).unwrap();
-            assert_eq!(end(&mut child).0, Some(143), "{}", toy.log());
+            assert_eq!(end(&mut child), Some(143), "{}", toy.log());
         }
     });
 }
@@ -156,7 +156,7 @@ fn a_slow_stop_says_what_it_waits_for_and_a_second_ctrl_c_kills() {
         kill(pid(&child), Signal::SIGINT).unwrap();
         wait_for(toy, &mut child, "waiting for service \"deaf\" to stop (up to 600 s; Ctrl-C again kills it)");
         kill(pid(&child), Signal::SIGINT).unwrap();
-        assert_eq!(end(&mut child).0, Some(137), "{}", toy.log());
+        assert_eq!(end(&mut child), Some(137), "{}", toy.log());
         assert!(toy.log().contains("service \"deaf\" was killed\n"), "{}", toy.log());
     });
 }

@@ -78,8 +78,8 @@ const READY: NodeRule = NodeRule {
 
 const STOP: NodeRule = NodeRule {
     name: "stop",
-    doc: "How it is stopped: it is asked with SIGTERM, and killed when the time is over.",
-    props: &[PropRule::new("within", Kind::Duration, "time that it may take").default("2s").required()],
+    doc: "How it is stopped: it is asked with SIGTERM, and killed when the time is over. Without `stop` it has 2s.",
+    props: &[PropRule::new("within", Kind::Duration, "time that it may take").required()],
     example: "stop within=\"10s\"",
     ..NodeRule::EMPTY
 };
