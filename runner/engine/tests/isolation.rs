@@ -100,7 +100,9 @@ fn the_number_of_processes_is_limited() {
 
 #[test]
 fn memory_is_limited() {
-    let Some(toy) = Toy::new("memory_is_limited", true, |_| {}) else { return };
+    // Without a word about it no more may be written than half of the memory.
+    let roomy = |plan: &mut serde_json::Value| plan["resources"]["disk_bytes"] = json!(1 << 30);
+    let Some(toy) = Toy::new("memory_is_limited", true, roomy) else { return };
     let plan = toy.run(&["--plan"], &["true"]);
     if String::from_utf8_lossy(&plan.stdout).contains("no hierarchy with the memory controller") {
         return support::skip("memory_is_limited", "the host has no memory controller").unwrap_or(());
