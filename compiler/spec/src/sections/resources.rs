@@ -15,7 +15,8 @@ pub(crate) const RESOURCES: NodeRule = NodeRule {
     children: &[
         NodeRule {
             name: "memory",
-            doc: "Memory, fitted to the host at start between `min` and `max`.",
+            doc: "Memory, fitted to the host at start between `min` and `max`. What is written outside of volumes counts too. When \
+                  it runs out the kernel ends a process, which is said; a service that ends so follows its `restart`.",
             args: &[ArgRule::one("the amount", Kind::Size)],
             props: &[
                 PropRule::new("min", Kind::Size, "least that it can work with").default("the amount"),
@@ -40,7 +41,8 @@ pub(crate) const RESOURCES: NodeRule = NodeRule {
         },
         NodeRule {
             name: "disk",
-            doc: "Size of the disk and of what can be written to the root.",
+            doc: "Size of the disk and of what can be written to the root. In a container that is memory, and half of it where \
+                  nothing is said.",
             args: &[ArgRule::one("the size", Kind::Size)],
             example: "disk \"4GiB\"",
             ..NodeRule::EMPTY
