@@ -1,6 +1,6 @@
 //! How the appliance is kept apart from the host.
 
-use super::{Body, not_yet};
+use super::Body;
 use crate::appliance::{Appliance, Isolation, Level, Seccomp};
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
@@ -12,7 +12,7 @@ use crate::table::{ArgRule, Kind, NodeRule, Occurs};
 /// `isolation`
 pub(crate) const ISOLATION: NodeRule = NodeRule {
     name: "isolation",
-    doc: "How it is kept apart: `\"container\"`, `\"vm\"`, or `\"auto\"`, the strongest that the host offers and never below `at-least`. `\"vm\"` *has no effect yet*.",
+    doc: "How it is kept apart: `\"container\"`, `\"vm\"` (a machine of its own, which needs an output that boots, such as `\"microvm\"`), or `\"auto\"`: a container, but never below `at-least`.",
     args: &[ArgRule {
         count: crate::table::Count::Optional,
         default: Some("auto"),
@@ -120,9 +120,6 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Isolation {
     let item = body.one("isolation");
     let word = |name: &'static str| item.and_then(|item| item.child(name)).and_then(|child| child.arg(0));
     let level = item.and_then(|item| item.arg(0)).and_then(level_of);
-    if let Some(item) = item.filter(|_| level == Some(Level::Vm)) {
-        not_yet(item, "`isolation \"vm\"`", report);
-    }
     let at_least = word("at-least").and_then(level_of).unwrap_or(Level::Container);
     if let Some(child) = item.and_then(|item| item.child("at-least")) {
         warn_of_level(child, at_least, level, report);
@@ -207,8 +204,6 @@ fn warn_of_level(child: &Item, at_least: Level, level: Option<Level>, report: &m
             "asks for more",
         );
         error.help("write isolation \"auto\" or \"vm\", or at-least \"container\"");
-    } else if at_least == Level::Vm {
-        not_yet(child, "`at-least \"vm\"`", report);
     }
 }
 
