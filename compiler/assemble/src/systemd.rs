@@ -8,15 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bundle::boot::MACHINE_ENV;
-use bundle::guest::{AGENT_WORD, ENDED_WORD, GUEST_PATH, Restart, Service, Settings, UNIT_WORD};
+use bundle::guest::{AGENT_WORD, ENDED_WORD, GUEST_PATH, Restart, SYSTEM_INIT_PATH, Service, Settings, UNIT_WORD};
 use tree::{Node, TreePath};
 
 use crate::error::AssembleError;
 use crate::files::Files;
 use crate::inputs::Origin;
-
-/// The init that the packages of every distribution install.
-const INIT: &str = "/sbin/init";
 
 /// Where units of packages are; those of the same name in [`OWN_UNITS`] win (systemd.unit(5)).
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -86,8 +83,6 @@ fn agent(settings: &Settings) -> Unit {
          Type=notify\n\
          ExecStart={GUEST_PATH} {AGENT_WORD}\n\
          PassEnvironment={MACHINE_ENV}\n\
-         StandardOutput=tty\n\
-         StandardError=tty\n\
          KillMode=mixed\n\
          TimeoutStopSec={}\n\
          OOMPolicy=continue\n",
@@ -141,8 +136,8 @@ pub(crate) fn write(
     settings: &Settings,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<(), AssembleError> {
-    if files.stat(INIT).is_none() {
-        return Err(AssembleError::NoInit { init: "systemd", path: INIT });
+    if files.stat(SYSTEM_INIT_PATH).is_none() {
+        return Err(AssembleError::NoInit { init: "systemd", path: SYSTEM_INIT_PATH });
     }
     let file = |text: String| Node::file(0o644, text);
     let mut entries = Vec::new();

@@ -1,6 +1,11 @@
 //! The units of an appliance: recorded as they are written, and read by systemd's own tool.
 
-#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test may read files and ask the reference tools"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -7,7 +7,7 @@ use crate::item::Item;
 use crate::placement;
 use crate::report::Report;
 use crate::sections::output::{PLATFORMS, Platform};
-use crate::sections::{Body, files};
+use crate::sections::{Body, files, kernel};
 use crate::source::Place;
 use crate::suggest::nearest;
 use crate::table::either;
@@ -22,6 +22,7 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
     possible_outputs(appliance, body, report);
     possible_launches(appliance, body, report);
     packages_need_a_source(appliance, body, report);
+    kernel::check_init(appliance, body, image, report);
 }
 
 /// Nothing can be installed where there is no package family.

@@ -20,6 +20,9 @@ pub const SINGLE_ID_ENV: &str = "APPLIANCE_SINGLE_ID";
 /// The environment variable that, set to `stop`, makes the end of the guest channel a request to stop.
 pub const CHANNEL_END_ENV: &str = "APPLIANCE_CHANNEL_END";
 
+/// Where every distribution has the init that its packages install, for appliances that want that as process 1.
+pub const SYSTEM_INIT_PATH: &str = "/sbin/init";
+
 /// Where another init is process 1, this word starts the guest as its agent, which decides about the services and speaks
 /// to the host.
 pub const AGENT_WORD: &str = "agent";

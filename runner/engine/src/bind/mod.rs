@@ -109,10 +109,12 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
     }
 }
 
-/// As what the bundle is to run: what the caller or the spec says, else a container where there is an image of one.
+/// As what the bundle is to run: what the caller or the spec says, else a container where there is an image of one that can
+/// do what is asked.
 pub fn level(bundle: &Bundle, options: &RunOptions) -> Level {
     let isolation = &bundle.plan.isolation;
-    let is_only_machine = bundle.layers.is_empty() && bundle.boot.can_start();
+    let is_for_machine = process::is_system_init(&bundle.plan) && options.command.is_empty();
+    let is_only_machine = (bundle.layers.is_empty() || is_for_machine) && bundle.boot.can_start();
     let wants_vm = options.vm || isolation.at_least == Level::Vm || isolation.level == Some(Level::Vm);
     if wants_vm || is_only_machine { Level::Vm } else { Level::Container }
 }
