@@ -309,6 +309,15 @@ fn tsc_khz() -> u64 {
     line.and_then(|(_, mhz)| mhz.trim().parse::<f64>().ok()).map_or(2_000_000, |mhz| (mhz * 1000.0) as u64)
 }
 
+/// Waits until a process is gone.
+pub fn wait_for_end(process: nix::unistd::Pid) {
+    let start = Instant::now();
+    while nix::sys::signal::kill(process, None).is_ok() {
+        assert!(start.elapsed() < PATIENCE, "process {process} goes on");
+        sleep(Duration::from_millis(5));
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.process.kill();

@@ -25,6 +25,7 @@ mod disks;
 mod kernel;
 mod machine;
 mod microvm;
+mod run;
 mod secure_boot;
 mod systemd;
 mod uefi;

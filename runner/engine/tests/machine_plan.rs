@@ -180,13 +180,17 @@ fn memory_is_fitted_to_the_host_and_what_would_fit_is_said() {
     };
     let check = |memory, available, expected| {
         let (bundle, facts) = with(memory, available);
-        assert_eq!(bind(&bundle, &facts, &options(), "toy-1-2").unwrap().machine().unwrap().memory_mib, expected);
+        let bound = bind(&bundle, &facts, &options(), "toy-1-2").unwrap();
+        let machine = bound.machine().unwrap();
+        assert_eq!((machine.memory_mib, machine.balloon_mib), expected);
     };
-    check(None, 4096, 512);
-    check(None, 300, 300);
-    check(Some((1024, 512, 2048)), 4096, 1024);
-    check(Some((1024, 512, 2048)), 700, 700);
-    check(Some((32, 16, 64)), 4096, 128);
+    check(None, 4096, (512, None));
+    check(None, 300, (300, None));
+    check(Some((1024, 512, 1024)), 4096, (1024, None));
+    check(Some((1024, 512, 2048)), 4096, (2048, Some(1024)));
+    check(Some((1024, 512, 2048)), 1500, (1500, Some(1024)));
+    check(Some((1024, 512, 2048)), 700, (700, None));
+    check(Some((32, 16, 64)), 4096, (128, None));
     let (bundle, facts) = with(Some((1024, 512, 2048)), 400);
     check_unmet(&bundle, &facts, &options(), &["512 MiB of memory are needed and 400 MiB are free", "memory min="]);
 }

@@ -19,7 +19,9 @@ use bundle::plan::{Level, Plan};
 use serde::{Deserialize, Serialize};
 
 pub use container::Container;
-pub use machine::{CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD};
+pub use machine::{
+    CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD, probe_machine,
+};
 pub use process::CHANNEL_FD;
 pub use verdicts::{Held, Verdict};
 

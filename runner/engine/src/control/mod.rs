@@ -80,6 +80,9 @@ pub struct Info {
     pub ports: Vec<OpenPort>,
     /// Its control groups.
     pub groups: Vec<PathBuf>,
+    /// Whether it is a machine of its own.
+    #[serde(default)]
+    pub machine: bool,
 }
 
 /// What runs, as the plan and the caller of the run have it.
