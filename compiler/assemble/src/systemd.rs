@@ -22,13 +22,18 @@ const UNITS: &str = "/usr/lib/systemd/system";
 const OWN_UNITS: &str = "/etc/systemd/system";
 
 /// Units that an appliance does without. A spec that wants one names it in [`OWN_UNITS`] with `file` or `link`.
-const UNWANTED: [&str; 9] = [
+const UNWANTED: [&str; 13] = [
     // The guest channel is the only way in: no login on the console.
     "getty.target",
     // No seed is kept; the kernel has one of the processor and the hypervisor.
     "systemd-random-seed.service",
-    // The root has no kernel modules, and this one asks for one.
+    // The root has no kernel modules, and these ask for some.
+    "modprobe@.service",
     "proc-sys-fs-binfmt_misc.automount",
+    "systemd-modules-load.service",
+    // What looks into the kernel has no place in what is shipped.
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
     // What keeps up a machine that is never built anew.
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
