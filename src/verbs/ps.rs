@@ -64,6 +64,7 @@ fn live_row(found: &Found, info: Result<Info, ConnectionError>) -> Row {
     let value = json!({
         "name": name, "appliance": appliance, "version": info.about.version, "state": state, "up_secs": up_secs,
         "pid": info.pid, "supervisor": info.supervisor, "ports": info.ports, "detached": info.about.detached,
+        "machine": info.machine,
         "command": info.about.command,
     });
     Row { name, appliance, state: format!("{state}, {}", age(up_secs)), ports: ports.join(", "), value }

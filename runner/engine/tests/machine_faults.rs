@@ -6,10 +6,11 @@
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use engine::{About, Ask, Body, Bound, Machine, Outcome, Report, RunError, Step, live_instances};
+use engine::{About, Ask, Body, Bound, Machine, Outcome, Probe, Proof, Report, RunError, Step, live_instances};
 use tempfile::TempDir;
 
 /// What a hang costs a test.
@@ -136,6 +137,41 @@ fn a_machine_that_ends_without_a_word_says_so_and_one_that_ends_well_gives_its_s
     assert_eq!(ended.result.as_ref().map(|outcome| outcome.exit_status).ok(), Some(7), "{:?}", ended.result);
     assert_eq!(ended.printed, ["out\n", "err\n"]);
     ended.is_clean();
+}
+
+/// What comes of trying the hardware's help with a machine that this script plays.
+fn tried(script: &str, by_kernel: bool, boot_ms: u64) -> Probe {
+    let Body::Machine(mut machine) = play(script, boot_ms).bound.body else { panic!() };
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    if by_kernel {
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned();
+        machine.proofs.push(Proof { path: empty.path().to_owned(), sha256 });
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_engine-run"));
+    command.args([engine::HELPER_ARG, "probe-machine"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &machine).unwrap();
+    serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn hardware_help_is_believed_only_where_a_machine_comes_up() {
+    let patient = 60_000;
+    let came_up = "echo 'appliance: failed to read the command line' >&6; exec sleep 1000";
+    assert_eq!(tried(came_up, true, patient), Probe::Works);
+    assert_eq!(tried("echo BdsDxe >&6; exec sleep 1000", false, patient), Probe::Works);
+    let fails = |script: &str, by_kernel, boot_ms, words: &str| match tried(script, by_kernel, boot_ms) {
+        Probe::Fails(reason) => assert!(reason.contains(words), "{reason}"),
+        other => panic!("{script}: {other:?}"),
+    };
+    fails(
+        "echo 'failed to set MSR 0x10a' >&2; kill -ABRT $$",
+        false,
+        patient,
+        "ended at once; it said at last: failed to set",
+    );
+    fails("echo Booting >&6; exec sleep 1000", true, 300, "did not come up within 0 s; it said at last: Booting");
+    fails("exec sleep 1000", false, 300, "did not come up within 0 s");
 }
 
 #[test]

@@ -82,6 +82,9 @@ const BOOT_MS: u64 = 60_000;
 /// The same without: everything takes many times as long, above all on a busy host.
 const SLOW_BOOT_MS: u64 = 240_000;
 
+/// Milliseconds for a machine that is only tried, which commonly takes less than a second.
+const PROBE_MS: u64 = 15_000;
+
 /// Decides everything about a run as a machine.
 pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
     let plan = &bundle.plan;
@@ -262,7 +265,7 @@ pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machin
         memory_mib: shape.memory_mib,
         balloon_mib: None,
         cpus: 1,
-        boot_ms: BOOT_MS,
+        boot_ms: PROBE_MS,
     })
 }
 

@@ -26,9 +26,6 @@ pub const PROBE_MACHINE_ARG: &str = "probe-machine";
 /// The file in the state folder.
 pub const FILE_NAME: &str = "hardware-help";
 
-/// How long a machine may take that commonly takes less than a second.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// What the guest says when it finds no root named.
 const CAME_UP: &str = "appliance: failed to";
 
@@ -114,6 +111,7 @@ fn try_it(machine: &Machine) -> Probe {
         Ok(started) => started,
         Err(error) => return Probe::Fails(error.to_string()),
     };
+    let patience = Duration::from_millis(machine.boot_ms);
     let (begun, by_kernel) = (Instant::now(), !machine.proofs.is_empty());
     let (mut console, mut words) = (Console::default(), Console::default());
     let mut told = [Some(ends.console), Some(ends.words)];
@@ -122,7 +120,7 @@ fn try_it(machine: &Machine) -> Probe {
         false => !console.last_lines().is_empty(),
     };
     let mut ended = false;
-    while !ended && !came_up(&console) && begun.elapsed() < PATIENCE {
+    while !ended && !came_up(&console) && begun.elapsed() < patience {
         let read = |fd| Interest { fd, read: true, write: false };
         let sockets = told.iter().flatten().map(|socket| read(socket.as_fd()));
         let waits: Vec<Interest<'_>> = sockets.chain([read(child.handle.as_fd())]).collect();
@@ -144,7 +142,7 @@ fn try_it(machine: &Machine) -> Probe {
         (false, true) => Probe::Fails(format!("a small machine that was tried ended at once{last}")),
         (false, false) => Probe::Fails(format!(
             "a small machine that was tried did not come up within {} s{last}",
-            PATIENCE.as_secs()
+            patience.as_secs()
         )),
     }
 }
