@@ -64,7 +64,7 @@ fn live_row(found: &Found, info: Result<Info, ConnectionError>) -> Row {
     let value = json!({
         "name": name, "appliance": appliance, "version": info.about.version, "state": state, "up_secs": up_secs,
         "pid": info.pid, "supervisor": info.supervisor, "ports": info.ports, "detached": info.about.detached,
-        "command": info.about.command, "out_of_memory": info.out_of_memory,
+        "machine": info.machine, "command": info.about.command, "out_of_memory": info.out_of_memory,
     });
     let memory = memory_words(info.out_of_memory);
     Row { name, appliance, state: format!("{state}, {}{memory}", age(up_secs)), ports: ports.join(", "), value }

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bundle::boot::PORT_NAME;
-use bundle::channel::{Event, Happening, Request, Response, Session, Side};
+use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, Session, Side};
 
 /// What a hang costs a test; a boot takes a few seconds here, many times that on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -217,6 +217,30 @@ impl Machine {
         }
     }
 
+    /// Runs this in a shell inside, and gives what it prints and its status.
+    #[track_caller]
+    pub fn run(&mut self, script: &str) -> (String, u8) {
+        let args = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let exec = Exec { args, env: Default::default(), cwd: None, user: None, terminal: None };
+        let stream = self.session.request(&Request::Exec(exec)).unwrap();
+        let (start, mut pieces, mut printed) = (Instant::now(), Pieces::default(), Vec::new());
+        loop {
+            let (came, rest) = std::mem::take(&mut self.data).into_iter().partition(|(from, _)| *from == stream);
+            self.data = rest;
+            let came: Vec<(u32, Vec<u8>)> = came;
+            for piece in came.iter().flat_map(|(_, bytes)| pieces.push(bytes).unwrap()) {
+                match piece {
+                    Piece::Out(bytes) | Piece::Err(bytes) => printed.extend(bytes),
+                    Piece::Status(status) => return (String::from_utf8_lossy(&printed).into_owned(), status),
+                    other => panic!("{other:?}"),
+                }
+            }
+            let refused = self.answers.iter().find(|(of, answer)| *of == stream && *answer != Response::Done);
+            assert!(refused.is_none(), "{refused:?}");
+            assert!(start.elapsed() < PATIENCE && self.turn(), "{script:?} does not end\n{}", self.console());
+        }
+    }
+
     /// Waits until the machine is gone and says whether QEMU was content.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> bool {
@@ -283,6 +307,15 @@ fn tsc_khz() -> u64 {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = info.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split_once(':'));
     line.and_then(|(_, mhz)| mhz.trim().parse::<f64>().ok()).map_or(2_000_000, |mhz| (mhz * 1000.0) as u64)
+}
+
+/// Waits until a process is gone.
+pub fn wait_for_end(process: nix::unistd::Pid) {
+    let start = Instant::now();
+    while nix::sys::signal::kill(process, None).is_ok() {
+        assert!(start.elapsed() < PATIENCE, "process {process} goes on");
+        sleep(Duration::from_millis(5));
+    }
 }
 
 impl Drop for Machine {

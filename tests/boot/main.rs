@@ -7,6 +7,8 @@ mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/live_world.rs"]
+mod live_world;
 #[path = "../support/package.rs"]
 mod package;
 #[path = "../../compiler/packages/tests/support/signer.rs"]
@@ -23,5 +25,7 @@ mod disks;
 mod kernel;
 mod machine;
 mod microvm;
+mod run;
 mod secure_boot;
+mod systemd;
 mod uefi;

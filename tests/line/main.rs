@@ -16,6 +16,8 @@ mod debs;
 mod image_tree;
 #[path = "../support/layout.rs"]
 mod layout;
+#[path = "../support/live_world.rs"]
+mod live_world;
 #[path = "../../compiler/packages/tests/support/minirootfs.rs"]
 mod minirootfs;
 #[path = "../support/package.rs"]

@@ -153,6 +153,14 @@ impl Accounts {
         }
     }
 
+    /// Gives a group the password that no text encrypts to, in the way of systemd-sysusers(8).
+    pub fn lock_group(&mut self, name: &str) {
+        let row = self.gshadow.iter_mut().flatten().find(|row| named(row, name));
+        if let Some(secret) = row.and_then(|row| row.get_mut(1)) {
+            "!*".clone_into(secret);
+        }
+    }
+
     /// Adds a group whose line says that its password is elsewhere, whether there is a `gshadow` or not.
     pub fn add_shadowed_group(&mut self, name: &str, gid: u32) {
         self.add_group(name, gid);

@@ -8,15 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bundle::boot::MACHINE_ENV;
-use bundle::guest::{AGENT_WORD, ENDED_WORD, GUEST_PATH, Restart, Service, Settings, UNIT_WORD};
+use bundle::guest::{AGENT_WORD, ENDED_WORD, GUEST_PATH, Restart, SYSTEM_INIT_PATH, Service, Settings, UNIT_WORD};
 use tree::{Node, TreePath};
 
 use crate::error::AssembleError;
 use crate::files::Files;
 use crate::inputs::Origin;
-
-/// The init that the packages of every distribution install.
-const INIT: &str = "/sbin/init";
 
 /// Where units of packages are; those of the same name in [`OWN_UNITS`] win (systemd.unit(5)).
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -25,13 +22,18 @@ const UNITS: &str = "/usr/lib/systemd/system";
 const OWN_UNITS: &str = "/etc/systemd/system";
 
 /// Units that an appliance does without. A spec that wants one names it in [`OWN_UNITS`] with `file` or `link`.
-const UNWANTED: [&str; 9] = [
+const UNWANTED: [&str; 13] = [
     // The guest channel is the only way in: no login on the console.
     "getty.target",
     // No seed is kept; the kernel has one of the processor and the hypervisor.
     "systemd-random-seed.service",
-    // The root has no kernel modules, and this one asks for one.
+    // The root has no kernel modules, and these ask for some.
+    "modprobe@.service",
     "proc-sys-fs-binfmt_misc.automount",
+    "systemd-modules-load.service",
+    // What looks into the kernel has no place in what is shipped.
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
     // What keeps up a machine that is never built anew.
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -86,8 +88,6 @@ fn agent(settings: &Settings) -> Unit {
          Type=notify\n\
          ExecStart={GUEST_PATH} {AGENT_WORD}\n\
          PassEnvironment={MACHINE_ENV}\n\
-         StandardOutput=tty\n\
-         StandardError=tty\n\
          KillMode=mixed\n\
          TimeoutStopSec={}\n\
          OOMPolicy=continue\n",
@@ -141,8 +141,8 @@ pub(crate) fn write(
     settings: &Settings,
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<(), AssembleError> {
-    if files.stat(INIT).is_none() {
-        return Err(AssembleError::NoInit { init: "systemd", path: INIT });
+    if files.stat(SYSTEM_INIT_PATH).is_none() {
+        return Err(AssembleError::NoInit { init: "systemd", path: SYSTEM_INIT_PATH });
     }
     let file = |text: String| Node::file(0o644, text);
     let mut entries = Vec::new();

@@ -1,10 +1,10 @@
 //! The units of an appliance: recorded as they are written, and read by systemd's own tool.
 
-#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "a test reads its record and asks systemd's tool"
+    clippy::unwrap_used,
+    reason = "a test may read files and ask the reference tools"
 )]
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bundle::guest::SYSTEM_INIT_PATH;
 use oci_spec::image::MediaType;
 use serde_json::{Value, json};
 use spec::appliance::{Appliance, Arch, Base};
@@ -44,6 +45,12 @@ pub(crate) fn blob_path(sha256: &str) -> String {
     format!("oci/blobs/sha256/{sha256}")
 }
 
+/// systemd takes SIGTERM for a request to start itself anew, and this one for the end (systemd(1), "Signals").
+fn stop_signal(process: &Process) -> &'static str {
+    let is_system_init = process.args.first().is_some_and(|program| program == SYSTEM_INIT_PATH);
+    if is_system_init { "SIGRTMIN+3" } else { "SIGTERM" }
+}
+
 /// The image configuration of one architecture.
 pub(crate) fn config(
     appliance: &Appliance,
@@ -62,7 +69,7 @@ pub(crate) fn config(
         "Entrypoint": process.args,
         "Env": env,
         "Labels": annotations(appliance, created),
-        "StopSignal": "SIGTERM",
+        "StopSignal": stop_signal(process),
         "User": "0:0",
         "WorkingDir": "/",
     });

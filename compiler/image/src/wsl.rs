@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use bundle::guest::GUEST_PATH;
 use formats::gzip;
-use spec::appliance::{Appliance, Arch, GpuNeed, NetworkMode};
+use spec::appliance::{Appliance, Arch, GpuNeed, Init, NetworkMode};
 use tree::{Blobs, InsertError, Meta, Node, Tree, TreePath};
 
 use crate::compress::{Codec, compress_frames};
@@ -56,8 +56,13 @@ pub(crate) fn plan(
 fn configuration(appliance: &Appliance) -> String {
     let resolves = appliance.network.mode != NetworkMode::None;
     let gpu = appliance.gpu.need != GpuNeed::None;
+    // WSL's own process 1 is no init: it starts the guest, or systemd, whose unit the guest is then.
+    let boot = match appliance.init {
+        Init::Systemd => "systemd=true\n".to_owned(),
+        _ => format!("systemd=false\ncommand=\"{GUEST_PATH} </dev/null >/run/appliance.log 2>&1 &\"\n"),
+    };
     format!(
-        "[boot]\nsystemd=false\ncommand=\"{GUEST_PATH} </dev/null >/run/appliance.log 2>&1 &\"\n\n\
+        "[boot]\n{boot}\n\
          [automount]\nenabled=false\nmountFsTab=false\n\n\
          [interop]\nenabled=false\nappendWindowsPath=false\n\n\
          [network]\nhostname={}\ngenerateHosts=true\ngenerateResolvConf={resolves}\n\n\

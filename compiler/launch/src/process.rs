@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bundle::guest::{DEFAULT_PATH, GUEST_PATH};
+use bundle::guest::{DEFAULT_PATH, GUEST_PATH, SYSTEM_INIT_PATH};
 use bundle::plan::Process;
 use spec::Appliance;
 use spec::appliance::Init;
@@ -10,12 +10,9 @@ use spec::appliance::Init;
 /// What an appliance without services gets to stop in, for a command that runs in it.
 const DEFAULT_STOP_GRACE_MS: u64 = 10_000;
 
-/// Where every distribution has the init that its packages install.
-const DISTRIBUTION_INIT: &str = "/sbin/init";
-
 pub(crate) fn process(appliance: &Appliance) -> Process {
     let program = match appliance.init {
-        Init::Systemd => DISTRIBUTION_INIT,
+        Init::Systemd => SYSTEM_INIT_PATH,
         Init::Builtin | Init::Openrc => GUEST_PATH,
     };
     let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);

@@ -104,6 +104,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("file-unusable", "a file beside the spec cannot be read, or is none that an appliance can hold"),
     ("gpu-impossible", "no declared platform can give the required GPU"),
     ("hidden", "what is put somewhere is never seen, because something is mounted over it (warning)"),
+    ("init-impossible", "the base does not have the init that is asked for"),
     ("key-missing", "a base image names a key file that is not there"),
     ("launch-without-output", "a platform has no output that it can take"),
     ("level-conflict", "two settings of isolation exclude each other"),

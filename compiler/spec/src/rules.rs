@@ -8,7 +8,7 @@ use crate::item::Item;
 use crate::placement;
 use crate::report::Report;
 use crate::sections::output::{PLATFORMS, Platform};
-use crate::sections::{Body, files};
+use crate::sections::{Body, files, kernel};
 use crate::source::Place;
 use crate::suggest::nearest;
 use crate::table::either;
@@ -24,6 +24,7 @@ pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseIm
     booting::check(appliance, body, image, report);
     possible_launches(appliance, body, report);
     packages_need_a_source(appliance, body, report);
+    kernel::check_init(appliance, body, image, report);
 }
 
 /// Nothing can be installed where there is no package family.

@@ -27,6 +27,9 @@ pub const GROUP_FILES_ENV: &str = "APPLIANCE_GROUP_FILES";
 /// The environment variable that says how many bytes of memory the appliance may use, where its host limits that.
 pub const MEMORY_LIMIT_ENV: &str = "APPLIANCE_MEMORY_LIMIT";
 
+/// Where every distribution has the init that its packages install, for appliances that want that as process 1.
+pub const SYSTEM_INIT_PATH: &str = "/sbin/init";
+
 /// Where another init is process 1, this word starts the guest as its agent, which decides about the services and speaks
 /// to the host.
 pub const AGENT_WORD: &str = "agent";

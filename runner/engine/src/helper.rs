@@ -30,6 +30,7 @@ use crate::wire::{self, Report};
 pub fn helper_main(arguments: &[String]) -> i32 {
     match arguments.first().map(String::as_str) {
         Some(crate::facts::PROBE_ARG) => crate::facts::probe_main(),
+        Some(crate::facts::PROBE_MACHINE_ARG) => crate::facts::probe_machine_main(),
         Some(RUN_ARG) => run_main(),
         Some(crate::unpacked::ROOTS_ARG) => crate::unpacked::roots_main(arguments.get(1..).unwrap_or_default()),
         Some(crate::volumes::VOLUMES_ARG) => crate::volumes::volumes_main(arguments.get(1..).unwrap_or_default()),
@@ -159,6 +160,7 @@ impl Run<'_> {
             ports,
             groups,
             out_of_memory: None,
+            machine: bound.machine().is_some(),
         };
         let desk = Desk::open(folder, info, printed).map_err(|error| format!("open the instance's socket: {error}"))?;
         self.desk = Some(desk);
@@ -277,7 +279,7 @@ impl Run<'_> {
         self.made.push(format!("process {}, the machine", child.pid));
         let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
         desk.started(child.pid, start_time);
-        let (running, channel) = Running::new(ends, stdio, machine.boot_ms);
+        let (running, channel) = Running::new(machine, ends, stdio);
         let Some(child) = leash.0.take() else { return Err("the machine is gone".into()) };
         let given = Given { child, ports, channel: Some(channel), terminal: None, machine: Some(running) };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)

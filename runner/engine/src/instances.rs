@@ -14,7 +14,7 @@ use crate::reconcile::reconcile;
 pub const NAME_RULE: &str = "letters, digits, - and _, at most 64 of them, and a letter or digit first";
 
 /// A name may not be that of a file of the folder itself.
-const NOT_NAMES: [&str; 2] = ["lock", "user-namespaces"];
+const NOT_NAMES: [&str; 3] = ["lock", "user-namespaces", crate::facts::HARDWARE_HELP];
 
 /// How long a supervisor that no longer listens may take to undo what is left.
 const ENDING: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ mod tests {
         for good in ["a", "web-2", "My_box", "7"] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "-a", "a.b", "a/b", "..", "lock", "user-namespaces", "ä", &"x".repeat(65)] {
+        for bad in ["", "-a", "a.b", "a/b", "..", "lock", "user-namespaces", "hardware-help", "ä", &"x".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
     }

@@ -195,6 +195,13 @@ impl Channel {
         asked && self.flush().is_ok()
     }
 
+    /// Gives the guest the time of the host.
+    pub fn set_time(&mut self) {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let _ = self.session.request(&Request::SetTime { unix_ms: u64::try_from(since.as_millis()).unwrap_or(0) });
+        let _ = self.flush();
+    }
+
     /// Asks the guest to take a signal as if it came to it; one that cannot be asked is lost, as a signal may be.
     pub fn send_signal(&mut self, number: i32) {
         let _ = self.session.request(&Request::Signal { number });
@@ -212,7 +219,7 @@ impl Channel {
         };
         let happenings = self.session.receive(buffer.get(..read).unwrap_or_default()).map_err(|error| {
             let _ = self.flush();
-            error.to_string()
+            crate::helper::causes(&error)
         })?;
         Ok(happenings.into_iter().filter_map(|happening| self.happened(happening)).collect())
     }

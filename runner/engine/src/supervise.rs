@@ -18,7 +18,7 @@ use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::control::{Desk, Wanted};
-use crate::machine::Running;
+use crate::machine::{Order, Running};
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
@@ -46,6 +46,8 @@ pub struct Supervisor<'a> {
     stopping: Option<Stopping>,
     own_stop: OwnStop,
     command_gone: bool,
+    /// A command asked for the kill.
+    is_killed: bool,
     /// The guest said goodbye: that its channel ends is no loss.
     guest_done: bool,
 }
@@ -135,6 +137,7 @@ impl<'a> Supervisor<'a> {
             stopping: None,
             own_stop: OwnStop::default(),
             command_gone: false,
+            is_killed: false,
             guest_done: false,
         })
     }
@@ -209,7 +212,9 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_some() {
             return self.kill(None);
         }
-        self.desk.stopping();
+        if self.desk.stopping() {
+            self.pause(false);
+        }
         let grace_ms = self.grace_ms();
         let asked = self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
@@ -264,10 +269,20 @@ impl<'a> Supervisor<'a> {
         for one in wanted {
             match one {
                 Wanted::Signal(signal) => self.signal(signal)?,
+                Wanted::Pause(pause) => self.pause(pause),
                 Wanted::Stop { within_ms } => self.asked_to_stop(within_ms)?,
             }
         }
         Ok(())
+    }
+
+    /// Lets a machine stand still with its kernel and its clock, which is set when it goes on.
+    fn pause(&mut self, pause: bool) {
+        let order = if pause { Order::Stop } else { Order::Cont };
+        self.machine.iter_mut().for_each(|machine| machine.order(order));
+        if let Some(channel) = self.channel.as_mut().filter(|_| !pause) {
+            channel.set_time();
+        }
     }
 
     /// Sends PID 1 a signal: that of a machine is told by its guest.
@@ -275,7 +290,10 @@ impl<'a> Supervisor<'a> {
         let guest = self.channel.as_mut().filter(|_| self.machine.is_some() && signal != SIGKILL);
         match guest {
             Some(channel) => channel.send_signal(signal),
-            None => return self.child.handle.signal(signal),
+            None => {
+                self.is_killed |= signal == SIGKILL;
+                return self.child.handle.signal(signal);
+            }
         }
         Ok(())
     }
@@ -364,7 +382,8 @@ impl<'a> Supervisor<'a> {
         if let Some(mut machine) = self.machine {
             machine.drain();
             self.desk.drain();
-            return machine.meaning(ended, self.stopping.is_some() || self.command_gone).map_err(io::Error::other);
+            let wanted = self.stopping.is_some() || self.is_killed || (self.command_gone && !self.detached);
+            return machine.meaning(ended, wanted).map_err(io::Error::other);
         }
         match self.stopping.and_then(|stopping| stopping.in_place_of) {
             Some(signal) if ended == Ended::Signal(SIGKILL) => Ok(Ended::Signal(signal)),

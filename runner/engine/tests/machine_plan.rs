@@ -11,8 +11,8 @@ use bundle::plan::{
     Gpu, GpuNeed, Isolation, Level, Memory, Network, NetworkMode, Plan, Port, Process, Resources, Root, Seccomp, Volume,
 };
 use engine::{
-    BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Direct, DiskFile, Facts, MachineFacts, NoSubordinateIds,
-    Probe, Qemu, RunOptions, System, bind,
+    BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Compression, Direct, DiskFile, Facts, Layer, MachineFacts,
+    NoSubordinateIds, Probe, Qemu, RunOptions, System, bind,
 };
 
 fn plan() -> Plan {
@@ -180,13 +180,17 @@ fn memory_is_fitted_to_the_host_and_what_would_fit_is_said() {
     };
     let check = |memory, available, expected| {
         let (bundle, facts) = with(memory, available);
-        assert_eq!(bind(&bundle, &facts, &options(), "toy-1-2").unwrap().machine().unwrap().memory_mib, expected);
+        let bound = bind(&bundle, &facts, &options(), "toy-1-2").unwrap();
+        let machine = bound.machine().unwrap();
+        assert_eq!((machine.memory_mib, machine.balloon_mib), expected);
     };
-    check(None, 4096, 512);
-    check(None, 300, 300);
-    check(Some((1024, 512, 2048)), 4096, 1024);
-    check(Some((1024, 512, 2048)), 700, 700);
-    check(Some((32, 16, 64)), 4096, 128);
+    check(None, 4096, (512, None));
+    check(None, 300, (300, None));
+    check(Some((1024, 512, 1024)), 4096, (1024, None));
+    check(Some((1024, 512, 2048)), 4096, (2048, Some(1024)));
+    check(Some((1024, 512, 2048)), 1500, (1500, Some(1024)));
+    check(Some((1024, 512, 2048)), 700, (700, None));
+    check(Some((32, 16, 64)), 4096, (128, None));
     let (bundle, facts) = with(Some((1024, 512, 2048)), 400);
     check_unmet(&bundle, &facts, &options(), &["512 MiB of memory are needed and 400 MiB are free", "memory min="]);
 }
@@ -205,4 +209,27 @@ fn a_bundle_says_as_what_it_runs_and_the_caller_may_ask_for_more() {
     assert!(level(&|plan| plan.isolation.at_least = Level::Vm, false));
     assert!(level(&|plan| plan.isolation.level = Some(Level::Container), true));
     assert!(level(&|_| {}, false), "it has no container image");
+}
+
+#[test]
+fn another_init_has_a_machine_and_a_command_the_guest() {
+    let facts = facts(System::Linux, "x86_64", Probe::NotTried);
+    let bundle = || {
+        let mut plan = plan();
+        plan.isolation.level = None;
+        plan.process.args = vec![bundle::guest::SYSTEM_INIT_PATH.into()];
+        let digest = "00".repeat(32);
+        let blob = PathBuf::from("/bundle/oci/blobs/sha256/layer");
+        let layer = Layer { blob, compression: Compression::Gzip, diff_id: digest.clone(), chain_id: digest };
+        Bundle { layers: vec![layer], ..self::bundle(plan, true) }
+    };
+    assert!(bind(&bundle(), &facts, &options(), "toy-1-2").unwrap().machine().is_some());
+    let commanded = RunOptions { command: vec!["id".into()], user: Some("web".into()), ..options() };
+    let bound = bind(&bundle(), &facts, &commanded, "toy-1-2").unwrap();
+    let process = &bound.container().unwrap().config.process;
+    assert_eq!(process.args, [bundle::guest::GUEST_PATH, "--user", "web", "--", "id"]);
+
+    let mut only_image = bundle();
+    (only_image.boot.direct, only_image.boot.disk) = (None, None);
+    check_unmet(&only_image, &facts, &options(), &["starts with systemd", "--vm", "init \"builtin\""]);
 }

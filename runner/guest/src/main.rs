@@ -136,6 +136,9 @@ fn say_last_words(machine: Machine, reason: &str) {
 
 fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, String> {
     let is_agent = arguments.role == Role::Agent;
+    if is_agent {
+        systemd::speak_on_console();
+    }
     let engine_env = if is_agent { systemd::own_environment() } else { environment::own() };
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     let memory = Memory::inherit(&engine_env, machine.is_some());

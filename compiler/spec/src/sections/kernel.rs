@@ -3,7 +3,7 @@
 use super::base::{Found, Named, named};
 use super::{Body, not_yet};
 use crate::appliance::{Appliance, Arch, Base, Init, Kernel, KernelBase};
-use crate::base::BaseImage;
+use crate::base::{BaseImage, Family};
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
@@ -31,7 +31,7 @@ pub(crate) const KERNEL: NodeRule = NodeRule {
 /// `init`
 pub(crate) const INIT: NodeRule = NodeRule {
     name: "init",
-    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` and `\"openrc\"` are the base's own and *have no effect yet*.",
+    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` is the base's own, has a unit for each service beside those that packages bring, and needs a machine or a container engine that gives it one (such as podman); `\"openrc\"` *has no effect yet*.",
     args: &[ArgRule {
         default: Some("builtin"),
         ..ArgRule::one("the init", Kind::Word(&["builtin", "systemd", "openrc"]))
@@ -123,10 +123,25 @@ pub(crate) fn decode_init(body: Body<'_>, report: &mut Report<'_>) -> Init {
         Some("openrc") => Init::Openrc,
         _ => Init::Builtin,
     };
-    if let Some(item) = item.filter(|_| init != Init::Builtin) {
+    if let Some(item) = item.filter(|_| init == Init::Openrc) {
         not_yet(item, &format!("`init \"{}\"`", init_text(init)), report);
     }
     init
+}
+
+/// The base has the init.
+pub(crate) fn check_init(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
+    let Some(item) = body.one("init").filter(|_| appliance.init == Init::Systemd) else { return };
+    let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
+    let base = match image {
+        Some(image) if image.family == Family::Apk => image.name.as_str(),
+        None if is_scratch => "scratch",
+        _ => return,
+    };
+    let message = format!("the base \"{base}\" has no systemd");
+    report.error("init-impossible", item.arg_place(0), message, "not there").help(
+        "write `init \"builtin\"`, which needs nothing of the base, or take a base with systemd, such as \"debian\"",
+    );
 }
 
 /// Prints kernel and init.

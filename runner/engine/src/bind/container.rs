@@ -35,13 +35,13 @@ pub struct Container {
 /// Decides everything about a run as a container.
 pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
     let plan = &bundle.plan;
-    let limits = limits::fit(plan, facts, process::is_guest(plan));
+    let limits = limits::fit(plan, facts, process::is_guest(plan, options));
     let unmet: Vec<Unmet> = needs(plan, facts, options, bundle).into_iter().chain(limits.unmet.clone()).collect();
     if !unmet.is_empty() {
         return Err(unmet);
     }
     let ids = Ids::choose(facts.privileged, facts.subordinate_ids.clone());
-    let guest = process::is_guest(plan);
+    let guest = process::is_guest(plan, options);
     let volumes_folder = options.volumes_folder.join(&plan.name);
     // Groups are shared with other users and other folders of instances: their names hold what no other has.
     let name = options.name.as_deref().unwrap_or(instance);
@@ -106,12 +106,19 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
     if let Err(reason) = crate::seccomp::profile(&plan.isolation.seccomp, &plan.isolation.capabilities) {
         needs.want(true, reason, "correct the profile");
     }
-    let no_switch = options.user.is_some() && !process::is_guest(plan);
-    needs.want(
-        no_switch,
-        "a command cannot be run as another user where PID 1 is not the guest".into(),
-        "use init \"builtin\"",
-    );
+    let guest = process::is_guest(plan, options);
+    if process::is_system_init(plan) && !guest {
+        needs.want(
+            true,
+            "the appliance starts with systemd, which wants control groups and mounts that a container is not given"
+                .into(),
+            "run it as a machine: --vm, with an output that boots, such as \"microvm\"; or use init \"builtin\"",
+        );
+        return needs.0;
+    }
+    let mute = |what: &str| format!("{what}, and PID 1 is not the guest");
+    needs.want(!plan.network.ports.is_empty() && !guest, mute("ports are declared"), "use init \"builtin\"");
+    needs.want(options.user.is_some() && !guest, mute("a command is to run as another user"), "use init \"builtin\"");
     needs.0
 }
 

@@ -43,6 +43,9 @@ pub struct Machine {
     pub proofs: Vec<Proof>,
     /// Its memory in MiB.
     pub memory_mib: u64,
+    /// How much of that it keeps once it is up, where that is less; the host has the rest until the machine runs short.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub balloon_mib: Option<u64>,
     /// Its processors.
     pub cpus: u64,
     /// Milliseconds within which its guest must be heard.
@@ -79,14 +82,17 @@ const BOOT_MS: u64 = 60_000;
 /// The same without: everything takes many times as long, above all on a busy host.
 const SLOW_BOOT_MS: u64 = 240_000;
 
+/// Milliseconds for a machine that is only tried, which commonly takes less than a second.
+const PROBE_MS: u64 = 15_000;
+
 /// Decides everything about a run as a machine.
 pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str) -> Result<Bound, Vec<Unmet>> {
     let plan = &bundle.plan;
     let mut needs = needs::common(plan, options);
     machine_needs(&mut needs, bundle, facts, options);
-    let memory_mib = memory_mib(plan, facts).unwrap_or_else(|unmet| {
+    let (memory_mib, balloon_mib) = memory_mib(plan, facts).unwrap_or_else(|unmet| {
         needs.0.push(unmet);
-        0
+        (0, None)
     });
     let (Some(machines), true) = (&facts.machines, needs.0.is_empty()) else { return Err(needs.0) };
     let Ok(emulator) = &machines.qemu else { return Err(needs.0) };
@@ -117,6 +123,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         why,
         proofs,
         memory_mib,
+        balloon_mib,
         cpus,
         boot_ms: options.boot_ms.unwrap_or(if slow { SLOW_BOOT_MS } else { BOOT_MS }),
     };
@@ -226,8 +233,49 @@ fn acceleration(machines: &MachineFacts) -> (Acceleration, String) {
     }
 }
 
-/// What is asked, but no more than the host has free and never less than the minimum.
-fn memory_mib(plan: &Plan, facts: &Facts) -> Result<u64, Unmet> {
+/// The smallest machine that shows whether the hardware's help works: what this bundle starts from, and no disk.
+pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machine> {
+    let emulator = machines.qemu.as_ref().ok()?;
+    let direct = direct(boot, machines);
+    let (start, proofs) = match direct {
+        Some(Direct { kernel, initrd, .. }) => {
+            let command_line = "console=ttyS0 panic=-1 reboot=t quiet".to_owned();
+            let (kernel_file, initrd_file) = (kernel.path.clone(), initrd.path.clone());
+            let start = Start::Kernel { kernel: kernel_file, initrd: initrd_file, command_line };
+            (start, vec![proof(kernel), proof(initrd)])
+        }
+        None => (Start::Firmware(machines.firmware.clone()?), Vec::new()),
+    };
+    let shape = Shape {
+        board: board(direct.is_some(), machines),
+        acceleration: Acceleration::Hardware(machines.system),
+        memory_mib: 2 * LEAST_MEMORY_MIB,
+        cpus: 1,
+        start,
+        drives: Vec::new(),
+        sandbox: machines.system == System::Linux,
+    };
+    Some(Machine {
+        program: emulator.program.clone(),
+        arguments: qemu::arguments(&shape),
+        board: shape.board.name().to_owned(),
+        acceleration: shape.acceleration.name().to_owned(),
+        why: "it is tried".to_owned(),
+        proofs,
+        memory_mib: shape.memory_mib,
+        balloon_mib: None,
+        cpus: 1,
+        boot_ms: PROBE_MS,
+    })
+}
+
+fn proof(file: &Checked) -> Proof {
+    Proof { path: file.path.clone(), sha256: file.sha256.clone() }
+}
+
+/// The machine's memory, and what it keeps of it: what is asked, but no more than the host has free and never less than the
+/// minimum. Where more is allowed than is asked, the machine has that, and keeps what is asked until it runs short.
+fn memory_mib(plan: &Plan, facts: &Facts) -> Result<(u64, Option<u64>), Unmet> {
     let default = bundle::plan::Memory {
         bytes: DEFAULT_MEMORY_MIB << 20,
         min_bytes: LEAST_MEMORY_MIB << 20,
@@ -237,7 +285,9 @@ fn memory_mib(plan: &Plan, facts: &Facts) -> Result<u64, Unmet> {
     memory.min_bytes = memory.min_bytes.max(LEAST_MEMORY_MIB << 20);
     memory.bytes = memory.bytes.max(memory.min_bytes);
     memory.max_bytes = memory.max_bytes.max(memory.min_bytes);
-    limits::fit_memory(memory, facts).map(|bytes| bytes >> 20)
+    let kept = limits::fit_memory(memory, facts)? >> 20;
+    let most = plan.resources.memory.map_or(kept, |_| memory.max_bytes.min(facts.memory_available_bytes) >> 20);
+    Ok((most.max(kept), (most > kept).then_some(kept)))
 }
 
 /// The files of one machine.
@@ -261,7 +311,6 @@ impl Files<'_> {
         // Such a machine has no other clock to measure this one with.
         let rate = machines.tsc_khz.filter(|_| acceleration == Acceleration::None && machines.processor == "x86_64");
         let rate = rate.map(|khz| format!(" tsc_early_khz={khz}")).unwrap_or_default();
-        let proof = |file: &Checked| Proof { path: file.path.clone(), sha256: file.sha256.clone() };
         let start = Start::Kernel {
             kernel: kernel.path.clone(),
             initrd: initrd.path.clone(),

@@ -19,7 +19,8 @@ pub fn verdicts(plan: &Plan, facts: &Facts, limits: &Limits, machine: &Machine) 
         "a program inside may become root of the machine, which is nobody on the host",
     ));
     all.push(enforced("masked paths", "/proc and /sys tell about the machine alone"));
-    all.push(enforced("memory", &format!("the machine has {} MiB", machine.memory_mib)));
+    let kept = machine.balloon_mib.map(|mib| format!(", and keeps {mib} of them until it runs short"));
+    all.push(enforced("memory", &format!("the machine has {} MiB{}", machine.memory_mib, kept.unwrap_or_default())));
     all.extend(plan.resources.cpus_milli.map(|milli| processors(milli, facts, limits, machine)));
     all.extend(
         plan.resources

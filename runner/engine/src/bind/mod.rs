@@ -19,7 +19,9 @@ use bundle::plan::{Level, Plan};
 use serde::{Deserialize, Serialize};
 
 pub use container::Container;
-pub use machine::{CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD};
+pub use machine::{
+    CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD, probe_machine,
+};
 pub use process::CHANNEL_FD;
 pub use verdicts::{Held, Verdict};
 
@@ -109,10 +111,12 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
     }
 }
 
-/// As what the bundle is to run: what the caller or the spec says, else a container where there is an image of one.
+/// As what the bundle is to run: what the caller or the spec says, else a container where there is an image of one that can
+/// do what is asked.
 pub fn level(bundle: &Bundle, options: &RunOptions) -> Level {
     let isolation = &bundle.plan.isolation;
-    let is_only_machine = bundle.layers.is_empty() && bundle.boot.can_start();
+    let is_for_machine = process::is_system_init(&bundle.plan) && options.command.is_empty();
+    let is_only_machine = (bundle.layers.is_empty() || is_for_machine) && bundle.boot.can_start();
     let wants_vm = options.vm || isolation.at_least == Level::Vm || isolation.level == Some(Level::Vm);
     if wants_vm || is_only_machine { Level::Vm } else { Level::Container }
 }

@@ -2,7 +2,7 @@
 
 use bundle::plan::{GpuNeed, NetworkMode, Plan};
 
-use super::{Unmet, process};
+use super::Unmet;
 use crate::options::RunOptions;
 
 /// Needs that are not there; each is looked at.
@@ -45,12 +45,6 @@ pub fn common(plan: &Plan, options: &RunOptions) -> Needs {
     for name in unknown {
         needs.want(true, format!("the capability {name} is unknown"), "see capabilities(7)");
     }
-    let no_filter = !plan.network.ports.is_empty() && !process::is_guest(plan);
-    needs.want(
-        no_filter,
-        "ports are declared, but PID 1 is not the guest that carries them".into(),
-        "use init \"builtin\"",
-    );
     needs
 }
 

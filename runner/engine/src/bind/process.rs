@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GROUP_FILES_ENV, GUEST_PATH, MEMORY_LIMIT_ENV, SINGLE_ID_ENV};
+use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GROUP_FILES_ENV, GUEST_PATH, MEMORY_LIMIT_ENV, SINGLE_ID_ENV, SYSTEM_INIT_PATH};
 use bundle::plan::Plan;
 
 use super::Ids;
@@ -22,9 +22,23 @@ const GUEST_NEEDS: [&str; 7] = ["chown", "dac_override", "fowner", "kill", "setg
 /// As many open files as services are commonly given; more than the host allows is clamped.
 const OPEN_FILES: u64 = 1 << 20;
 
-/// Whether PID 1 is our guest.
-pub fn is_guest(plan: &Plan) -> bool {
-    plan.process.args.first().is_some_and(|program| program == GUEST_PATH)
+/// Whether PID 1 of a container is our guest.
+pub fn is_guest(plan: &Plan, options: &RunOptions) -> bool {
+    first(plan, options).first().is_some_and(|program| program == GUEST_PATH)
+}
+
+/// Whether PID 1 is the distribution's own init, which holds the services.
+pub fn is_system_init(plan: &Plan) -> bool {
+    plan.process.args.first().is_some_and(|program| program == SYSTEM_INIT_PATH)
+}
+
+/// PID 1 of a container. A command does not need the init that an appliance has for its services, and every appliance has
+/// the guest.
+fn first(plan: &Plan, options: &RunOptions) -> Vec<String> {
+    match is_system_init(plan) && !options.command.is_empty() {
+        true => vec![GUEST_PATH.to_owned()],
+        false => plan.process.args.clone(),
+    }
 }
 
 /// The process, as the plan and the caller want it.
@@ -36,7 +50,7 @@ pub fn process(
     limits: &Limits,
     told: &[PathBuf],
 ) -> Process {
-    let guest = is_guest(plan);
+    let guest = is_guest(plan, options);
     let limit = |kind: &str, value: u64| Rlimit { kind: kind.to_owned(), soft: value, hard: value };
     let files = if facts.may_raise_limits { OPEN_FILES } else { OPEN_FILES.min(facts.open_files_max) };
     let mut rlimits = vec![limit("RLIMIT_CORE", 0), limit("RLIMIT_NOFILE", files)];
@@ -60,7 +74,7 @@ fn args(plan: &Plan, options: &RunOptions, guest: bool) -> Vec<String> {
     if options.command.is_empty() {
         return plan.process.args.clone();
     }
-    let mut args = if guest { plan.process.args.clone() } else { Vec::new() };
+    let mut args = if guest { first(plan, options) } else { Vec::new() };
     if let Some(user) = options.user.as_ref().filter(|_| guest) {
         args.extend(["--user".to_owned(), user.clone()]);
     }

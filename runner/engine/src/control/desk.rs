@@ -44,6 +44,8 @@ pub enum Wanted {
     },
     /// Send PID 1 this signal.
     Signal(i32),
+    /// Let a machine stand still, or go on.
+    Pause(bool),
 }
 
 /// The desk.
@@ -105,9 +107,11 @@ impl Desk {
         (self.info.pid, self.info.start_time) = (pid, start_time);
     }
 
-    /// The instance is being stopped.
-    pub fn stopping(&mut self) {
+    /// The instance is being stopped. Whether it is a machine that stands still, and could not hear of it.
+    pub fn stopping(&mut self) -> bool {
+        let stood_still = self.stands_still();
         self.info.state = State::Stopping;
+        stood_still
     }
 
     /// The guest says something.
@@ -317,12 +321,18 @@ impl Desk {
         client.readers.len() + client.waits.len() < before
     }
 
+    /// Whether nothing inside can answer: a machine stands still with its guest, a container without.
+    fn stands_still(&self) -> bool {
+        self.info.machine && self.info.state == State::Paused
+    }
+
     fn asked(&mut self, place: usize, stream: u32, json: String, guest: Option<&mut Session>) {
         let ask = serde_json::from_str::<Ask>(&json);
         if matches!(ask, Ok(Ask::Logs { .. })) {
             self.drain();
         }
         let out_of_memory = self.out_of_memory();
+        let stands_still = self.stands_still();
         let Some(client) = self.clients.get_mut(place) else { return };
         client.has_asked = true;
         let refuse = |client: &mut Client, reason: &str| {
@@ -356,6 +366,14 @@ impl Desk {
                 (None, _) => refuse(client, "do this: there is no guest in it that could"),
                 (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
                     refuse(client, "pause or resume it: it is starting or stopping");
+                }
+                (Some(_), None) if stands_still => {
+                    refuse(client, "do this: the machine is paused; let it go on with: appliance resume");
+                }
+                (Some(_), Some(pause)) if self.info.machine => {
+                    self.info.state = if pause { State::Paused } else { State::Ready };
+                    self.wanted.push(Wanted::Pause(pause));
+                    let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
                 }
                 (Some(guest), pause) => {
                     match pause {

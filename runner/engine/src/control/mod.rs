@@ -91,6 +91,9 @@ pub struct Info {
     /// What the kernel killed in it because memory ran out.
     #[serde(default)]
     pub out_of_memory: Option<OutOfMemory>,
+    /// Whether it is a machine of its own.
+    #[serde(default)]
+    pub machine: bool,
 }
 
 /// What runs, as the plan and the caller of the run have it.

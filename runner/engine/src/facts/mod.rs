@@ -1,6 +1,7 @@
 //! Probing the host: what this machine, this kernel and this user can enforce. Nothing is decided here.
 
 mod cgroups;
+mod hardware_help;
 mod machines;
 mod probe;
 mod remembered;
@@ -16,6 +17,7 @@ use crate::bundle_folder::Bundle;
 use crate::options::RunOptions;
 
 pub use cgroups::{CgroupFacts, CgroupLayout, Controller, ControllerFact};
+pub use hardware_help::{FILE_NAME as HARDWARE_HELP, PROBE_MACHINE_ARG, probe_machine_main};
 pub use machines::{MachineFacts, Qemu, System};
 pub use probe::{PROBE_ARG, probe_main};
 pub use subordinate::{NoSubordinateIds, SubordinateIds};
@@ -95,7 +97,12 @@ pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
 
 /// Probes the host for what a run of this bundle needs: what machines need only where it is to be one.
 pub fn facts_for(bundle: &Bundle, options: &RunOptions) -> Facts {
-    let machines = (level(bundle, options) == Level::Vm).then(machines::find);
+    let look = || {
+        let found = machines::find();
+        let acceleration = hardware_help::probe(&found, &bundle.boot, &options.helper, &options.state_folder);
+        MachineFacts { acceleration, ..found }
+    };
+    let machines = (level(bundle, options) == Level::Vm).then(look);
     Facts { machines, ..facts(&options.helper, &options.state_folder) }
 }
 

@@ -1,12 +1,16 @@
 //! The last lines of a machine's console, and of what QEMU itself says: what a user sees of a machine that does not come up.
 
 use std::collections::VecDeque;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+
+use super::outlets::is_for_later;
 
 /// How much is kept: some hundred lines.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// How many of the last lines are shown.
-const SHOWN_LINES: usize = 15;
+/// How many of the last lines are shown: a kernel that stops says why some twenty lines before its last.
+const SHOWN_LINES: usize = 30;
 
 /// The last of what a machine printed where nobody looks.
 #[derive(Debug, Default)]
@@ -18,6 +22,20 @@ impl Console {
         self.0.extend(bytes);
         let over = self.0.len().saturating_sub(KEPT_BYTES);
         self.0.drain(..over);
+    }
+
+    /// Takes what has come on a socket, and closes it at its end; nothing waits.
+    pub fn take_all(&mut self, from: &mut Option<UnixStream>) {
+        let mut chunk = [0; 4096];
+        // More than a socket holds; one who never stops talking must not keep everybody else waiting.
+        for _ in 0..128 {
+            match from.as_mut().map(|from| from.read(&mut chunk)) {
+                Some(Ok(count @ 1..)) => self.push(chunk.get(..count).unwrap_or_default()),
+                Some(Err(error)) if is_for_later(&error) => return,
+                Some(_) => *from = None,
+                None => return,
+            }
+        }
     }
 
     /// The last lines that say something, without what steers a terminal.
@@ -62,7 +80,7 @@ mod tests {
         }
         console.push(b"\x1b[\nKernel panic\xff \x07\x1b");
         let lines = console.last_lines();
-        assert_eq!((lines.len(), lines[0].as_str(), lines[14].as_str()), (15, "line 19986", "Kernel panic\u{fffd} "));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[29].as_str()), (30, "line 19971", "Kernel panic\u{fffd}"));
         assert!(console.0.len() <= KEPT_BYTES);
         assert_eq!(Console::default().last_lines(), Vec::<String>::new());
     }

@@ -2,8 +2,11 @@
 
 mod console;
 mod outlets;
+mod qmp;
 mod running;
 mod start;
 
+pub use console::Console;
+pub use qmp::Order;
 pub use running::Running;
 pub use start::start;

@@ -1,7 +1,6 @@
 //! A machine that runs, beside its guest channel: its outlets and its console, whether it comes up in time, and what its
 //! end means.
 
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -9,8 +8,11 @@ use std::time::{Duration, Instant};
 use bundle::channel::Event;
 use host::{Ended, Interest, Ready};
 
+use crate::bind::Machine;
+
 use super::console::Console;
-use super::outlets::{Outlet, is_for_later};
+use super::outlets::Outlet;
+use super::qmp::{Order, Qmp};
 use super::start::Ends;
 
 /// How long QEMU may take to end when its guest has ended.
@@ -32,16 +34,20 @@ pub struct Running {
     is_up: bool,
     /// What the guest said went wrong.
     failed: Option<String>,
+    /// Why it can no longer be talked to.
+    lost: Option<String>,
     /// How the guest ended, and when QEMU must have.
     exited: Option<(u8, Instant)>,
     asked_to_quit: bool,
     boot_secs: u64,
-    _qmp: UnixStream,
+    qmp: Qmp,
+    /// What is left of its memory when it is up, in bytes, where that is not all.
+    balloon_bytes: Option<u64>,
 }
 
 impl Running {
     /// Takes over the ends of a machine that was just started; the guest's output goes to these streams.
-    pub fn new(ends: Ends, stdio: Vec<OwnedFd>, boot_ms: u64) -> (Self, UnixStream) {
+    pub fn new(machine: &Machine, ends: Ends, stdio: Vec<OwnedFd>) -> (Self, UnixStream) {
         let mut streams = stdio.into_iter().skip(1);
         let mut outlets = Vec::new();
         for from in [ends.output, ends.error] {
@@ -51,13 +57,15 @@ impl Running {
             outlets,
             told: [Some(ends.console), Some(ends.words)],
             console: Console::default(),
-            heard_by: Some(Instant::now() + Duration::from_millis(boot_ms)),
+            heard_by: Some(Instant::now() + Duration::from_millis(machine.boot_ms)),
             is_up: false,
             failed: None,
+            lost: None,
             exited: None,
             asked_to_quit: false,
-            boot_secs: boot_ms / 1000,
-            _qmp: ends.qmp,
+            boot_secs: machine.boot_ms / 1000,
+            qmp: Qmp::new(ends.qmp),
+            balloon_bytes: machine.balloon_mib.map(|mib| mib << 20),
         };
         (running, ends.channel)
     }
@@ -65,7 +73,7 @@ impl Running {
     /// Everything to wait for, in the order in which [`Running::advance`] takes the answers.
     pub fn interests(&self) -> Vec<Interest<'_>> {
         let told = self.told.iter().flatten().map(|socket| Interest { fd: socket.as_fd(), read: true, write: false });
-        self.outlets.iter().flat_map(Outlet::interests).chain(told).collect()
+        self.outlets.iter().flat_map(Outlet::interests).chain(told).chain(self.qmp.interest()).collect()
     }
 
     /// Goes on with what is ready.
@@ -75,14 +83,23 @@ impl Running {
         }
         let mut rest = ready.get(2 * self.outlets.len()..).unwrap_or_default().iter();
         for told in &mut self.told {
-            if told.is_some() && rest.next().is_some_and(|one| one.read) && !take(told, &mut self.console) {
-                *told = None;
+            if told.is_some() && rest.next().is_some_and(|one| one.read) {
+                self.console.take_all(told);
             }
         }
+        self.qmp.advance(rest.next().copied().unwrap_or_default());
+    }
+
+    /// Orders the machine itself to do something.
+    pub fn order(&mut self, order: Order) {
+        self.qmp.give(order);
     }
 
     /// The guest says something.
     pub fn hear(&mut self, event: &Event) {
+        if let Some(bytes) = self.balloon_bytes.take_if(|_| *event == Event::Ready) {
+            self.order(Order::Balloon { bytes });
+        }
         match event {
             Event::Service { .. } | Event::Ready => {
                 (self.heard_by, self.is_up) = (None, true);
@@ -104,7 +121,7 @@ impl Running {
             return true;
         }
         let late = self.heard_by.take_if(|at| *at <= now).is_some();
-        if late {
+        if late && self.lost.is_none() {
             let boot_secs = self.boot_secs;
             self.failed.get_or_insert_with(|| format!("its guest said nothing for {boot_secs} s"));
         }
@@ -113,7 +130,7 @@ impl Running {
 
     /// The guest can no longer be talked to: without it the machine is no use, and it is given up.
     pub fn is_lost(&mut self, reason: &str) {
-        self.failed.get_or_insert_with(|| format!("its guest was lost: {reason}"));
+        self.lost = Some(format!("its guest was lost: {reason}"));
         self.heard_by = Some(Instant::now());
     }
 
@@ -125,9 +142,7 @@ impl Running {
     /// What was printed before the end.
     pub fn drain(&mut self) {
         self.outlets.iter_mut().for_each(Outlet::drain);
-        for told in &mut self.told {
-            while told.as_ref().is_some_and(is_readable) && take(told, &mut self.console) {}
-        }
+        self.told.iter_mut().for_each(|told| self.console.take_all(told));
     }
 
     /// What the end of QEMU means: the guest's own end where it told one; that of a stop; else that something went wrong,
@@ -147,28 +162,12 @@ impl Running {
             Ended::Signal(signal) => format!("QEMU was ended by signal {signal}"),
         };
         let what = if self.is_up { "keep the machine running" } else { "bring the machine up" };
-        let why = self.failed.clone().unwrap_or(how);
+        // A guest is lost too when the machine ends by itself.
+        let lost = self.lost.clone().filter(|_| ended == Ended::Signal(9));
+        let why = self.failed.clone().or(lost).unwrap_or(how);
         match self.console.last_lines().as_slice() {
             [] => format!("{what}: {why}; its console is empty"),
             lines => format!("{what}: {why}; the last lines of its console:\n  {}", lines.join("\n  ")),
         }
-    }
-}
-
-fn is_readable(socket: &UnixStream) -> bool {
-    let ready = host::poll(&[Interest { fd: socket.as_fd(), read: true, write: false }], Some(0));
-    ready.is_ok_and(|ready| ready.iter().any(|one| one.read))
-}
-
-/// Takes what is there now; whether there may be more.
-fn take(from: &mut Option<UnixStream>, console: &mut Console) -> bool {
-    let mut chunk = [0; 4096];
-    match from.as_mut().map(|from| from.read(&mut chunk)) {
-        Some(Ok(count @ 1..)) => {
-            console.push(chunk.get(..count).unwrap_or_default());
-            true
-        }
-        Some(Err(error)) if is_for_later(&error) => true,
-        _ => false,
     }
 }

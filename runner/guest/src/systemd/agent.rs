@@ -1,8 +1,11 @@
 //! What the agent does otherwise than process 1: where it stands, and how the machine ends.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 
 use bundle::boot::{End, MACHINE_ENV};
+use nix::unistd::{dup2_stderr, dup2_stdout};
 
 use super::notify;
 use super::units::Units;
@@ -13,6 +16,15 @@ const POWER_OFF_SIGNAL: i32 = 38;
 
 /// The same for `reboot.target`: `SIGRTMIN+5`.
 const REBOOT_SIGNAL: i32 = 39;
+
+/// What the services print goes where a builtin init's would: to the console. Where there is none it stays in the journal.
+pub fn speak_on_console() {
+    let console = File::options().write(true).custom_flags(libc::O_NOCTTY).open("/dev/console");
+    if let Ok(console) = console {
+        let _ = dup2_stdout(&console);
+        let _ = dup2_stderr(&console);
+    }
+}
 
 /// Opens the door for the units and tells systemd that they may come.
 pub fn become_agent() -> Result<Units, String> {

@@ -19,6 +19,6 @@ mod notify;
 mod unit;
 mod units;
 
-pub use agent::{become_agent, end_machine, own_environment};
+pub use agent::{become_agent, end_machine, own_environment, speak_on_console};
 pub use unit::{ended, run};
 pub use units::Units;

@@ -3,6 +3,7 @@
 //! A command that meets what it does not understand answers [`Unknown`]: the script is then undone and run elsewhere.
 
 mod accounts;
+mod acl;
 mod alternatives;
 mod attempt;
 mod certificates;

@@ -68,6 +68,7 @@ fn group(call: &mut Call<'_, '_>, accounts: &mut Accounts, name: &str, id: Optio
         .filter(|gid| accounts.group_of(*gid).is_none());
     let Some(gid) = wanted.or_else(|| accounts.free_system_id(name)) else { return call.unknown("no id is free") };
     accounts.add_group(name, gid);
+    accounts.lock_group(name);
     call.system.made_groups.insert(name.to_owned());
     Ok(gid)
 }
@@ -137,6 +138,7 @@ mod tests {
     fn lines_make_users_groups_and_members() {
         let prepare = |files: &mut crate::Files<'_>| {
             files.write("/etc/group", 0o644, "root:x:0:\n").unwrap();
+            files.write("/etc/gshadow", 0o640, "root:*::\n").unwrap();
             files
                 .write(
                     "/usr/lib/sysusers.d/a.conf",
@@ -148,9 +150,10 @@ mod tests {
         let (tree, said) = run(prepare, &["systemd-sysusers a.conf", "systemd-sysusers --dry-run"]);
         assert_eq!(said, ["0", "`systemd-sysusers --dry-run`: the option --dry-run is not understood"]);
         assert_eq!(
-            listing(&tree)[..2],
+            listing(&tree)[..3],
             [
-                "/etc/group root:x:0:\nweb:*:65:\ntape:*:26:web\n",
+                "/etc/group root:x:0:\nweb:x:65:\ntape:x:26:web\n",
+                "/etc/gshadow root:*::\nweb:!*::\ntape:!*::web\n",
                 "/etc/passwd web:!*:65:65:Web server:/srv:/usr/sbin/nologin\n"
             ]
         );

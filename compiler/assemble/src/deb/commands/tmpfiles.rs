@@ -4,7 +4,7 @@
 use tree::{Node, TreePath};
 
 use super::sysusers::words;
-use super::{Call, Unknown};
+use super::{Call, Unknown, acl};
 use crate::accounts::Accounts;
 
 const FOLDERS: [&str; 2] = ["/etc/tmpfiles.d", "/usr/lib/tmpfiles.d"];
@@ -42,8 +42,13 @@ fn apply(call: &mut Call<'_, '_>, line: &str) -> Result<(), Unknown> {
     {
         return Ok(());
     }
+    // What is to come from a credential: a build is given none.
+    if kind.contains('^') {
+        return Ok(());
+    }
     if path.contains('%') {
-        return call.unknown("a specifier is not understood");
+        // A machine that has no id yet, and has never booted, has nothing that is called by them.
+        return if changes_what_is_there(kind) { Ok(()) } else { call.unknown("a specifier is not understood") };
     }
     let field = |at: usize| words.get(at).map(String::as_str).filter(|word| *word != "-");
     let mode = |default| {
@@ -74,10 +79,27 @@ fn apply(call: &mut Call<'_, '_>, line: &str) -> Result<(), Unknown> {
                 set(call, &place, owner, field(2).map(|_| mode(0o755)));
             }
         }
+        "a" | "a+" if !path.contains(['*', '?', '[']) => add_access(call, path, &text)?,
+        // Attributes such as "no copy on write", of file systems that are not made here.
+        "h" | "H" => {}
         "x" | "X" | "r" | "R" | "e" => {}
         _ => return call.unknown("a line's type is not understood"),
     }
     Ok(())
+}
+
+/// Whether lines of this type make nothing.
+fn changes_what_is_there(kind: &str) -> bool {
+    ["x", "X", "r", "R", "e", "z", "Z", "m", "t", "T", "h", "H", "a", "A"]
+        .contains(&kind.trim_end_matches(['-', '=', '~', '+']))
+}
+
+fn add_access(call: &mut Call<'_, '_>, path: &str, text: &str) -> Result<(), Unknown> {
+    let accounts = Accounts::load(call.files)?;
+    let Ok(place) = call.files.resolve(path, true) else { return Ok(()) };
+    let mut is_understood = true;
+    call.files.root.change(&place, &mut |node: &mut Node| is_understood = acl::add(node, text, &accounts).is_some());
+    if is_understood { Ok(()) } else { call.unknown("an access list is not understood") }
 }
 
 fn owner(call: &Call<'_, '_>, user: Option<&str>, group: Option<&str>) -> Result<(Option<u32>, Option<u32>), Unknown> {
@@ -120,5 +142,44 @@ mod tests {
                 && !names.iter().any(|name| name.contains("/run") || name.contains("boot")),
             "{names:?}"
         );
+    }
+
+    #[test]
+    fn access_lists_are_added_and_what_is_not_there_is_left() {
+        let lines = "d /var/log/j 2755 root root\na+ /var/log/j - - - - d:group:adm:r-x,group::r-x,group:adm:rwx\n\
+                     a+ /var/log/j/%m - - - - group:adm:r--\nz /var/log/j/%m 2755\nh /var/log/j - - - - +C\n\
+                     f^ /etc/motd - - - - motd\n";
+        let prepare = |files: &mut crate::Files<'_>| {
+            files.write("/etc/passwd", 0o644, "root:x:0:0::/:/bin/sh\n").unwrap();
+            files.write("/etc/group", 0o644, "root:x:0:\nadm:x:4:\n").unwrap();
+            files.write("/usr/lib/tmpfiles.d/a.conf", 0o644, lines).unwrap();
+            files.write("/usr/lib/tmpfiles.d/b.conf", 0o644, "d /var/lib/%m\n").unwrap();
+        };
+        let (tree, said) = run(prepare, &["systemd-tmpfiles --create a.conf", "systemd-tmpfiles --create b.conf"]);
+        assert_eq!(said, ["0", "`systemd-tmpfiles --create b.conf`: a specifier is not understood"]);
+        let node = tree.get(&tree::TreePath::new("var/log/j").unwrap()).unwrap();
+        assert_eq!(node.meta.mode, 0o2775, "the mode shows the mask");
+        let hex = |name: &str| {
+            let value = node.meta.xattrs.get(name.as_bytes()).unwrap();
+            value
+                .chunks(4)
+                .map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let nobody = "ffffffff";
+        assert_eq!(
+            hex("system.posix_acl_access"),
+            format!(
+                "02000000 01000700 {nobody} 04000500 {nobody} 08000700 04000000 10000700 {nobody} 20000500 {nobody}"
+            )
+        );
+        assert_eq!(
+            hex("system.posix_acl_default"),
+            format!(
+                "02000000 01000700 {nobody} 04000500 {nobody} 08000500 04000000 10000500 {nobody} 20000500 {nobody}"
+            )
+        );
+        assert!(tree.get(&tree::TreePath::new("etc/motd").unwrap()).is_none());
     }
 }

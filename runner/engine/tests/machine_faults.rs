@@ -1,0 +1,198 @@
+//! Machines whose guests lie, flood, hang and die. QEMU's part is played by a shell, which says on the sockets whatever is
+//! wanted: the supervisor must tell what happened and leave nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use engine::{About, Ask, Body, Bound, Machine, Outcome, Probe, Proof, Report, RunError, Step, live_instances};
+use tempfile::TempDir;
+
+/// What a hang costs a test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A guest's first words on the channel, and what it says of itself (`docs/formats/channel.md`).
+const HELLO: &str = r"printf '\022\0\0\0\0\0\0\0\001APPLCHAN\002\0\0\0\0\0\0\0\0\0' >&3";
+const READY: &str = r#"printf '\021\0\0\0\0\0\0\0\040{"event":"ready"}' >&3"#;
+const EXITED: &str = r#"printf '\035\0\0\0\0\0\0\0\040{"event":"exited","status":7}' >&3"#;
+
+/// A machine that this script plays.
+struct Played {
+    folder: TempDir,
+    bound: Bound,
+}
+
+/// How it ended, and what it printed.
+struct Ended {
+    result: Result<Outcome, RunError>,
+    printed: [String; 2],
+    folder: TempDir,
+}
+
+fn play(script: &str, boot_ms: u64) -> Played {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        board: "played".into(),
+        acceleration: "none".into(),
+        why: "it is a test".into(),
+        proofs: Vec::new(),
+        memory_mib: 1,
+        balloon_mib: None,
+        cpus: 1,
+        boot_ms,
+    };
+    let about =
+        About { appliance: "toy".into(), version: "1".into(), detached: false, command: Vec::new(), open: Vec::new() };
+    let bound = Bound {
+        instance: "toy".into(),
+        about,
+        body: Body::Machine(Box::new(machine)),
+        state_folder: folder.path().join("state"),
+        steps: vec![Step::Start],
+        verdicts: Vec::new(),
+        ports: Vec::new(),
+        guest: true,
+        terminal: false,
+        grace_ms: 300,
+    };
+    Played { folder, bound }
+}
+
+impl Played {
+    fn run(self, mut on_report: impl FnMut(&Report, &Path)) -> Ended {
+        let (mut output, output_end) = std::io::pipe().unwrap();
+        let (mut errors, errors_end) = std::io::pipe().unwrap();
+        let stdio: [OwnedFd; 3] =
+            [std::fs::File::open("/dev/null").unwrap().into(), output_end.into(), errors_end.into()];
+        let helper = PathBuf::from(env!("CARGO_BIN_EXE_engine-run"));
+        let state = self.bound.state_folder.clone();
+        let result = engine::run(&self.bound, &stdio, &helper, &mut |report| on_report(report, &state));
+        drop(stdio);
+        let mut printed = [String::new(), String::new()];
+        output.read_to_string(&mut printed[0]).unwrap();
+        errors.read_to_string(&mut printed[1]).unwrap();
+        Ended { result, printed, folder: self.folder }
+    }
+}
+
+impl Ended {
+    /// It failed, with all of these words, and nothing is left of it.
+    #[track_caller]
+    fn failed(&self, words: &[&str]) {
+        let Err(RunError::Failed { reason, .. }) = &self.result else { panic!("{:?}", self.result) };
+        words.iter().for_each(|word| assert!(reason.contains(word), "{word:?} is not in: {reason}"));
+        self.is_clean();
+    }
+
+    #[track_caller]
+    fn is_clean(&self) {
+        assert!(live_instances(&self.folder.path().join("state")).unwrap().is_empty());
+        assert!(!self.folder.path().join("state/toy").exists());
+    }
+}
+
+#[test]
+fn a_guest_that_says_nothing_is_given_up_with_its_console() {
+    let ended = play("echo 'Kernel panic: a toy' >&6; exec sleep 1000", 500).run(|_, _| {});
+    ended.failed(&["bring the machine up", "its guest said nothing for 0 s", "Kernel panic: a toy"]);
+}
+
+#[test]
+fn a_guest_that_dribbles_is_given_up_too() {
+    let script = "printf 'AP' >&3; while :; do printf '\\022' >&6; sleep 0.05; done";
+    play(script, 500).run(|_, _| {}).failed(&["bring the machine up", "its guest said nothing"]);
+    // A hello that never ends, byte by byte.
+    let script = "printf '\\022\\0\\0\\0' >&3; exec sleep 1000";
+    play(script, 500).run(|_, _| {}).failed(&["its guest said nothing"]);
+}
+
+#[test]
+fn a_guest_that_talks_nonsense_is_given_up_at_once() {
+    let patient = 1_000_000;
+    let ended = play("head -c 100000 /dev/zero | tr '\\0' 'x' >&3; exec sleep 1000", patient).run(|_, _| {});
+    ended.failed(&["bring the machine up", "its guest was lost"]);
+    let huge = format!("{HELLO}; {READY}; printf '\\377\\377\\377\\377\\0\\0\\0\\0\\040' >&3; exec sleep 1000");
+    play(&huge, patient).run(|_, _| {}).failed(&["its guest was lost"]);
+    let unknown = format!("{HELLO}; printf '\\002\\0\\0\\0\\0\\0\\0\\0\\040{{}}' >&3; exec sleep 1000");
+    play(&unknown, patient).run(|_, _| {}).failed(&["its guest was lost"]);
+}
+
+#[test]
+fn a_machine_that_ends_without_a_word_says_so_and_one_that_ends_well_gives_its_status() {
+    let patient = 1_000_000;
+    let ended = play(&format!("{HELLO}; {READY}; echo last >&6; exit 3"), patient).run(|_, _| {});
+    ended.failed(&["keep the machine running", "QEMU ended with status 3", "last"]);
+    let ended = play("echo 'qemu: no such device' >&2; exit 1", patient).run(|_, _| {});
+    ended.failed(&["bring the machine up", "QEMU ended with status 1", "qemu: no such device"]);
+
+    let script = format!("{HELLO}; {READY}; yes >&6 & echo out >&4; echo err >&5; {EXITED}; kill $!");
+    let ended = play(&script, patient).run(|_, _| {});
+    assert_eq!(ended.result.as_ref().map(|outcome| outcome.exit_status).ok(), Some(7), "{:?}", ended.result);
+    assert_eq!(ended.printed, ["out\n", "err\n"]);
+    ended.is_clean();
+}
+
+/// What comes of trying the hardware's help with a machine that this script plays.
+fn tried(script: &str, by_kernel: bool, boot_ms: u64) -> Probe {
+    let Body::Machine(mut machine) = play(script, boot_ms).bound.body else { panic!() };
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    if by_kernel {
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned();
+        machine.proofs.push(Proof { path: empty.path().to_owned(), sha256 });
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_engine-run"));
+    command.args([engine::HELPER_ARG, "probe-machine"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &machine).unwrap();
+    serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn hardware_help_is_believed_only_where_a_machine_comes_up() {
+    let patient = 60_000;
+    let came_up = "echo 'appliance: failed to read the command line' >&6; exec sleep 1000";
+    assert_eq!(tried(came_up, true, patient), Probe::Works);
+    assert_eq!(tried("echo BdsDxe >&6; exec sleep 1000", false, patient), Probe::Works);
+    let fails = |script: &str, by_kernel, boot_ms, words: &str| match tried(script, by_kernel, boot_ms) {
+        Probe::Fails(reason) => assert!(reason.contains(words), "{reason}"),
+        other => panic!("{script}: {other:?}"),
+    };
+    fails(
+        "echo 'failed to set MSR 0x10a' >&2; kill -ABRT $$",
+        false,
+        patient,
+        "ended at once; it said at last: failed to set",
+    );
+    fails("echo Booting >&6; exec sleep 1000", true, 300, "did not come up within 0 s; it said at last: Booting");
+    fails("exec sleep 1000", false, 300, "did not come up within 0 s");
+}
+
+#[test]
+fn a_machine_that_does_not_stop_is_asked_to_quit_and_then_killed() {
+    let stop = |report: &Report, state: &Path| {
+        if matches!(report, Report::Guest(bundle::channel::Event::Ready)) {
+            let state = state.to_owned();
+            thread::spawn(move || {
+                let found = live_instances(&state).unwrap().pop().unwrap();
+                let _: serde_json::Value = found.connect().unwrap().ask(&Ask::Stop { within_ms: Some(100) }).unwrap();
+            });
+        }
+    };
+    let started = Instant::now();
+    let polite = format!("trap 'exit 0' TERM; {HELLO}; {READY}; while :; do sleep 0.05; done");
+    let ended = play(&polite, 1_000_000).run(stop);
+    assert_eq!(ended.result.as_ref().map(|outcome| outcome.signal).ok(), Some(Some(15)), "{:?}", ended.result);
+    ended.is_clean();
+    let deaf = format!("trap '' TERM; {HELLO}; {READY}; while :; do sleep 0.05; done");
+    let ended = play(&deaf, 1_000_000).run(stop);
+    assert_eq!(ended.result.as_ref().map(|outcome| outcome.signal).ok(), Some(Some(9)), "{:?}", ended.result);
+    ended.is_clean();
+    assert!(started.elapsed() < PATIENCE, "they were stopped");
+}
