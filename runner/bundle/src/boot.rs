@@ -29,6 +29,9 @@ pub const OUTPUT_PORT_NAME: &str = "appliance.output.0";
 /// The name of the port for their errors, beside [`OUTPUT_PORT_NAME`].
 pub const ERROR_PORT_NAME: &str = "appliance.error.0";
 
+/// The vsock port that means "any" (vsock(7), `VMADDR_PORT_ANY`), which is none to connect to.
+const ANY_PORT: u32 = u32::MAX;
+
 /// The environment variable that tells the guest in the root that it runs a machine; its value is the command line's
 /// [`Machine`] in the form of [`CommandLine`].
 pub const MACHINE_ENV: &str = "APPLIANCE_MACHINE";
@@ -101,6 +104,8 @@ pub enum Transport {
     Serial,
     /// `vsock:PORT`: a connection to this port of the host.
     Vsock(u32),
+    /// `vsock-listen:PORT`: connections that the host makes to this port, one at a time.
+    VsockListen(u32),
     /// `none`
     None,
 }
@@ -195,12 +200,24 @@ impl Machine {
         match word.strip_prefix("appliance.")?.split_once('=')? {
             ("channel", "serial") => self.channel = Transport::Serial,
             ("channel", "none") => self.channel = Transport::None,
-            ("channel", value) => self.channel = Transport::Vsock(value.strip_prefix("vsock:")?.parse().ok()?),
+            ("channel", value) => self.channel = Transport::parse_vsock(value)?,
             ("end", "poweroff") => self.end = End::PowerOff,
             ("end", "reboot") => self.end = End::Reboot,
             _ => return None,
         }
         Some(())
+    }
+}
+
+impl Transport {
+    fn parse_vsock(text: &str) -> Option<Self> {
+        let (kind, port) = text.split_once(':')?;
+        let port = port.parse().ok().filter(|port| *port != ANY_PORT)?;
+        match kind {
+            "vsock" => Some(Self::Vsock(port)),
+            "vsock-listen" => Some(Self::VsockListen(port)),
+            _ => None,
+        }
     }
 }
 
@@ -238,6 +255,7 @@ impl fmt::Display for Machine {
         match self.channel {
             Transport::Serial => write!(f, "appliance.channel=serial")?,
             Transport::Vsock(port) => write!(f, "appliance.channel=vsock:{port}")?,
+            Transport::VsockListen(port) => write!(f, "appliance.channel=vsock-listen:{port}")?,
             Transport::None => write!(f, "appliance.channel=none")?,
         }
         write!(f, " appliance.end={}", if self.end == End::PowerOff { "poweroff" } else { "reboot" })
@@ -271,7 +289,9 @@ mod tests {
         let hash = "00112233445566778899aabbccddeeff".repeat(2);
         for root in [Selector::PartUuid(uuid.into()), Selector::Serial("a_b:c".into()), Selector::Device("vda".into())]
         {
-            for channel in [Transport::Serial, Transport::Vsock(1024), Transport::None] {
+            for channel in
+                [Transport::Serial, Transport::Vsock(1024), Transport::VsockListen(u32::MAX - 1), Transport::None]
+            {
                 let mut line = CommandLine::new(root.clone());
                 assert_eq!(CommandLine::parse(&format!("quiet {line} ro")).as_ref(), Ok(&line));
                 line.machine = Machine { channel, end: End::Reboot };
@@ -297,6 +317,10 @@ mod tests {
         check("appliance.root=/dev/vda appliance.roothash=ff", "\"appliance.roothash=ff\" is not understood");
         check("appliance.root=/dev/vda appliance.hash=/dev/vdb", "appliance.roothash= is missing");
         check("appliance.root=/dev/vda appliance.end=never", "\"appliance.end=never\" is not understood");
+        for channel in ["vsock", "vsock:", "vsock:-1", "vsock:4294967295", "vsock-listen:x", "hyperv:1"] {
+            let line = format!("appliance.root=/dev/vda appliance.channel={channel}");
+            check(&line, &format!("\"appliance.channel={channel}\" is not understood"));
+        }
         check("appliance.root=/dev/vda appliance.init=sh", "\"appliance.init=sh\" is not understood");
     }
 }
