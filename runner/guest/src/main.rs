@@ -63,7 +63,7 @@ const LAST_WORDS_MS: u64 = 2_000;
 #[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main() -> c_int {
     spawn::open_standard_streams();
-    signals::ignore_broken_pipes();
+    signals::ignore_those_of_descriptors();
     c_int::from(run())
 }
 

@@ -47,10 +47,13 @@ impl Signals {
     }
 }
 
-/// A reader that is gone is an error of the write, not the end of this program.
-pub fn ignore_broken_pipes() {
-    // SAFETY: to ignore a signal installs no handler.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// A reader that is gone is an error of the write, not the end of this program, and neither is a host that comes before
+/// [`Signals::take`]: after it the signal is seen all the same.
+pub fn ignore_those_of_descriptors() {
+    for signal in [libc::SIGPIPE, libc::SIGIO] {
+        // SAFETY: to ignore a signal installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Sends a signal to a process group; one that is gone already is fine.
