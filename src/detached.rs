@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bundle::channel::{Piece, Pieces};
-use engine::{Bound, NAME_RULE, RunOptions, ended_output, forget_ended, free_name, is_name, live_instances, start};
+use engine::{Bound, NAME_RULE, RunError, RunOptions, ended_output, free_name, is_name, live_instances, start};
 use serde_json::json;
 
 use crate::cli::Run;
@@ -29,34 +29,48 @@ pub fn name(args: &Run, appliance: &str, state_folder: &Path) -> Result<Option<S
         Some(name) if live.iter().any(|found| found.name == *name) => {
             let failure =
                 Failure::new(Exit::CannotRun, format!("name an instance {name}: one of this name is running"));
-            let ways = format!("stop it with: appliance stop {name}, or at once: appliance rm --force {name}");
-            Err(failure.help(format!("{ways}; or choose another --name")))
+            Err(failure.help(other_name(name)))
         }
         Some(name) => Ok(Some(name.clone())),
     }
 }
 
-/// Starts an instance, waits until it is ready, and leaves it to its supervisor.
+/// What to do about a name that an instance that runs has.
+pub fn other_name(name: &str) -> String {
+    let ways = format!("stop it with: appliance stop {name}, or at once: appliance rm --force {name}");
+    format!("{ways}; or choose another --name")
+}
+
+/// Starts an instance, waits until it is ready, and leaves it to its supervisor. None where its name was taken meanwhile and
+/// is our own choice, so that another will do.
 ///
 /// # Errors
 /// It could not be started.
-pub fn run(bound: &Bound, options: &RunOptions, what: &Path, ui: &Ui) -> Result<Exit, Failure> {
+pub fn run(
+    bound: &Bound,
+    options: &RunOptions,
+    is_our_choice: bool,
+    what: &Path,
+    ui: &Ui,
+) -> Result<Option<Exit>, Failure> {
     let mut listener = Listener::new(ui, options);
     let ended = start(bound, &options.helper, &mut |report| listener.hear(report));
     let (services, ports) = listener.end();
-    let ended = ended.map_err(not_started)?;
     let name = &bound.instance;
+    let ended = match ended {
+        Err(RunError::NameTaken(_)) if is_our_choice => return Ok(None),
+        other => other.map_err(not_started)?,
+    };
     let Some(outcome) = ended else {
         if ui.json {
             ui.json(&json!({ "ok": true, "name": name, "ports": ports, "verdicts": bound.verdicts }));
         } else {
             ui.result(&format!("{name}\n"));
         }
-        return Ok(Exit::Success);
+        return Ok(Some(Exit::Success));
     };
-    // It never got ready, or had nothing more to do: that is told now, and need not be kept.
+    // It never got ready, or had nothing more to do.
     let printed = lines(&ended_output(&options.state_folder, name).unwrap_or_default());
-    let _ = forget_ended(&options.state_folder, name);
     if let Some(failed) = services.failed(outcome.exit_status, &printed) {
         ui.failed_service(&failed, &failed.help(&what.display().to_string()));
     } else {
@@ -67,7 +81,8 @@ pub fn run(bound: &Bound, options: &RunOptions, what: &Path, ui: &Ui) -> Result<
         let (status, left) = (outcome.exit_status, &outcome.left);
         ui.json(&json!({ "ok": false, "name": name, "status": status, "printed": printed, "left": left }));
     }
-    Ok(Exit::Appliance(u8::try_from(outcome.exit_status).unwrap_or(u8::MAX)))
+    ui.note(format!("what it printed is kept: appliance logs {name}; forget it with: appliance rm {name}"));
+    Ok(Some(Exit::Appliance(u8::try_from(outcome.exit_status).unwrap_or(u8::MAX))))
 }
 
 /// The lines of both streams, in the order in which they were printed.

@@ -133,8 +133,17 @@ pub fn ended_meanwhile(found: &Found, error: ConnectionError) -> Result<Option<E
     }
 }
 
+/// What is said of an instance whose end nobody saw.
+pub fn lost(name: &str) -> String {
+    format!("the supervisor of {name} was killed, and everything in it with it; what it printed is lost")
+}
+
 fn has_ended(ended: &EndedInstance) -> Failure {
     let EndedInstance { name, status, .. } = ended;
+    if ended.lost {
+        let help = format!("forget it with: appliance rm {name}");
+        return Failure::new(Exit::Failure, format!("reach {name}: {}", lost(name))).help(help);
+    }
     Failure::new(Exit::Failure, format!("reach {name}: it has ended with status {status}"))
         .help(format!("what it printed: appliance logs {name}; forget it: appliance rm {name}"))
 }

@@ -142,7 +142,8 @@ impl<'a> Listener<'a> {
     }
 }
 
-fn seconds(ms: u64) -> String {
+/// A time as people read it.
+pub fn seconds(ms: u64) -> String {
     if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
 }
 

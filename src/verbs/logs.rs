@@ -8,7 +8,7 @@ use engine::{Ask, Connection, ConnectionError, EndedInstance, Found, LogsFrom, e
 use crate::cli_instances::Logs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, lost, talking};
 use crate::printer::Printer;
 use crate::ui::Ui;
 
@@ -42,6 +42,15 @@ fn kept(
     args: &Logs,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
+    if ended.lost {
+        let help = format!("forget it with: appliance rm {}", ended.name);
+        return Err(Failure::new(Exit::Failure, format!("show what {0} printed: {1}", ended.name, lost(&ended.name)))
+            .help(help));
+    }
+    if let Some(reason) = &ended.failed {
+        let what = format!("show what {} printed: it could not be started: {reason}", ended.name);
+        return Err(Failure::new(Exit::Failure, what));
+    }
     let all = ended_output(state_folder, &ended.name)
         .map_err(|error| Failure::doing(Exit::Failure, format!("read what {} printed", ended.name), error))?;
     let pieces = Pieces::default().push(&all).map_err(|error| Failure::new(Exit::Failure, error))?;

@@ -24,7 +24,12 @@ pub fn ps(args: &Ps, ui: &Ui) -> Result<Exit, Failure> {
     let ended = if args.all { instances.ended.as_slice() } else { &[] };
     if args.names {
         let live = instances.live.iter().map(|found| &found.name);
-        live.chain(ended.iter().map(|ended| &ended.name)).for_each(|name| ui.result(&format!("{name}\n")));
+        let names: Vec<&String> = live.chain(ended.iter().map(|ended| &ended.name)).collect();
+        if ui.json {
+            ui.json(&json!({ "ok": true, "names": names }));
+        } else {
+            names.iter().for_each(|name| ui.result(&format!("{name}\n")));
+        }
         return Ok(Exit::Success);
     }
     // One that ends between the look and the question has ended.
@@ -75,9 +80,15 @@ fn ended_row(ended: &EndedInstance) -> Row {
     let value = json!({
         "name": name, "appliance": appliance, "version": ended.about.version, "state": "ended",
         "status": ended.status, "signal": ended.signal, "left": ended.left, "out_of_memory": ended.out_of_memory,
+        "failed": ended.failed, "lost": ended.lost,
     });
     let memory = memory_words(ended.out_of_memory);
-    Row { name, appliance, state: format!("ended with {}{memory}", ended.status), ports: String::new(), value }
+    let state = match ended {
+        EndedInstance { lost: true, .. } => "its supervisor was killed".to_owned(),
+        EndedInstance { failed: Some(_), .. } => "could not be started".to_owned(),
+        EndedInstance { status, .. } => format!("ended with {status}{memory}"),
+    };
+    Row { name, appliance, state, ports: String::new(), value }
 }
 
 /// What is worth a word beside the state.

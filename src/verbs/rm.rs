@@ -19,7 +19,7 @@ pub fn rm(args: &Rm, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
     let (mut removed, mut missing, mut failed) = (Vec::new(), Vec::new(), Failed::default());
     for word in &args.instances {
-        match failed.take(word, remove(&instances, word, args.force)) {
+        match failed.take(word, remove(&instances, word, args.force, ui)) {
             Some(Some(name)) => removed.push(name),
             Some(None) => missing.push(word.clone()),
             None => {}
@@ -31,12 +31,12 @@ pub fn rm(args: &Rm, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// Removes one; its name, or none where there is no such instance.
-fn remove(instances: &Instances, word: &str, force: bool) -> Result<Option<String>, Failure> {
+fn remove(instances: &Instances, word: &str, force: bool, ui: &Ui) -> Result<Option<String>, Failure> {
     let name = match instances.find(word)? {
         None => return Ok(None),
         Some(Meant::Ended(ended)) => ended.name,
         Some(Meant::Live(found)) if force => {
-            end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }))?;
+            end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }), ui)?;
             found.name
         }
         Some(Meant::Live(found)) => {

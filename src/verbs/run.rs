@@ -25,14 +25,18 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let bundle = open_bundle(&folder)?;
     let leftovers = reconcile(&options.state_folder);
     leftovers.instances.iter().for_each(|instance| ui.note(format!("cleaned up after {instance}, which was killed")));
-    options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
-    let bound = bind_here(&bundle, &options, ui)?;
-    warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
-    if args.detach {
-        return detached::run(&bound, &options, &args.what, ui);
+    loop {
+        options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
+        let bound = bind_here(&bundle, &options, ui)?;
+        warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
+        if !args.detach {
+            let ended = start(&bound, &options, ui)?;
+            return finish(&ended, &args.what.display().to_string(), ui);
+        }
+        if let Some(exit) = detached::run(&bound, &options, args.name.is_none(), &args.what, ui)? {
+            return Ok(exit);
+        }
     }
-    let ended = start(&bound, &options, ui)?;
-    finish(&ended, &args.what.display().to_string(), ui)
 }
 
 /// How a run ended, and what was heard of it on the way.
@@ -165,6 +169,7 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
 pub fn not_started(error: RunError) -> Failure {
     let remedy = match &error {
         RunError::Failed { remedy, .. } => remedy.clone(),
+        RunError::NameTaken(name) => Some(detached::other_name(name)),
         _ => None,
     };
     let failure = Failure::new(Exit::CannotRun, error);

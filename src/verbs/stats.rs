@@ -4,6 +4,7 @@ use bundle::channel::{Metrics, Request};
 use serde_json::{Value, json};
 
 use crate::cli_instances::Many;
+use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, connect, talking};
@@ -13,21 +14,23 @@ use crate::verbs::build::size;
 /// Prints one line for each instance.
 pub fn stats(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
-    let mut rows: Vec<Value> = Vec::new();
+    let (mut rows, mut failed) = (Vec::<Value>::new(), Failed::default());
     for word in &args.instances {
-        let found = instances.live(word)?;
-        let answer: Value = connect(&found)?.ask(&Request::Metrics).map_err(|error| talking(&found, error))?;
-        let metrics: Metrics = serde_json::from_value(answer["metrics"].clone())
-            .map_err(|error| Failure::doing(Exit::Failure, format!("understand what {} uses", found.name), error))?;
+        let Some((name, metrics)) = failed.take(word, measure(&instances, word)) else { continue };
         if !ui.json {
-            ui.result(&line(&found.name, &metrics));
+            ui.result(&line(&name, &metrics));
         }
-        rows.push(json!({ "name": found.name, "metrics": metrics }));
+        rows.push(json!({ "name": name, "metrics": metrics }));
     }
-    if ui.json {
-        ui.json(&json!({ "ok": true, "instances": rows }));
-    }
-    Ok(Exit::Success)
+    failed.end(&args.instances, Exit::Success, json!({ "ok": true, "instances": rows }), ui)
+}
+
+fn measure(instances: &Instances, word: &str) -> Result<(String, Metrics), Failure> {
+    let found = instances.live(word)?;
+    let answer: Value = connect(&found)?.ask(&Request::Metrics).map_err(|error| talking(&found, error))?;
+    let metrics = serde_json::from_value(answer["metrics"].clone())
+        .map_err(|error| Failure::doing(Exit::Failure, format!("understand what {} uses", found.name), error))?;
+    Ok((found.name, metrics))
 }
 
 fn line(name: &str, metrics: &Metrics) -> String {

@@ -1,14 +1,20 @@
 //! `appliance stop`: stops instances in order, and waits until nothing is left of them.
 
-use engine::{Ask, Connection, ConnectionError, EndedInstance, Found};
+use std::time::Duration;
+
+use engine::{Ask, Connection, ConnectionError, EndedInstance, Found, Info, Killed, Stop as Stopping};
 use serde_json::json;
 
 use crate::cli_instances::Stop;
 use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile};
+use crate::instances::{Instances, Meant, ended_meanwhile, lost};
+use crate::listener::seconds;
 use crate::ui::Ui;
+
+/// How long a stop may take before something is said: most are over by then.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Stops instances; one that has ended already is fine.
 pub fn stop(args: &Stop, ui: &Ui) -> Result<Exit, Failure> {
@@ -33,7 +39,7 @@ pub fn end(names: &[String], ask: &Ask, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     for (found, waiting) in asked {
-        ended.extend(failed.take(&found.name, end_of(&found, waiting)).flatten());
+        ended.extend(failed.take(&found.name, end_of(&found, waiting, ui)).flatten());
     }
     ended.iter().for_each(|one| tell(one, ui));
     let ok = ended.iter().all(|one| one.left.is_empty());
@@ -57,13 +63,36 @@ pub fn begin(found: &Found, ask: &Ask) -> Waiting {
 }
 
 /// Waits for the end; none where it had ended before it was asked, and nobody was to read how.
-pub fn end_of(found: &Found, waiting: Waiting) -> Result<Option<EndedInstance>, Failure> {
-    let told = waiting.and_then(|(mut connection, stream)| connection.answer_to(stream));
+pub fn end_of(found: &Found, waiting: Waiting, ui: &Ui) -> Result<Option<EndedInstance>, Failure> {
+    let told = waiting.and_then(|(mut connection, stream)| wait(found, &mut connection, stream, ui));
     told.map(Some).or_else(|error| ended_meanwhile(found, error))
+}
+
+/// Waits for the end; one that does not come at once is told with what it waits for.
+fn wait(found: &Found, connection: &mut Connection, stream: u32, ui: &Ui) -> Result<EndedInstance, ConnectionError> {
+    if let Some(ended) = connection.answer_within(stream, SILENT)? {
+        return Ok(ended);
+    }
+    let stop = connection.ask::<Info>(&Ask::Info).ok().and_then(|info| info.stop);
+    let whom = |stop: &Stopping| if stop.services.is_empty() { found.name.clone() } else { stop.services.join(", ") };
+    if let Some(stop) = stop {
+        let within = stop.within_ms.map(|ms| format!(", for {} at most", seconds(ms))).unwrap_or_default();
+        ui.note(format!("waiting for {} to stop{within}", whom(&stop)));
+    }
+    connection.answer_to(stream)
 }
 
 /// Says how an instance ended, and what was made and is no longer there.
 fn tell(one: &EndedInstance, ui: &Ui) {
+    if one.lost {
+        ui.warn(lost(&one.name));
+    }
+    for Killed { service, within_ms } in &one.killed {
+        let what =
+            service.as_ref().map_or_else(|| one.name.clone(), |name| format!("service {name:?} of {}", one.name));
+        let late = within_ms.map(|ms| format!("did not stop within {} and ", seconds(ms))).unwrap_or_default();
+        ui.warn(format!("{what} {late}was killed"));
+    }
     if one.left.is_empty() {
         ui.note(format!("{} ended with status {}; nothing of it is left", one.name, one.status));
         one.made.iter().for_each(|what| ui.detail(format!("  gone: {what}")));

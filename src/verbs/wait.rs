@@ -4,32 +4,35 @@ use engine::{Ask, ConnectionError, EndedInstance, Found};
 use serde_json::json;
 
 use crate::cli_instances::Many;
+use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, lost, talking};
 use crate::ui::Ui;
 
 /// Waits for instances.
 pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
     let instances = Instances::look(ui)?;
-    let mut ended = Vec::new();
+    let (mut ended, mut failed) = (Vec::new(), Failed::default());
     for name in &args.instances {
-        ended.push(match instances.meant(name)? {
-            Meant::Live(found) => until_ended(&found)?,
-            Meant::Ended(ended) => *ended,
+        let meant = instances.meant(name).and_then(|meant| match meant {
+            Meant::Live(found) => until_ended(&found),
+            Meant::Ended(ended) => Ok(*ended),
         });
+        ended.extend(failed.take(name, meant));
     }
     for one in &ended {
         ui.detail(format!("{} ended with status {}", one.name, one.status));
         if let Some(found) = one.out_of_memory {
             ui.warn(format!("memory ran out in {}: {found}", one.name));
         }
-    }
-    if ui.json {
-        ui.json(&json!({ "ok": true, "ended": ended }));
+        if one.lost {
+            ui.warn(lost(&one.name));
+        }
     }
     let status = ended.last().map_or(0, |ended| ended.status);
-    Ok(Exit::Appliance(u8::try_from(status).unwrap_or(u8::MAX)))
+    let exit = Exit::Appliance(u8::try_from(status).unwrap_or(u8::MAX));
+    failed.end(&args.instances, exit, json!({ "ok": true, "ended": ended }), ui)
 }
 
 fn until_ended(found: &Found) -> Result<EndedInstance, Failure> {

@@ -207,6 +207,16 @@ fn has_connected(child: &mut Child) {
     }
 }
 
+/// Waits until a process has ended, which its parent need not have noticed.
+fn has_died(pid: i64) {
+    let begun = Instant::now();
+    let state = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    while !state().contains("State:\tZ") {
+        assert!(begun.elapsed() < PATIENCE, "{}", state());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn what_is_asked_while_an_instance_ends_is_answered() {
     check("what_is_asked_while_an_instance_ends", TALKER, |toy| {
@@ -215,6 +225,7 @@ fn what_is_asked_while_an_instance_ends_is_answered() {
         // Its supervisor stands still while everything in it ends; it finds these commands at its door afterwards.
         kill(supervisor, Signal::SIGSTOP).unwrap();
         kill(Pid::from_raw(init.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        has_died(init);
         let asked: [(&[&str], i32, &str); 7] = [
             (&["logs", "-f", "one"], 0, "to stdout\nto stderr\n"),
             (&["logs", "--tail", "2", "one"], 0, "to stdout\nto stderr\n"),
@@ -327,7 +338,19 @@ fn a_killed_supervisor_is_repaired_by_the_next_command() {
         kill(toy.supervisor("one"), Signal::SIGKILL).unwrap();
         let begun = Instant::now();
         while !toy.verb(&["ps", "--names"]).succeeds().stdout.is_empty() && begun.elapsed() < PATIENCE {}
+        // How it ended is known as far as it can be, and told.
+        toy.verb(&["ps", "--all"]).fails(0, &["one", "its supervisor was killed"]);
+        toy.verb(&["wait", "one"]).fails(137, &["the supervisor of one was killed"]);
+        toy.verb(&["logs", "one"]).fails(1, &["what it printed is lost", "appliance rm one"]);
+        toy.verb(&["exec", "one", "--", "true"]).fails(125, &["the supervisor of one was killed"]);
+        assert_eq!(toy.json(&["stop", "one"])["ended"][0]["lost"], true);
+        toy.verb(&["rm", "one"]).succeeds();
         assert_eq!(toy.left_in_the_end(), [""; 0]);
+        toy.detach("one");
+        let follower =
+            toy.command(&["logs", "-f", "one"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        kill(toy.supervisor("one"), Signal::SIGKILL).unwrap();
+        Done::of(follower.wait_with_output().unwrap()).fails(1, &["the supervisor of one was killed"]);
         toy.detach("one");
         toy.away("one");
     });
@@ -338,7 +361,10 @@ fn what_cannot_get_ready_is_told_and_nothing_is_left() {
     let job =
         r#"service "job" { run "/bin/sh" "-c" "echo cannot go on; exit 3"; ready tcp="127.0.0.1:8080" within="60s"; }"#;
     check("what_cannot_get_ready_is_told", job, |toy| {
-        toy.verb(&["run", "-d", "out"]).fails(3, &["job", "cannot go on"]);
+        toy.verb(&["run", "-d", "out", "--name", "one"]).fails(3, &["job", "cannot go on", "appliance logs one"]);
+        toy.verb(&["ps", "--all"]).fails(0, &["one", "ended with 3"]);
+        assert_eq!(toy.verb(&["logs", "one"]).succeeds().stdout, "cannot go on\n");
+        toy.verb(&["rm", "one"]).succeeds();
         assert_eq!(toy.verb(&["ps", "--all", "--names"]).succeeds().stdout, "");
     });
 }

@@ -90,9 +90,7 @@ impl Connection {
 
     /// Asks, and waits for an answer that comes at once.
     pub fn ask<T: DeserializeOwned>(&mut self, request: &impl Serialize) -> Result<T, ConnectionError> {
-        let (_, said) = self.begin(request)?;
-        serde_json::from_value(said.json)
-            .map_err(|error| ConnectionError::Refused(format!("understand the answer: {error}")))
+        understood(self.begin(request)?.1)
     }
 
     /// Asks for something that opens a stream; gives the stream and the answer.
@@ -109,9 +107,19 @@ impl Connection {
 
     /// Waits for the answer to what was asked on this stream, as long as it takes.
     pub fn answer_to<T: DeserializeOwned>(&mut self, stream: u32) -> Result<T, ConnectionError> {
-        let said = self.answer(stream, None)?;
-        serde_json::from_value(said.json)
-            .map_err(|error| ConnectionError::Refused(format!("understand the answer: {error}")))
+        understood(self.answer(stream, None)?)
+    }
+
+    /// The same for a while; none where the answer does not come by then.
+    pub fn answer_within<T: DeserializeOwned>(
+        &mut self,
+        stream: u32,
+        patience: Duration,
+    ) -> Result<Option<T>, ConnectionError> {
+        match self.answer(stream, Some(Instant::now() + patience)) {
+            Err(ConnectionError::Silent) => Ok(None),
+            other => understood(other?).map(Some),
+        }
     }
 
     /// What happened, if anything did; nothing waits.
@@ -167,22 +175,35 @@ impl Connection {
         Ok(self.session.ask(json)?)
     }
 
+    /// What happens meanwhile on other streams happens afterwards.
     fn answer(&mut self, stream: u32, until: Option<Instant>) -> Result<Said, ConnectionError> {
-        loop {
-            match self.next_in_time(until)? {
-                Happening::Answered { stream: of, open, json } if of == stream => {
-                    let json: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
-                    let refused = ["failed", "unknown"].iter().find_map(|word| json.get(word)?.as_str());
-                    return match refused {
-                        Some(reason) => Err(ConnectionError::Refused(reason.to_owned())),
-                        None => Ok(Said { json, open }),
-                    };
-                }
-                Happening::Reset(of) if of == stream => return Err(ConnectionError::Gone),
-                _ => {}
+        let mut meanwhile = VecDeque::new();
+        let answer = loop {
+            match self.next_in_time(until) {
+                Ok(Happening::Answered { stream: of, open, json }) if of == stream => break said(&json, open),
+                Ok(Happening::Reset(of)) if of == stream => break Err(ConnectionError::Gone),
+                Ok(other) => meanwhile.push_back(other),
+                Err(error) => break Err(error),
             }
-        }
+        };
+        meanwhile.append(&mut self.happened);
+        self.happened = meanwhile;
+        answer
     }
+}
+
+fn said(json: &str, open: bool) -> Result<Said, ConnectionError> {
+    let json: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let refused = ["failed", "unknown"].iter().find_map(|word| json.get(word)?.as_str());
+    match refused {
+        Some(reason) => Err(ConnectionError::Refused(reason.to_owned())),
+        None => Ok(Said { json, open }),
+    }
+}
+
+fn understood<T: DeserializeOwned>(said: Said) -> Result<T, ConnectionError> {
+    serde_json::from_value(said.json)
+        .map_err(|error| ConnectionError::Refused(format!("understand the answer: {error}")))
 }
 
 /// By way of the folder's descriptor a path of any length fits the address of a socket.

@@ -8,27 +8,25 @@ use bundle::channel::Event;
 use host::SignalPipe;
 
 use crate::bind::Bound;
-use crate::ended;
 use crate::run::{self, Outcome, RunError, SIGNALS};
 use crate::wire::{self, Report};
 
 /// Starts what was bound, detached, and waits until it is ready; gives how it ended if it ended before that.
 ///
-/// What an earlier instance of its name left to be read is forgotten. Signals to this process ask it to stop.
+/// Signals to this process ask it to stop.
 ///
 /// # Errors
 /// It could not be started; nothing is left of it.
 pub fn start(bound: &Bound, helper: &Path, on_report: &mut dyn FnMut(&Report)) -> Result<Option<Outcome>, RunError> {
-    ended::forget(&bound.state_folder, &bound.instance).map_err(RunError::Helper)?;
     let signals = SignalPipe::catch(&SIGNALS).map_err(RunError::Helper)?;
-    let (socket, mut child) = run::start_helper(helper, true).map_err(RunError::Helper)?;
+    let (socket, mut child) = run::start_helper(helper, &bound.instance, true).map_err(RunError::Helper)?;
     let null = OwnedFd::from(File::open("/dev/null").map_err(RunError::Helper)?);
     wire::send_order(&socket, bound, &[null.as_raw_fd(); 3]).map_err(RunError::Helper)?;
     let (mut buffer, mut init) = (Vec::new(), None);
     let last = loop {
         let report = run::next(&socket, &signals, &mut buffer).map_err(RunError::Helper)?;
         match &report {
-            None | Some(Report::Ended { .. } | Report::Failed { .. }) => break report,
+            None | Some(Report::Ended { .. } | Report::Failed { .. } | Report::NameTaken) => break report,
             Some(Report::Started { pid, start_time }) => init = Some((*pid, *start_time)),
             _ => {}
         }

@@ -56,6 +56,8 @@ fn run_main() -> i32 {
             return 1;
         }
     };
+    // Its short name; one that cannot be set is that of the file that was started.
+    let _ = std::fs::write("/proc/self/comm", format!("appliance: {}", bound.instance));
     let mut run = Run {
         bound: &bound,
         socket: &socket,
@@ -70,9 +72,9 @@ fn run_main() -> i32 {
     let last = match result {
         Ok(host::Ended::Exit(status)) => Report::Ended { status: Some(status), signal: None, removed, left },
         Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
+        Err(failure) if failure.is::<NameTaken>() => Report::NameTaken,
         Err(failure) => {
-            let port = failure.downcast_ref::<PortError>().map(PortError::remedy);
-            let remedy = port.or_else(|| failure.downcast_ref::<NameTaken>().map(NameTaken::remedy));
+            let remedy = failure.downcast_ref::<PortError>().map(PortError::remedy);
             Report::Failed { reason: causes(failure.as_ref()), remedy, left }
         }
     };
@@ -92,30 +94,23 @@ struct Run<'a> {
     made: Vec<String>,
 }
 
-/// The name is taken by an instance that runs.
+/// The name is taken by an instance that runs, or is being started.
 #[derive(Debug, thiserror::Error)]
-#[error("make the instance {name}: there is one of this name already")]
-pub struct NameTaken {
-    /// The name.
-    name: String,
-}
-
-impl NameTaken {
-    fn remedy(&self) -> String {
-        format!("stop it with: appliance stop {0}, or choose another name with --name", self.name)
-    }
-}
+#[error("make the instance: there is one of this name")]
+struct NameTaken;
 
 impl Run<'_> {
     /// Takes the steps; the last one starts the container, whose end is the result.
     fn steps(&mut self, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
         let bound = self.bound;
         // A name that is taken is worth more words than a port that its owner has taken too.
-        let journal = Journal::create(&bound.state_folder, &bound.instance, &bound.about.appliance);
+        let journal = Journal::create(&bound.state_folder, &bound.instance, &bound.about);
         self.journal = Some(journal.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::from(NameTaken { name: bound.instance.clone() }),
+            io::ErrorKind::AlreadyExists => Failure::from(NameTaken),
             _ => error.into(),
         })?);
+        // What an earlier one of this name left to be read.
+        ended::forget(&bound.state_folder, &bound.instance)?;
         let ports = Ports::listen(&bound.ports)?;
         let mut opened = Vec::new();
         for (inside, address, moved) in ports.addresses() {
@@ -161,6 +156,7 @@ impl Run<'_> {
             groups,
             out_of_memory: None,
             machine: bound.machine().is_some(),
+            stop: None,
         };
         let desk = Desk::open(folder, info, printed).map_err(|error| format!("open the instance's socket: {error}"))?;
         self.desk = Some(desk);
@@ -181,7 +177,8 @@ impl Run<'_> {
             wire::report(self.socket, &Report::OutOfMemory(found));
         }
         let (removed, mut left) = undo_steps(&self.taken);
-        let mut ended = EndedInstance { out_of_memory, ..self.ended(result, &removed) };
+        let killed = desk.as_ref().map(Desk::all_killed).unwrap_or_default();
+        let mut ended = EndedInstance { out_of_memory, killed, ..self.ended(result, &removed) };
         ended.left = left.iter().cloned().chain(remains_beside_folder(bound, None)).collect();
         if let Some(desk) = desk.as_ref().filter(|_| bound.about.detached) {
             ended.printed_from = desk.printed_from();
@@ -217,6 +214,8 @@ impl Run<'_> {
             status,
             signal,
             failed: result.as_ref().err().map(|failure| causes(failure.as_ref())),
+            lost: false,
+            killed: Vec::new(),
             made: std::mem::take(&mut self.made),
             removed: removed.to_vec(),
             left: Vec::new(),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::About;
 use crate::steps::Step;
 
 /// One line of a journal.
@@ -18,6 +19,8 @@ use crate::steps::Step;
 pub enum Line {
     /// What it is an instance of; the first line.
     Appliance(String),
+    /// The same with all that is known of it.
+    About(About),
     /// This step is about to be taken.
     Step(Step),
     /// The container's first process.
@@ -44,14 +47,15 @@ impl Journal {
     ///
     /// # Errors
     /// `AlreadyExists` when an instance has this name.
-    pub fn create(state_folder: &Path, instance: &str, appliance: &str) -> io::Result<Self> {
+    pub fn create(state_folder: &Path, instance: &str, about: &About) -> io::Result<Self> {
         let _guard = guard(state_folder)?;
         let folder = state_folder.join(instance);
         DirBuilder::new().mode(0o700).create(&folder)?;
         let file = File::create_new(folder.join("journal"))?;
         host::lock_exclusive(&file)?;
         let mut journal = Self { folder, file };
-        journal.append(&Line::Appliance(appliance.to_owned()))?;
+        journal.append(&Line::Appliance(about.appliance.clone()))?;
+        journal.append(&Line::About(about.clone()))?;
         Ok(journal)
     }
 

@@ -39,7 +39,7 @@ pub use bind::{Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Unm
 pub use bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
-pub use control::{About, Ask, EndedInstance, Info, LogsFrom, OpenPort, State};
+pub use control::{About, Ask, EndedInstance, Info, Killed, LogsFrom, OpenPort, State, Stop};
 pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{

@@ -44,6 +44,9 @@ pub enum RunError {
         /// What to do about it, where that is known.
         remedy: Option<String>,
     },
+    /// An instance of this name runs or is being started; nothing was made.
+    #[error("start an instance {0}: one of this name is running or being started")]
+    NameTaken(String),
     /// The helper process was killed from outside; what it left was removed.
     #[error("keep the appliance running: its helper process was killed{}", if left.is_empty() { "; nothing is left of it" } else { "" })]
     Lost {
@@ -65,7 +68,7 @@ pub fn run(
     on_report: &mut dyn FnMut(&Report),
 ) -> Result<Outcome, RunError> {
     let signals = SignalPipe::catch(&SIGNALS).map_err(RunError::Helper)?;
-    let (socket, mut child) = start_helper(helper, false).map_err(RunError::Helper)?;
+    let (socket, mut child) = start_helper(helper, &bound.instance, false).map_err(RunError::Helper)?;
     let [input, output, error] = stdio;
     let raw = [input.as_raw_fd(), output.as_raw_fd(), error.as_raw_fd()];
     wire::send_order(&socket, bound, &raw).map_err(RunError::Helper)?;
@@ -73,7 +76,7 @@ pub fn run(
     let mut buffer = Vec::new();
     let last = loop {
         match next(&socket, &signals, &mut buffer).map_err(RunError::Helper)? {
-            Some(report @ (Report::Ended { .. } | Report::Failed { .. })) => break Some(report),
+            Some(report @ (Report::Ended { .. } | Report::Failed { .. } | Report::NameTaken)) => break Some(report),
             Some(report) => {
                 if let Report::Started { pid, start_time } = report {
                     init = Some((pid, start_time));
@@ -92,13 +95,18 @@ pub fn run(
 /// Starts the helper process, which with `alone` shares nothing with its caller.
 ///
 /// The socket is the helper's standard input, so that it needs no number that something else might have.
-pub fn start_helper(helper: &Path, alone: bool) -> io::Result<(UnixStream, Child)> {
+pub fn start_helper(helper: &Path, instance: &str, alone: bool) -> io::Result<(UnixStream, Child)> {
     let (ours, theirs) = UnixStream::pair()?;
     // As root a program inside could otherwise write to this one's file by way of its own `/proc/self/exe`.
     let sealed = if helper == Path::new("/proc/self/exe") { host::read_only_exe().ok() } else { None };
     let program = sealed.as_ref().map_or_else(|| helper.to_owned(), host::fd_path);
     let mut command = Command::new(program);
-    command.arg0("appliance").args([crate::HELPER_ARG, RUN_ARG]).stdin(Stdio::from(OwnedFd::from(theirs))).env_clear();
+    // Its name in lists of processes; behind it stand the words by which it knows that it is the helper.
+    command
+        .arg0(format!("appliance: {instance}"))
+        .args([crate::HELPER_ARG, RUN_ARG])
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .env_clear();
     command.current_dir("/");
     if alone {
         // Whoever waits for the end of the caller's output must not wait for the instance.
@@ -146,6 +154,8 @@ pub fn finish(bound: &Bound, last: Option<Report>, init: Option<(i32, u64)>) -> 
             removed,
             left: all_left(bound, init, left),
         }),
+        // What stands there is the other one's.
+        Some(Report::NameTaken) => Err(RunError::NameTaken(bound.instance.clone())),
         Some(Report::Failed { reason, remedy, left }) => match all_left(bound, init, left) {
             left if left.is_empty() => Err(RunError::Failed { reason, remedy }),
             left => {

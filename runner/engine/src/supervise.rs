@@ -17,7 +17,7 @@ use bundle::channel::Event as GuestEvent;
 use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
-use crate::control::{Desk, Wanted};
+use crate::control::{Desk, Stop, Wanted};
 use crate::machine::{Order, Running};
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
@@ -212,7 +212,7 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_some() {
             return self.kill(None);
         }
-        if self.desk.stopping() {
+        if self.desk.stands_still() {
             self.pause(false);
         }
         let grace_ms = self.grace_ms();
@@ -261,6 +261,10 @@ impl<'a> Supervisor<'a> {
 
     /// What commands want, and what they and the guest say to each other.
     fn desk_ready(&mut self, ready: &[Ready]) -> io::Result<()> {
+        if self.stopping.is_some() {
+            let (services, within_ms) = (self.services.waited_for(), Some(self.grace_ms()));
+            self.desk.stopping(Stop { services, within_ms });
+        }
         let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
         self.desk.hear_streams(others);
         let wanted = self.desk.advance(ready, self.channel.as_mut().map(Channel::session));
@@ -285,8 +289,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Sends PID 1 a signal: that of a machine is told by its guest.
+    /// Sends PID 1 a signal: that of a machine is told by its guest. The guest takes SIGTERM as a request to stop, which
+    /// each service has its own time for.
     fn signal(&mut self, signal: i32) -> io::Result<()> {
+        if self.channel.is_some() && signal == SIGTERM {
+            self.desk.stopping(Stop { services: self.services.left(), within_ms: None });
+        }
         let guest = self.channel.as_mut().filter(|_| self.machine.is_some() && signal != SIGKILL);
         match guest {
             Some(channel) => channel.send_signal(signal),
@@ -300,6 +308,7 @@ impl<'a> Supervisor<'a> {
 
     fn kill(&mut self, within_ms: Option<u64>) -> io::Result<()> {
         if self.stopping.as_mut().is_some_and(Stopping::kill) {
+            self.desk.killed(self.services.left(), within_ms);
             wire::report(self.socket, &Report::Killed { services: self.services.left(), within_ms });
         }
         self.child.handle.signal(SIGKILL)

@@ -229,7 +229,9 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(appliance_of(state.path(), "my-web-app-123-456"), "my-web-app");
         assert_eq!(appliance_of(state.path(), "web-1-2"), "web");
-        let _journal = journal::Journal::create(state.path(), "mine", "web").unwrap();
+        let (appliance, version) = ("web".to_owned(), "1".to_owned());
+        let about = crate::About { appliance, version, detached: true, command: Vec::new(), open: Vec::new() };
+        let _journal = journal::Journal::create(state.path(), "mine", &about).unwrap();
         assert_eq!(appliance_of(state.path(), "mine"), "web");
     }
 

@@ -74,6 +74,8 @@ pub enum Report {
         /// What could not be removed.
         left: Vec<String>,
     },
+    /// An instance of this name runs or is being started, so that nothing was made. Nothing comes after it.
+    NameTaken,
     /// The run failed; what was made was undone. Nothing comes after it.
     Failed {
         /// Why, with its causes, for people.

@@ -1,9 +1,12 @@
 //! What the verbs on instances say, of one and of several: which was done, which failed, and why.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Seek;
 use std::process::Stdio;
 
+use bundle::channel::{Exec, Request};
+use engine::Connection;
 use serde_json::Value;
 
 use super::TALKER;
@@ -15,7 +18,7 @@ fn of_several_instances_each_is_done_and_what_failed_is_told() {
     check("of_several_instances_each_is_done", WEB, |toy| {
         toy.detach("one");
         toy.detach("two");
-        toy.verb(&["kill", "-s", "USR1", "no", "one"]).fails(1, &["find the instance \"no\""]);
+        toy.verb(&["kill", "-s", "WINCH", "no", "one"]).fails(1, &["find the instance \"no\""]);
         // Which of both is meant is not known, and neither is removed.
         let done = toy.verb(&["rm", "--force", &toy.name]).fails(1, &["2 run", "one, two"]);
         assert!(!done.text().contains("there is no instance"), "{}", done.text());
@@ -84,6 +87,93 @@ fn what_was_printed_is_told_as_json_too() {
         let followed = follower.wait_with_output().unwrap().stdout;
         assert_eq!(printed(&String::from_utf8_lossy(&followed)), expected);
         assert_eq!(printed(&toy.verb(&["logs", "one", "--json"]).succeeds().stdout), expected);
+        toy.away("one");
+    });
+}
+
+/// A service that does not end when it is asked to.
+const DEAF: &str = r#"
+    service "deaf" {
+        run "/bin/sh" "-c" "trap '' TERM INT HUP; touch /tmp/up; while :; do sleep 1; done"
+        ready file="/tmp/up" within="60s"
+        stop within="600s"
+    }"#;
+
+#[test]
+fn two_at_once_of_one_name_are_one() {
+    check("two_at_once_of_one_name_are_one", WEB, |toy| {
+        let both = |args: &[&str]| {
+            let spawn = || toy.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let children: Vec<_> = (0..2).map(|_| spawn()).collect();
+            let mut done: Vec<Done> =
+                children.into_iter().map(|child| Done::of(child.wait_with_output().unwrap())).collect();
+            done.sort_by_key(|done| done.code);
+            done
+        };
+        let done = both(&["run", "-d", "out", "--name", "one"]);
+        assert_eq!((done[0].code, done[0].stdout.as_str()), (Some(0), "one\n"), "{}", done[0].text());
+        assert_eq!(done[1].code, Some(125), "{}", done[1].text());
+        let words = done[1].text();
+        assert!(words.contains("one of this name is running") && words.contains("another --name"), "{words}");
+        assert!(!words.contains("left"), "{words}");
+        // Where nobody chose a name there is one for each.
+        let mut names: Vec<String> =
+            both(&["run", "-d", "out"]).into_iter().map(|done| done.succeeds().stdout).collect();
+        names.sort();
+        assert_eq!(names, [format!("{}\n", toy.name), format!("{}-2\n", toy.name)]);
+        toy.verb(&["rm", "--force", "one", names[0].trim(), names[1].trim()]).succeeds();
+    });
+}
+
+#[test]
+fn more_commands_than_fit_are_told_so() {
+    check("more_commands_than_fit_are_told_so", WEB, |toy| {
+        toy.detach("one");
+        let folder = toy.world.path("state/one");
+        let args = ["sleep", "1000"].map(str::to_owned).to_vec();
+        let wanted = Exec { args, env: BTreeMap::new(), cwd: None, user: None, terminal: None };
+        let start = || {
+            let mut connection = Connection::open(&folder).unwrap();
+            let (_, said) = connection.begin(&Request::Exec(wanted.clone())).unwrap();
+            assert!(said.open, "{said:?}");
+            connection
+        };
+        let all: Vec<Connection> = (0..128).map(|_| start()).collect();
+        let done = toy.exec("one", "true").fails(125, &["128 commands and copies run in the instance"]);
+        assert!(!done.text().contains("kill"), "{}", done.text());
+        // It is not full for those who look at it, or end it.
+        toy.verb(&["ps"]).fails(0, &["ready"]);
+        drop(all);
+        toy.away("one");
+    });
+}
+
+#[test]
+fn a_service_that_is_deaf_is_told_of_when_it_is_stopped() {
+    check("a_service_that_is_deaf_is_told_of", DEAF, |toy| {
+        toy.detach("one");
+        let done = toy.verb(&["stop", "one", "--within", "1500ms"]).succeeds();
+        let words = "service \"deaf\" of one did not stop within 1500 ms and was killed";
+        assert!(done.stderr.contains("waiting for deaf to stop, for 1500 ms at most"), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+        toy.detach("one");
+        let told = toy.json(&["stop", "one", "--within", "0.2"]);
+        let killed = &told["ended"][0]["killed"];
+        assert_eq!((&killed[0]["service"], &killed[0]["within_ms"]), (&"deaf".into(), &200.into()), "{told:#}");
+        toy.detach("one");
+        toy.verb(&["kill", "-s", "TERM", "one"]).succeeds();
+        assert_eq!(toy.json(&["ps"])["instances"][0]["state"], "stopping");
+        toy.away("one");
+    });
+}
+
+#[test]
+fn a_supervisor_has_the_name_of_its_instance() {
+    check("a_supervisor_has_the_name_of_its_instance", WEB, |toy| {
+        toy.detach("one");
+        let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", toy.supervisor("one"))).unwrap();
+        assert_eq!(read("comm"), "appliance: one\n");
+        assert!(read("cmdline").starts_with("appliance: one\0"), "{}", read("cmdline"));
         toy.away("one");
     });
 }

@@ -3,27 +3,28 @@
 //! Nothing here waits. The supervisor says what is ready and does what comes back as wanted.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bundle::channel::{Event, Happening, PIECE_HEADER_BYTES, Piece, Session, Side};
+use bundle::channel::{Event, Happening, Session};
 use host::{Interest, Ready};
 
+use super::client::Client;
 use super::kept::Kept;
 use super::relay::Relay;
 use crate::memory::OutOfMemory;
 
-use super::{Ask, EndedInstance, Info, LogsFrom, SOCKET, State};
+use super::{Ask, EndedInstance, Info, Killed, SOCKET, State, Stop};
 
-/// Commands that are heard at once; more have to wait.
-const MAX_CLIENTS: usize = 64;
+/// Commands that are heard at once.
+const MAX_CLIENTS: usize = 256;
 
-/// Bytes taken at a time.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Further ones that may only ask what ends an instance or what one is; even more have to wait.
+const MAX_SURPLUS: usize = 64;
 
 /// Bytes taken at a time of what was printed.
 const PRINTED_BYTES: usize = 16 * 1024;
@@ -64,27 +65,8 @@ pub struct Desk {
     told: Option<OutOfMemory>,
     /// There was a guest: where none is any more, the instance is about to end.
     had_guest: bool,
-}
-
-#[derive(Debug)]
-struct Client {
-    number: u64,
-    socket: UnixStream,
-    session: Session,
-    /// Streams that wait for the end.
-    waits: Vec<u32>,
-    readers: Vec<Reader>,
-    /// It has asked something.
-    has_asked: bool,
-    gone: bool,
-}
-
-/// A stream that gives what was printed.
-#[derive(Debug)]
-struct Reader {
-    stream: u32,
-    position: u64,
-    follow: bool,
+    /// What did not end when it was asked to.
+    killed: Vec<Killed>,
 }
 
 impl Desk {
@@ -99,7 +81,19 @@ impl Desk {
         let printed = printed.map_or([None, None], |files| files.map(Some));
         let (relay, kept) = (Relay::default(), Kept::default());
         let (clients, wanted) = (Vec::new(), Vec::new());
-        Ok(Self { listener, clients, next_client: 0, relay, info, printed, kept, wanted, told: None, had_guest: false })
+        Ok(Self {
+            listener,
+            clients,
+            next_client: 0,
+            relay,
+            info,
+            printed,
+            kept,
+            wanted,
+            told: None,
+            had_guest: false,
+            killed: Vec::new(),
+        })
     }
 
     /// PID 1 runs.
@@ -107,17 +101,34 @@ impl Desk {
         (self.info.pid, self.info.start_time) = (pid, start_time);
     }
 
-    /// The instance is being stopped. Whether it is a machine that stands still, and could not hear of it.
-    pub fn stopping(&mut self) -> bool {
-        let stood_still = self.stands_still();
+    /// The instance is being stopped; so much is known of what that waits for.
+    pub fn stopping(&mut self, stop: Stop) {
         self.info.state = State::Stopping;
-        stood_still
+        self.info.stop = Some(stop);
+    }
+
+    /// Something did not end when it was asked to.
+    pub fn killed(&mut self, services: Vec<String>, within_ms: Option<u64>) {
+        let names: Vec<Option<String>> =
+            if services.is_empty() { vec![None] } else { services.into_iter().map(Some).collect() };
+        self.killed.extend(names.into_iter().map(|service| Killed { service, within_ms }));
+    }
+
+    /// What did not end when it was asked to.
+    pub fn all_killed(&self) -> Vec<Killed> {
+        self.killed.clone()
     }
 
     /// The guest says something.
     pub fn hear(&mut self, event: &Event) {
         if *event == Event::Ready && self.info.state == State::Starting {
             self.info.state = State::Ready;
+        }
+        if let Event::Killed { name, within_ms } = event {
+            self.killed(vec![name.clone()], *within_ms);
+        }
+        if let Event::MainEnded { .. } | Event::Failed { .. } = event {
+            self.info.state = State::Stopping;
         }
         if let Event::OutOfMemory { limit_bytes, .. } = event {
             let kills = self.told.map_or(0, |told| told.kills) + 1;
@@ -142,7 +153,7 @@ impl Desk {
     /// Everything to wait for, in the order in which [`Desk::advance`] takes the answers.
     pub fn interests(&self) -> Vec<Interest<'_>> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
-        let mut all = vec![read(self.listener.as_fd(), self.clients.len() < MAX_CLIENTS)];
+        let mut all = vec![read(self.listener.as_fd(), self.clients.len() < MAX_CLIENTS + MAX_SURPLUS)];
         // An absent one stands in as the listener, not asked for anything.
         all.extend(self.printed.iter().map(|file| match file {
             Some(file) => read(file.as_fd(), true),
@@ -286,10 +297,9 @@ impl Desk {
     fn accept(&mut self) -> bool {
         let Ok((socket, _)) = self.listener.accept() else { return false };
         if socket.set_nonblocking(true).is_ok() {
-            let (number, session) = (self.next_client, Session::relaying(Side::Guest));
-            let (waits, readers) = (Vec::new(), Vec::new());
+            let is_surplus = self.clients.len() >= MAX_CLIENTS;
+            self.clients.push(Client::new(self.next_client, socket, is_surplus));
             self.next_client += 1;
-            self.clients.push(Client { number, socket, session, waits, readers, has_asked: false, gone: false });
         }
         true
     }
@@ -322,7 +332,7 @@ impl Desk {
     }
 
     /// Whether nothing inside can answer: a machine stands still with its guest, a container without.
-    fn stands_still(&self) -> bool {
+    pub fn stands_still(&self) -> bool {
         self.info.machine && self.info.state == State::Paused
     }
 
@@ -332,61 +342,65 @@ impl Desk {
             self.drain();
         }
         let out_of_memory = self.out_of_memory();
-        let stands_still = self.stands_still();
         let Some(client) = self.clients.get_mut(place) else { return };
         client.has_asked = true;
-        let refuse = |client: &mut Client, reason: &str| {
-            let answer = serde_json::json!({ "failed": reason }).to_string();
-            let _ = client.session.answer(stream, answer, false);
-        };
         match ask {
             Ok(Ask::Info) => {
                 let info = Info { out_of_memory, ..self.info.clone() };
                 let _ = client.session.answer(stream, to_json(&info), false);
             }
-            Ok(Ask::Logs { .. }) if !self.info.about.detached => {
-                refuse(
-                    client,
-                    "show what it prints: that goes to where it was started, since it was not started with -d",
-                );
-            }
-            Ok(Ask::Logs { tail, follow }) => client.begin_reading(&self.kept, stream, tail, follow),
             Ok(Ask::Stop { within_ms }) => {
                 self.wanted.push(Wanted::Stop { within_ms });
-                let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
+                client.done(stream);
             }
             Ok(Ask::Signal { number }) => {
                 self.wanted.push(Wanted::Signal(number));
-                let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
+                client.done(stream);
             }
+            _ if client.is_surplus => client.refuse(
+                stream,
+                &format!("talk to the instance: {MAX_CLIENTS} commands do, which is the most at once; wait until one has ended"),
+            ),
+            Ok(Ask::Logs { .. }) if !self.info.about.detached => client.refuse(
+                stream,
+                "show what it prints: that goes to where it was started, since it was not started with -d",
+            ),
+            Ok(Ask::Logs { tail, follow }) => client.begin_reading(&self.kept, stream, tail, follow),
             Ok(Ask::Wait) => client.waits.push(stream),
-            Err(_) => match (guest, pauses(&json)) {
-                // What asks now asks an instance that is about to end.
-                (None, _) if self.had_guest => client.session.reset(stream),
-                (None, _) => refuse(client, "do this: there is no guest in it that could"),
-                (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
-                    refuse(client, "pause or resume it: it is starting or stopping");
+            Err(_) => self.pass_on(place, stream, json, guest),
+        }
+    }
+
+    /// What is not for the supervisor is for the guest.
+    fn pass_on(&mut self, place: usize, stream: u32, json: String, guest: Option<&mut Session>) {
+        let stands_still = self.stands_still();
+        let Some(client) = self.clients.get_mut(place) else { return };
+        match (guest, pauses(&json)) {
+            // What asks now asks an instance that is about to end.
+            (None, _) if self.had_guest => client.session.reset(stream),
+            (None, _) => client.refuse(stream, "do this: there is no guest in it that could"),
+            (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
+                client.refuse(stream, "pause or resume it: it is starting or stopping");
+            }
+            (Some(_), None) if stands_still => {
+                client.refuse(stream, "do this: the machine is paused; let it go on with: appliance resume");
+            }
+            (Some(_), Some(pause)) if self.info.machine => {
+                self.info.state = if pause { State::Paused } else { State::Ready };
+                self.wanted.push(Wanted::Pause(pause));
+                client.done(stream);
+            }
+            (Some(guest), pause) => {
+                match pause {
+                    Some(true) => self.info.state = State::Paused,
+                    Some(false) => self.info.state = State::Ready,
+                    None => {}
                 }
-                (Some(_), None) if stands_still => {
-                    refuse(client, "do this: the machine is paused; let it go on with: appliance resume");
+                let number = client.number;
+                if let Err(reason) = self.relay.ask(guest, (number, stream), json) {
+                    client.refuse(stream, &reason);
                 }
-                (Some(_), Some(pause)) if self.info.machine => {
-                    self.info.state = if pause { State::Paused } else { State::Ready };
-                    self.wanted.push(Wanted::Pause(pause));
-                    let _ = client.session.answer(stream, "\"done\"".to_owned(), false);
-                }
-                (Some(guest), pause) => {
-                    match pause {
-                        Some(true) => self.info.state = State::Paused,
-                        Some(false) => self.info.state = State::Ready,
-                        None => {}
-                    }
-                    let number = client.number;
-                    if let Err(reason) = self.relay.ask(guest, (number, stream), json) {
-                        refuse(client, &reason);
-                    }
-                }
-            },
+            }
         }
     }
 }
@@ -406,77 +420,7 @@ fn with_client(clients: &mut [Client], number: u64, act: &mut dyn FnMut(&mut Ses
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+/// A value that always has a text.
+pub fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
-}
-
-impl Client {
-    fn receive(&mut self) -> Vec<Happening> {
-        let mut chunk = vec![0u8; CHUNK_BYTES];
-        let count = match self.socket.read(&mut chunk) {
-            Ok(0) => 0,
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return Vec::new();
-            }
-            Err(_) => 0,
-        };
-        self.gone |= count == 0;
-        match self.session.receive(chunk.get(..count).unwrap_or_default()) {
-            Ok(happenings) => happenings,
-            Err(_) => {
-                self.flush();
-                self.gone = true;
-                Vec::new()
-            }
-        }
-    }
-
-    /// Answers with the place where it begins to read what was printed, so that it knows where it stops.
-    fn begin_reading(&mut self, kept: &Kept, stream: u32, tail: Option<u64>, follow: bool) {
-        let position = tail.map_or_else(|| kept.first(), |lines| kept.tail(lines));
-        if self.session.answer(stream, to_json(&LogsFrom { from: position }), true).is_ok() {
-            self.readers.push(Reader { stream, position, follow });
-        }
-    }
-
-    /// Gives the readers what there is; at the end of the instance nobody waits for more.
-    fn read_out(&mut self, kept: &Kept, is_end: bool) {
-        let session = &mut self.session;
-        self.readers.retain_mut(|reader| {
-            let mut out = Vec::new();
-            loop {
-                let room = session.sendable(reader.stream).saturating_sub(PIECE_HEADER_BYTES);
-                if room <= 1 {
-                    return true;
-                }
-                let Some((piece, after)) = kept.read(reader.position, room) else { break };
-                out.clear();
-                piece.encode(&mut out);
-                let _ = session.send(reader.stream, &out);
-                reader.position = after;
-            }
-            if reader.follow && !is_end {
-                return true;
-            }
-            out.clear();
-            Piece::Status(0).encode(&mut out);
-            let _ = session.send(reader.stream, &out);
-            let _ = session.finish(reader.stream);
-            false
-        });
-    }
-
-    fn flush(&mut self) {
-        while !self.session.output().is_empty() {
-            match self.socket.write(self.session.output()) {
-                Ok(count) => self.session.wrote(count),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
-                Err(_) => {
-                    self.gone = true;
-                    return;
-                }
-            }
-        }
-    }
 }

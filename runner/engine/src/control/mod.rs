@@ -1,6 +1,7 @@
 //! What a command says to the supervisor of an instance, and what it hears: the guest channel's own protocol over the
 //! socket in the instance's folder. Verbs that are not known here are the guest's and are passed on to it.
 
+mod client;
 mod desk;
 mod kept;
 mod relay;
@@ -94,6 +95,27 @@ pub struct Info {
     /// Whether it is a machine of its own.
     #[serde(default)]
     pub machine: bool,
+    /// The stop that is under way.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+}
+
+/// A stop that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The services that have not ended; none where they are not known.
+    pub services: Vec<String>,
+    /// Milliseconds between the request and the kill, where there is one time for all.
+    pub within_ms: Option<u64>,
+}
+
+/// What did not end when it was asked to, and was killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    /// The service; none for all that ran, where services are not known.
+    pub service: Option<String>,
+    /// Milliseconds that it was given; none where somebody would not wait for it.
+    pub within_ms: Option<u64>,
 }
 
 /// What runs, as the plan and the caller of the run have it.
@@ -133,6 +155,12 @@ pub struct EndedInstance {
     pub signal: Option<i32>,
     /// Why it could not be started, if it could not.
     pub failed: Option<String>,
+    /// Its supervisor was killed, so that nobody saw how it ended, and what it printed is lost.
+    #[serde(default)]
+    pub lost: bool,
+    /// What did not end when it was asked to, and was killed.
+    #[serde(default)]
+    pub killed: Vec<Killed>,
     /// What was made for it on the host.
     pub made: Vec<String>,
     /// What undoing removed by name; the rest ended with its processes and namespaces.

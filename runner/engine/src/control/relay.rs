@@ -12,6 +12,10 @@ pub type Outside = (u64, u32);
 /// Does something to the session of the command with this number, if it is still there.
 pub type Clients<'a> = dyn FnMut(u64, &mut dyn FnMut(&mut Session)) + 'a;
 
+/// Streams that are passed on at once. The guest's session has as many again for ports, and each is three pipes in the guest,
+/// which has 1024 descriptors.
+pub const MAX_RELAYED: usize = 128;
+
 /// All relayed streams, by their id in the guest's session.
 #[derive(Debug, Default)]
 pub struct Relay(BTreeMap<u32, Relayed>);
@@ -36,6 +40,11 @@ struct Direction {
 impl Relay {
     /// Passes a request on to the guest; the reason when that is not possible.
     pub fn ask(&mut self, guest: &mut Session, outside: Outside, json: String) -> Result<(), String> {
+        if self.0.len() >= MAX_RELAYED {
+            return Err(format!(
+                "do this: {MAX_RELAYED} commands and copies run in the instance, which is the most at once; wait until one has ended"
+            ));
+        }
         let inside = guest.ask(json).map_err(|error| error.to_string())?;
         let relayed = Relayed { outside, inward: Direction::default(), outward: Direction::default() };
         self.0.insert(inside, relayed);
