@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bundle::boot::PORT_NAME;
-use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, Session, Side};
+use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, Session, Side, TerminalSize};
 
 /// What a hang costs a test; a boot takes a few seconds here, many times that on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -190,13 +190,58 @@ impl Machine {
     #[track_caller]
     pub fn ask(&mut self, request: &Request) -> Response {
         let asked = self.session.request(request).unwrap();
+        self.answer_to(asked, &format!("{request:?}"))
+    }
+
+    #[track_caller]
+    fn answer_to(&mut self, asked: u32, request: &str) -> Response {
         let start = Instant::now();
         loop {
             if let Some(at) = self.answers.iter().position(|(stream, _)| *stream == asked) {
                 return self.answers.remove(at).1;
             }
-            assert!(start.elapsed() < PATIENCE && self.turn(), "no answer to {request:?}\n{}", self.console());
+            assert!(start.elapsed() < PATIENCE && self.turn(), "no answer to {request}\n{}", self.console());
         }
+    }
+
+    /// Asks the guest something in words that this side may not know itself.
+    pub fn ask_json(&mut self, request: &str) -> Response {
+        let asked = self.session.ask(request.to_owned()).unwrap();
+        self.answer_to(asked, request)
+    }
+
+    /// The bytes that come on the stream of a request, put together to pieces, until they are enough.
+    #[track_caller]
+    pub fn pieces(&mut self, request: &Request, enough: impl Fn(&[Piece]) -> bool) -> Vec<Piece> {
+        let stream = self.session.request(request).unwrap();
+        let answer = self.answer_to(stream, &format!("{request:?}"));
+        assert_eq!(answer, Response::Done, "{request:?}");
+        let start = Instant::now();
+        loop {
+            let came = self.data.iter().filter(|(from, _)| *from == stream).flat_map(|(_, bytes)| bytes.clone());
+            let found = Pieces::default().push(&came.collect::<Vec<u8>>()).unwrap();
+            if enough(&found) {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE && self.turn(), "{request:?} gave only {found:?}\n{}", self.console());
+        }
+    }
+
+    /// Runs a shell script inside: what it prints, and its exit status.
+    #[track_caller]
+    pub fn run(&mut self, script: &str, terminal: Option<TerminalSize>) -> (String, u8) {
+        let args = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let request = Request::Exec(Exec { args, env: Default::default(), cwd: None, user: None, terminal });
+        let status = |pieces: &[Piece]| match pieces.last() {
+            Some(Piece::Status(status)) => Some(*status),
+            _ => None,
+        };
+        let pieces = self.pieces(&request, |pieces| status(pieces).is_some());
+        let printed = pieces.iter().flat_map(|piece| match piece {
+            Piece::Out(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        });
+        (String::from_utf8_lossy(&printed.collect::<Vec<u8>>()).into_owned(), status(&pieces).unwrap())
     }
 
     /// Sends a request to a port inside and gives all that comes back.

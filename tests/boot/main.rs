@@ -29,3 +29,4 @@ mod run;
 mod secure_boot;
 mod systemd;
 mod uefi;
+mod verbs;

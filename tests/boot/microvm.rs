@@ -82,7 +82,8 @@ impl Toy {
         (image, initrd)
     }
 
-    fn start(&self, line: &CommandLine, disks: &[(&str, &Path)]) -> Machine {
+    /// Starts it from this root.
+    pub fn start(&self, line: &CommandLine, disks: &[(&str, &Path)]) -> Machine {
         let (kernel, initrd) = self.boot_files();
         let (line, folder) = (line.to_string(), self.world.path(""));
         let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, folder: &folder };
