@@ -90,7 +90,7 @@ fn answer(session: &mut Session, happening: Happening, choice: u8) {
             session.send(stream, &[choice; 700]).expect("a stream that was accepted is open");
         }
         Happening::Request { stream, request } => {
-            let open = matches!(request, Request::Stop { .. } | Request::Exec(_));
+            let open = matches!(request, Request::Stop { .. } | Request::Exec(_) | Request::Watch { .. });
             drop(session.respond(stream, &Response::Done, open));
         }
         Happening::Asked { stream, json } => drop(session.answer(stream, json, choice & 16 != 0)),
@@ -109,6 +109,8 @@ fn ask(session: &mut Session, length: usize) {
         1 => drop(session.open_port(80)),
         2 => drop(session.request(&Request::Status)),
         3 => drop(session.event(&Event::Ready)),
+        // An older side does not know it, and must not be told.
+        6 => drop(session.event(&Event::OutOfMemory { name: None, limit_bytes: Some(1) })),
         4 => {
             let first = session.streams().next();
             first.into_iter().for_each(|stream| session.reset(stream));

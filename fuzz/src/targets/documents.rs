@@ -14,8 +14,9 @@ pub fn documents(data: &[u8]) -> bool {
     let event = document::<bundle::channel::Event>(data);
     let request = document::<bundle::channel::Request>(data);
     let response = document::<bundle::channel::Response>(data);
+    let change = document::<bundle::channel::Change>(data);
     let config = document::<engine::oci::Config>(data);
-    manifest || plan || settings || boot || event || request || response || config
+    manifest || plan || settings || boot || event || request || response || change || config
 }
 
 fn document<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8]) -> bool {
