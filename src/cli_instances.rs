@@ -136,7 +136,8 @@ pub struct Cp {
     /// Where to: a path of this host, or INSTANCE:PATH; into it if it is a folder
     #[arg(value_name = "TO", value_hint = ValueHint::AnyPath)]
     pub to: String,
-    /// Keep owners by number, times and set-id bits; without it root owns what goes in, and you what comes out
+    /// Keep owners by number where they can be, times and set-id bits; without it root owns what goes in, and you what comes
+    /// out
     #[arg(long, short)]
     pub archive: bool,
 }

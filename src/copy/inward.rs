@@ -52,12 +52,14 @@ impl Copier {
                     self.send(&from.join(&name), &format!("{}/{text}", to.trim_end_matches('/')), depth + 1)?;
                 }
             }
-            _ => {
-                return Err(CopyError::Wrong(format!(
-                    "{} is neither file, folder nor link, or too deep",
-                    from.display()
-                )));
+            kind if kind.is_dir() => {
+                return Err(CopyError::Wrong(format!("{} is deeper than {MAX_DEPTH} folders", from.display())));
             }
+            _ if depth > 0 => {
+                self.left_out.push(from.display().to_string());
+                return Ok(());
+            }
+            _ => return Err(CopyError::Wrong(format!("{} is a device, a socket or a pipe", from.display()))),
         }
         self.count += 1;
         Ok(())

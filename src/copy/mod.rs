@@ -58,12 +58,16 @@ pub struct Copier {
     archive: bool,
     /// Files, folders and links that were copied.
     pub count: u64,
+    /// What was left out, by path: neither file, folder nor link.
+    pub left_out: Vec<String>,
+    /// Files whose owners were to be kept and were not: only root gives files away.
+    pub not_given: u64,
 }
 
 impl Copier {
     /// Copies over this connection.
     pub fn new(connection: Connection, archive: bool) -> Self {
-        Self { connection, archive, count: 0 }
+        Self { connection, archive, count: 0, left_out: Vec::new(), not_given: 0 }
     }
 
     /// Reads a stream of pieces to its end; every piece but errors and the status goes to `take`.

@@ -40,9 +40,13 @@ impl Copier {
             EntryKind::Symlink => {
                 let unfinished = unfinished(to);
                 let _ = fs::remove_file(&unfinished);
-                symlink(entry.target.as_deref().unwrap_or_default(), &unfinished).map_err(here("make", &unfinished))?;
-                self.dress(entry, &unfinished)?;
+                symlink(entry.target.as_deref().unwrap_or_default(), &unfinished).map_err(here("make", to))?;
+                self.dress(entry, &unfinished, to)?;
                 fs::rename(&unfinished, to).map_err(here("make", to))?;
+            }
+            EntryKind::Other if depth > 0 => {
+                self.left_out.push(from.to_owned());
+                return Ok(());
             }
             EntryKind::Other => return Err(CopyError::Wrong(format!("{from} is a device, a socket or a pipe"))),
         }
@@ -78,7 +82,7 @@ impl Copier {
             let path = format!("{}/{}", from.trim_end_matches('/'), child.name);
             self.bring(&path, child, &to.join(&child.name), depth + 1)?;
         }
-        self.dress(entry, to)?;
+        self.dress(entry, to, to)?;
         self.count += 1;
         Ok(())
     }
@@ -87,8 +91,8 @@ impl Copier {
         let unfinished = unfinished(to);
         let _ = fs::remove_file(&unfinished);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
-        let mut file = file.map_err(here("write", &unfinished))?;
-        let brought = self.fill(from, &mut file, &unfinished).and_then(|()| self.dress(entry, &unfinished));
+        let mut file = file.map_err(here("write", to))?;
+        let brought = self.fill(from, &mut file, to).and_then(|()| self.dress(entry, &unfinished, to));
         let placed = brought.and_then(|()| fs::rename(&unfinished, to).map_err(here("write", to)));
         if placed.is_err() {
             let _ = fs::remove_file(&unfinished);
@@ -121,21 +125,25 @@ impl Copier {
     }
 
     /// Owners are kept only where they were asked for: numbers of an instance mean other people here.
-    fn dress(&self, entry: &Entry, path: &Path) -> Result<(), CopyError> {
+    /// `place` is what it is called in the end.
+    fn dress(&mut self, entry: &Entry, path: &Path, place: &Path) -> Result<(), CopyError> {
         if self.archive {
-            lchown(path, Some(entry.uid), Some(entry.gid)).map_err(here("give away", path))?;
+            match lchown(path, Some(entry.uid), Some(entry.gid)) {
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => self.not_given += 1,
+                other => other.map_err(here("give away", place))?,
+            }
         }
         if entry.kind == EntryKind::Symlink {
             return Ok(());
         }
         // Set-id bits would mean this host's users.
         let mode = entry.mode & if self.archive { 0o7777 } else { 0o777 };
-        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(here("set the mode of", path))?;
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(here("set the mode of", place))?;
         if self.archive {
             let time = u64::try_from(entry.mtime_secs).unwrap_or(0);
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time);
             let file = File::open(path).and_then(|file| file.set_modified(time));
-            file.map_err(here("set the time of", path))?;
+            file.map_err(here("set the time of", place))?;
         }
         Ok(())
     }

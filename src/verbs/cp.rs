@@ -19,27 +19,39 @@ pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
     };
     let instances = Instances::look(ui)?;
     let (from, to) = (place(&args.from), place(&args.to));
-    let (word, copied) = match (&from, &to) {
+    let (copier, copied) = match (&from, &to) {
         (Place::Here(here), Place::Inside { instance, path }) => {
-            let found = instances.live(instance)?;
-            let mut copier = Copier::new(connect(&found)?, args.archive);
-            (instance, copier.inward(here, path).map(|()| copier.count))
+            let mut copier = Copier::new(connect(&instances.live(instance)?)?, args.archive);
+            let copied = copier.inward(here, path);
+            (copier, copied)
         }
         (Place::Inside { instance, path }, Place::Here(here)) => {
-            let found = instances.live(instance)?;
-            let mut copier = Copier::new(connect(&found)?, args.archive);
-            (instance, copier.outward(path, here).map(|()| copier.count))
+            let mut copier = Copier::new(connect(&instances.live(instance)?)?, args.archive);
+            let copied = copier.outward(path, here);
+            (copier, copied)
         }
         (Place::Here(_), Place::Here(_)) => return Err(usage("copy: neither place is in an instance")),
         _ => return Err(usage("copy: both places are in an instance")),
     };
-    let count =
-        copied.map_err(|error| Failure::doing(Exit::Failure, format!("copy {} to {}", args.from, args.to), error))?;
-    ui.detail(format!("copied {count} files, folders and links of {word}"));
-    if ui.json {
-        ui.json(&json!({ "ok": true, "copied": count }));
+    copied.map_err(|error| Failure::doing(Exit::Failure, format!("copy {} to {}", args.from, args.to), error))?;
+    Ok(tell(&copier, ui))
+}
+
+/// Says what was copied, and what was not.
+fn tell(copier: &Copier, ui: &Ui) -> Exit {
+    let Copier { count, left_out, not_given, .. } = copier;
+    ui.detail(format!("copied {count} files, folders and links"));
+    for path in left_out {
+        ui.warn(format!("left out {path}: a device, a socket or a pipe is not copied"));
     }
-    Ok(Exit::Success)
+    if *not_given > 0 {
+        ui.note(format!("{not_given} files, folders and links are yours now: only root gives files to others"));
+    }
+    let ok = left_out.is_empty();
+    if ui.json {
+        ui.json(&json!({ "ok": ok, "copied": count, "left_out": left_out, "owners_not_kept": not_given }));
+    }
+    if ok { Exit::Success } else { Exit::Failure }
 }
 
 /// `INSTANCE:PATH` is inside; a path of this host that holds a colon is written with a slash before it.

@@ -62,6 +62,10 @@ struct Running {
     to_input: VecDeque<u8>,
     /// The host sends no more.
     host_finished: bool,
+    /// The last byte that was written to its input.
+    last_byte: Option<u8>,
+    /// Its terminal was told that no more comes.
+    told_end: bool,
     /// It has ended with this.
     status: Option<u8>,
 }
@@ -89,8 +93,9 @@ pub fn streams(terminal: Option<TerminalSize>) -> nix::Result<(Ends, Given)> {
 impl Execs {
     /// Takes a program that was started for this stream.
     pub fn add(&mut self, stream: u32, pid: u32, ends: Ends) {
-        let running = Running { pid, ends, to_input: VecDeque::new(), host_finished: false, status: None };
-        self.0.insert(stream, running);
+        let (to_input, last_byte) = (VecDeque::new(), None);
+        let (host_finished, told_end, status) = (false, false, None);
+        self.0.insert(stream, Running { pid, ends, to_input, host_finished, last_byte, told_end, status });
     }
 
     /// Whether this stream is a program's.
@@ -177,6 +182,10 @@ impl Execs {
             _ => {
                 let Some(running) = self.0.get_mut(stream) else { return };
                 running.read(session, stream, end);
+                if running.host_finished && running.to_input.is_empty() {
+                    // It may have made its terminal one of lines meanwhile.
+                    running.tell_end();
+                }
                 if running.status.is_some() {
                     // What it printed before its end is in the pipes by now; what others print to them later is not its own.
                     while running.drain(session, stream) {}
@@ -206,11 +215,13 @@ impl Execs {
                     running.to_input.len()
                 }
             };
-            running.to_input.drain(..count);
+            running.last_byte = running.to_input.drain(..count).next_back().or(running.last_byte);
             session.used(stream, count);
         }
-        if running.host_finished && !running.ends.is_terminal {
-            running.ends.input = None;
+        match running.ends.is_terminal {
+            _ if !running.host_finished => {}
+            true => running.tell_end(),
+            false => running.ends.input = None,
         }
     }
 
@@ -229,6 +240,14 @@ impl Execs {
 }
 
 impl Running {
+    /// A terminal has no end; who reads lines from it knows a character for it, which ends a line that has begun too.
+    fn tell_end(&mut self) {
+        let Some(input) = self.ends.input.as_ref().filter(|_| self.ends.is_terminal && !self.told_end) else { return };
+        let Some(character) = end_of_input(input) else { return };
+        let times = if self.last_byte.is_none_or(|last| last == b'\n') { 1 } else { 2 };
+        self.told_end = unistd::write(input, &vec![character; times]).is_ok();
+    }
+
     /// Reads once. `false` when there is nothing more for now, no room, or nothing ever.
     fn read(&mut self, session: &mut Session, stream: u32, end: End) -> bool {
         let place = if end == End::Err { &mut self.ends.err } else { &mut self.ends.out };
@@ -285,6 +304,17 @@ fn open_terminal() -> nix::Result<(OwnedFd, OwnedFd)> {
     let program_end = unsafe { OwnedFd::from_raw_fd(fd) };
     fcntl(&host_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((host_end, program_end))
+}
+
+/// The character that ends input, where the terminal is one of lines (canonical mode, `termios(3)`) and has such a character.
+fn end_of_input(terminal: &OwnedFd) -> Option<u8> {
+    // SAFETY: a zeroed `termios` is a valid one for the call to fill, and it lives through the call.
+    let settings = unsafe {
+        let mut settings: libc::termios = std::mem::zeroed();
+        (libc::tcgetattr(terminal.as_raw_fd(), &raw mut settings) == 0).then_some(settings)?
+    };
+    let character = *settings.c_cc.get(libc::VEOF)?;
+    (settings.c_lflag & libc::ICANON != 0 && character != 0).then_some(character)
 }
 
 fn resize(terminal: &OwnedFd, size: TerminalSize) {

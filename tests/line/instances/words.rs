@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Seek;
+use std::io::{Seek, Write};
 use std::process::Stdio;
 
 use bundle::channel::{Exec, Request};
@@ -174,6 +174,50 @@ fn a_supervisor_has_the_name_of_its_instance() {
         let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", toy.supervisor("one"))).unwrap();
         assert_eq!(read("comm"), "appliance: one\n");
         assert!(read("cmdline").starts_with("appliance: one\0"), "{}", read("cmdline"));
+        toy.away("one");
+    });
+}
+
+#[test]
+fn the_end_of_standard_input_ends_a_terminal_too() {
+    check("the_end_of_standard_input_ends_a_terminal_too", WEB, |toy| {
+        toy.detach("one");
+        for input in ["abc\n", "abc", ""] {
+            let mut command = toy.command(&["exec", "-t", "one", "--", "cat"]);
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            let done = Done::of(child.wait_with_output().unwrap()).succeeds();
+            // Once as the terminal's echo and once as cat's own.
+            let expected = input.trim().len() / 3 * 2;
+            assert_eq!(done.stdout.matches("abc").count(), expected, "{input:?}: {:?}", done.stdout);
+        }
+        toy.away("one");
+    });
+}
+
+#[test]
+fn what_is_no_file_is_left_out_of_a_copy_and_told() {
+    check("what_is_no_file_is_left_out", WEB, |toy| {
+        toy.detach("one");
+        let script = "mkdir /tmp/a; mkfifo /tmp/a/pipe; echo 1 > /tmp/a/1; echo z > /tmp/a/z";
+        toy.exec("one", script).succeeds();
+        let here = toy.world.path("copied");
+        fs::create_dir(&here).unwrap();
+        toy.world.open_to_all();
+        let to = here.display().to_string();
+        toy.verb(&["cp", "one:/tmp/a", &to]).fails(1, &["left out /tmp/a/pipe: a device, a socket or a pipe"]);
+        assert_eq!(fs::read_to_string(here.join("a/z")).unwrap(), "z\n");
+        toy.verb(&["cp", "one:/tmp/a/pipe", &to]).fails(1, &["/tmp/a/pipe is a device, a socket or a pipe"]);
+        // Whoever may not give files away keeps them; whom a container does not know owns nothing there.
+        toy.exec("one", "rm /tmp/a/pipe; mkdir /tmp/b").succeeds();
+        let done = toy.verb(&["cp", "-a", "one:/tmp/a", &to]).succeeds();
+        assert_eq!(done.text().contains("only root gives files to others"), toy.user.is_some(), "{}", done.text());
+        toy.verb(&["cp", "-a", &here.join("a").display().to_string(), "one:/tmp/b"]).succeeds();
+        assert_eq!(toy.exec("one", "cat /tmp/b/a/z").succeeds().stdout, "z\n");
+        let full = here.join("no/such").display().to_string();
+        let done = toy.verb(&["cp", "one:/tmp/a/z", &full]).fails(1, &["no/such"]);
+        assert!(!done.text().contains("unfinished"), "{}", done.text());
         toy.away("one");
     });
 }

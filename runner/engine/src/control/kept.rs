@@ -149,7 +149,10 @@ mod tests {
             kept.push(false, &vec![b'y'; 1 << 16]);
         }
         assert_eq!((kept.bytes.len(), kept.runs.len()), (MAX_BYTES, 1));
-        assert_eq!(kept.end(), 100_000 + (40 << 16));
+        kept.push(false, b"\nwhole\n");
+        assert_eq!(text(&kept, kept.first()), "whole\n");
+        assert_eq!(kept.as_pieces().len(), bundle::channel::PIECE_HEADER_BYTES + 6);
+        assert_eq!(kept.end(), 100_000 + (40 << 16) + 7);
         assert!(kept.read(0, 10).is_some_and(|(_, after)| after > 100_000));
     }
 }
