@@ -66,7 +66,7 @@ pub enum Verb {
     Run(Run),
     /// List what runs
     Ps(Ps),
-    /// Show what an instance printed that was started with `run -d`
+    /// Show what an instance printed that was started with `run -d`, the last MiB of it
     Logs(Logs),
     /// Run a command in an instance
     Exec(Exec),

@@ -36,7 +36,13 @@ pub fn exec(args: &Exec, ui: &Ui) -> Result<Exit, Failure> {
     let with_terminal = args.tty || (io::stdin().is_terminal() && io::stdout().is_terminal());
     let request = Request::Exec(wanted(args, with_terminal)?);
     let mut connection = connect(&found).map_err(cannot)?;
-    let doing = |error: ConnectionError| cannot(talking(&found, error));
+    let program = args.command.first().map(String::as_str).unwrap_or_default();
+    let doing = |error: ConnectionError| match error {
+        ConnectionError::Refused(reason) => {
+            Failure::doing(Exit::CannotRun, format!("run {program} in {}", found.name), reason)
+        }
+        error => cannot(talking(&found, error)),
+    };
     let (stream, said) = connection.begin(&request).map_err(doing)?;
     if let Some(refused) = said.json.get("not-started") {
         return Err(not_started(args, &found.name, refused));
@@ -99,6 +105,8 @@ struct Running {
 enum Round {
     /// The command ended with this.
     Ended(u8),
+    /// The instance ended under it.
+    Lost,
     /// Nobody takes its output any more.
     Unheard,
     /// It goes on.
@@ -121,6 +129,7 @@ impl Running {
             if let Some(happening) = happening {
                 match self.take(happening)? {
                     Round::Ended(status) => return Ok(Some(status)),
+                    Round::Lost => return Ok(None),
                     Round::Unheard => {
                         self.connection.session().reset(self.stream);
                         let _ = self.connection.flush();
@@ -162,15 +171,9 @@ impl Running {
                 }
                 Ok(Round::On)
             }
-            Happening::Finished(stream) | Happening::Reset(stream) if stream == self.stream => {
-                Err(ConnectionError::Gone)
-            }
+            Happening::Finished(stream) | Happening::Reset(stream) if stream == self.stream => Ok(Round::Lost),
             _ => Ok(Round::On),
         }
-        .or_else(|error| match error {
-            ConnectionError::Gone => Ok(Round::Ended(KILLED)),
-            other => Err(other),
-        })
     }
 
     fn pass_on(&mut self, signal: i32, with_terminal: bool) {

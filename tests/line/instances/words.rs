@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::process::Stdio;
 
 use bundle::channel::{Exec, Request};
@@ -63,6 +63,20 @@ fn a_refused_command_is_told_with_the_reason() {
         let done =
             run(&["-w", "/no", "one", "--", "true"]).fails(126, &["failed to run true in one", "the folder /no"]);
         assert!(!done.text().contains("ls /bin"), "{}", done.text());
+        toy.away("one");
+    });
+}
+
+#[test]
+fn a_command_under_which_the_instance_ends_is_told_so() {
+    check("a_command_under_which_the_instance_ends", WEB, |toy| {
+        toy.detach("one");
+        let mut command = toy.command(&["exec", "one", "--", "sh", "-c", "echo up; exec sleep 1000"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
+        // The first process alone: what the guest stops in order ends by its own signal.
+        toy.verb(&["kill", "one"]).succeeds();
+        Done::of(child.wait_with_output().unwrap()).fails(137, &["one ended, and the command with it"]);
         toy.away("one");
     });
 }
@@ -139,7 +153,9 @@ fn more_commands_than_fit_are_told_so() {
             connection
         };
         let all: Vec<Connection> = (0..128).map(|_| start()).collect();
-        let done = toy.exec("one", "true").fails(125, &["128 commands and copies run in the instance"]);
+        let done = toy
+            .exec("one", "true")
+            .fails(125, &["failed to run sh in one", "128 commands and copies run in the instance"]);
         assert!(!done.text().contains("kill"), "{}", done.text());
         // It is not full for those who look at it, or end it.
         toy.verb(&["ps"]).fails(0, &["ready"]);

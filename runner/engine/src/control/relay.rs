@@ -42,7 +42,7 @@ impl Relay {
     pub fn ask(&mut self, guest: &mut Session, outside: Outside, json: String) -> Result<(), String> {
         if self.0.len() >= MAX_RELAYED {
             return Err(format!(
-                "do this: {MAX_RELAYED} commands and copies run in the instance, which is the most at once; wait until one has ended"
+                "begin one more: {MAX_RELAYED} commands and copies run in the instance, which is the most at once; wait until one has ended"
             ));
         }
         let inside = guest.ask(json).map_err(|error| error.to_string())?;

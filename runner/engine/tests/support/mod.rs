@@ -209,7 +209,7 @@ impl Toy {
 
     /// Waits until nothing is left, at most some seconds; what is left then.
     pub fn leftovers_in_the_end(&self, marker: &str) -> Vec<String> {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if self.leftovers(marker).is_empty() {
                 break;
             }
