@@ -228,3 +228,17 @@ fn links_in_documents_lead_somewhere() {
     }
     none("a link to nowhere", offenders);
 }
+
+/// Largest guest: it is part of every appliance.
+const MAX_GUEST_BYTES: u64 = 1_500_000;
+
+#[test]
+fn the_guest_is_small() {
+    let beside = Path::new(env!("CARGO_BIN_EXE_appliance")).parent().unwrap();
+    let guests = ["amd64", "arm64"].map(|arch| beside.join(format!("appliance-guest-{arch}")));
+    let sizes: Vec<u64> = guests.iter().filter_map(|guest| Some(fs::metadata(guest).ok()?.len())).collect();
+    if sizes.is_empty() {
+        eprintln!("SKIP the_guest_is_small: there is no guest beside the program (make debug)");
+    }
+    assert!(sizes.iter().all(|size| *size <= MAX_GUEST_BYTES), "{sizes:?}, of which each may be {MAX_GUEST_BYTES}");
+}

@@ -177,10 +177,13 @@ impl Transfer {
 
 fn next_entry(entries: &mut ReadDir, out: &mut Vec<u8>) -> io::Result<bool> {
     let Some(found) = entries.next().transpose()? else { return Ok(false) };
-    // What has a name that is no text, or is gone already, is left out.
-    if let Ok(name) = found.file_name().into_string()
-        && let Ok(entry) = entry(&found.path(), name)
-    {
+    let name = found.file_name();
+    // What is gone already is left out.
+    if let Ok(mut entry) = entry(&found.path(), name.to_string_lossy().into_owned()) {
+        if name.to_str().is_none() {
+            // No path leads there that could be asked for: it is named so that nobody takes the list for complete.
+            entry.kind = EntryKind::Other;
+        }
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
         Piece::Out(line).encode(out);

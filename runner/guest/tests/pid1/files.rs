@@ -127,6 +127,8 @@ fn a_folder_is_listed_and_what_is_no_file_is_made() {
     let link = Write { kind: EntryKind::Symlink, target: Some("there".into()), ..write(&text(&bench.path("link"))) };
     assert_eq!(host.ask(&Request::Write(link.clone())), Response::Done);
     assert_eq!(host.ask(&Request::Write(link)), Response::Done, "another takes its place");
+    let no_text = std::os::unix::ffi::OsStrExt::from_bytes(b"no\xfftext");
+    std::fs::write(bench.folder.path().join::<&std::ffi::OsStr>(no_text), "").expect("it is ours");
     let stream = open(host, &Request::List { path: text(bench.folder.path()) }).expect("it can be listed");
     let came = pieces(host, stream);
     let Some(Piece::Out(lines)) = came.first() else { panic!("{came:?}") };
@@ -138,6 +140,7 @@ fn a_folder_is_listed_and_what_is_no_file_is_made() {
         ("folder", EntryKind::Folder, None),
         ("guest.json", EntryKind::File, None),
         ("link", EntryKind::Symlink, Some("there")),
+        ("no\u{fffd}text", EntryKind::Other, None),
     ];
     assert_eq!(seen, expected);
     host.ask(&Request::Stop { within_ms: None });
