@@ -43,7 +43,9 @@ impl Instances {
         repaired.left.iter().for_each(|what| ui.warn(format!("could not remove {what}")));
         let failed = |error| Failure::doing(Exit::Failure, format!("read {}", state_folder.display()), error);
         let live = live_instances(&state_folder).map_err(failed)?;
-        let ended = ended_instances(&state_folder).map_err(failed)?;
+        let mut ended = ended_instances(&state_folder).map_err(failed)?;
+        // One that ends right now may be both; what it is in the end its supervisor says.
+        ended.retain(|ended| live.iter().all(|found| found.name != ended.name));
         Ok(Self { state_folder, live, ended })
     }
 

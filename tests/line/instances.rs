@@ -226,10 +226,11 @@ fn what_is_asked_while_an_instance_ends_is_answered() {
         kill(supervisor, Signal::SIGSTOP).unwrap();
         kill(Pid::from_raw(init.try_into().unwrap()), Signal::SIGKILL).unwrap();
         has_died(init);
-        let asked: [(&[&str], i32, &str); 7] = [
+        let asked: [(&[&str], i32, &str); 8] = [
             (&["logs", "-f", "one"], 0, "to stdout\nto stderr\n"),
             (&["logs", "--tail", "2", "one"], 0, "to stdout\nto stderr\n"),
             (&["wait", "one"], 137, ""),
+            (&["ps", "--all"], 0, "ended with 137\n"),
             (&["stop", "one"], 0, "one ended with status 137"),
             (&["exec", "one", "--", "true"], 125, "it has ended with status 137"),
             (&["stats", "one"], 1, "it has ended with status 137"),
