@@ -229,7 +229,13 @@ impl Machine {
 
     /// Runs a shell script inside: what it prints, and its exit status.
     #[track_caller]
-    pub fn run(&mut self, script: &str, terminal: Option<TerminalSize>) -> (String, u8) {
+    pub fn run(&mut self, script: &str) -> (String, u8) {
+        self.run_on(script, None)
+    }
+
+    /// As [`Machine::run`], on a terminal of its own if there is to be one.
+    #[track_caller]
+    pub fn run_on(&mut self, script: &str, terminal: Option<TerminalSize>) -> (String, u8) {
         let args = ["sh", "-c", script].map(str::to_owned).to_vec();
         let request = Request::Exec(Exec { args, env: Default::default(), cwd: None, user: None, terminal });
         let status = |pieces: &[Piece]| match pieces.last() {
@@ -238,7 +244,7 @@ impl Machine {
         };
         let pieces = self.pieces(&request, |pieces| status(pieces).is_some());
         let printed = pieces.iter().flat_map(|piece| match piece {
-            Piece::Out(bytes) => bytes.clone(),
+            Piece::Out(bytes) | Piece::Err(bytes) => bytes.clone(),
             _ => Vec::new(),
         });
         (String::from_utf8_lossy(&printed.collect::<Vec<u8>>()).into_owned(), status(&pieces).unwrap())
@@ -259,30 +265,6 @@ impl Machine {
                 return text;
             }
             assert!(start.elapsed() < PATIENCE && self.turn(), "port {port} said only {text:?}\n{}", self.console());
-        }
-    }
-
-    /// Runs this in a shell inside, and gives what it prints and its status.
-    #[track_caller]
-    pub fn run(&mut self, script: &str) -> (String, u8) {
-        let args = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        let exec = Exec { args, env: Default::default(), cwd: None, user: None, terminal: None };
-        let stream = self.session.request(&Request::Exec(exec)).unwrap();
-        let (start, mut pieces, mut printed) = (Instant::now(), Pieces::default(), Vec::new());
-        loop {
-            let (came, rest) = std::mem::take(&mut self.data).into_iter().partition(|(from, _)| *from == stream);
-            self.data = rest;
-            let came: Vec<(u32, Vec<u8>)> = came;
-            for piece in came.iter().flat_map(|(_, bytes)| pieces.push(bytes).unwrap()) {
-                match piece {
-                    Piece::Out(bytes) | Piece::Err(bytes) => printed.extend(bytes),
-                    Piece::Status(status) => return (String::from_utf8_lossy(&printed).into_owned(), status),
-                    other => panic!("{other:?}"),
-                }
-            }
-            let refused = self.answers.iter().find(|(of, answer)| *of == stream && *answer != Response::Done);
-            assert!(refused.is_none(), "{refused:?}");
-            assert!(start.elapsed() < PATIENCE && self.turn(), "{script:?} does not end\n{}", self.console());
         }
     }
 

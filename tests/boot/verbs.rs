@@ -15,7 +15,7 @@ fn a_machine_has_its_own_clock_random_numbers_terminals_and_memory() {
     machine.wait_for("the services' readiness", |event| *event == Event::Ready);
 
     assert_eq!(machine.ask(&Request::SetTime { unix_ms: FUTURE_SECS * 1000 }), Response::Done);
-    let (seconds, _) = machine.run("busybox date +%s", None);
+    let (seconds, _) = machine.run("busybox date +%s");
     let seconds: u64 = seconds.trim().parse().unwrap();
     assert!((FUTURE_SECS..FUTURE_SECS + 3600).contains(&seconds), "{seconds}");
     assert_eq!(machine.ask(&Request::Reseed { seed: "00ff".repeat(16) }), Response::Done);
@@ -23,7 +23,7 @@ fn a_machine_has_its_own_clock_random_numbers_terminals_and_memory() {
     assert!(matches!(&odd, Response::Failed(reason) if reason.contains("even number")), "{odd:?}");
 
     let terminal = Some(TerminalSize { columns: 91, rows: 23 });
-    let (said, status) = machine.run("test -t 0 && busybox tty && busybox stty size; exit 3", terminal);
+    let (said, status) = machine.run_on("test -t 0 && busybox tty && busybox stty size; exit 3", terminal);
     assert_eq!((said.contains("/dev/pts/"), said.contains("23 91"), status), (true, true, 3), "{said}");
 
     let watch = Request::Watch { path: "/var/lib/toy".to_owned() };
@@ -31,7 +31,6 @@ fn a_machine_has_its_own_clock_random_numbers_terminals_and_memory() {
     // What is watched is changed by what the machine itself runs.
     machine.run(
         "(sleep 1; until [ -e /var/lib/toy/seen ]; do touch /var/lib/toy/made; sleep 0.2; done) > /dev/null 2>&1 &",
-        None,
     );
     machine.pieces(&watch, |pieces| pieces.iter().any(|piece| matches!(piece, Piece::Out(_)))).into_iter().for_each(
         |piece| {
@@ -42,12 +41,12 @@ fn a_machine_has_its_own_clock_random_numbers_terminals_and_memory() {
     );
     let made = |change: &Change| change.name.as_deref() == Some("made") && change.change != ChangeKind::Deleted;
     assert!(changes.iter().any(made), "{changes:?}");
-    machine.run("touch /var/lib/toy/seen", None);
+    machine.run("touch /var/lib/toy/seen");
 
     let Response::Metrics(metrics) = machine.ask(&Request::Metrics) else { panic!("no metrics") };
     let limit = metrics.memory_limit_bytes.unwrap();
     assert!((128 << 20..256 << 20).contains(&limit), "the machine has 256 MiB, less what the kernel takes: {limit}");
-    let (_, status) = machine.run("exec tail /dev/zero", None);
+    let (_, status) = machine.run("exec tail /dev/zero");
     assert_eq!(status, 137);
     machine.wait_for("the word that memory ran out", |event| matches!(event, Event::OutOfMemory { name: None, .. }));
     machine.wait_for_console("a process inside was killed because memory ran out");

@@ -3,10 +3,11 @@
 use super::base::{Found, Named, named};
 use super::{Body, not_yet};
 use crate::appliance::{Appliance, Arch, Base, Init, Kernel, KernelBase};
-use crate::base::{BaseImage, Family};
+use crate::base::BaseImage;
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
+use crate::naming;
 use crate::report::Report;
 use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule};
 
@@ -134,7 +135,7 @@ pub(crate) fn check_init(appliance: &Appliance, body: Body<'_>, image: Option<&B
     let Some(item) = body.one("init").filter(|_| appliance.init == Init::Systemd) else { return };
     let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
     let base = match image {
-        Some(image) if image.family == Family::Apk => image.name.as_str(),
+        Some(image) if !naming::has_systemd(image.family) => image.name.as_str(),
         None if is_scratch => "scratch",
         _ => return,
     };

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, GROUP_FILES_ENV, GUEST_PATH, MEMORY_LIMIT_ENV, SINGLE_ID_ENV, SYSTEM_INIT_PATH};
+use bundle::guest::{
+    CHANNEL_END_ENV, CHANNEL_FD_ENV, GROUP_FILES_ENV, GUEST_PATH, MEMORY_LIMIT_ENV, SINGLE_ID_ENV, SYSTEM_INIT_PATH,
+};
 use bundle::plan::Plan;
 
 use super::Ids;
