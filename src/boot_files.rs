@@ -11,7 +11,6 @@ use bundle::boot::{CommandLine, Selector, Verity, Volume};
 use bundle::guest::GUEST_PATH;
 use bundle::manifest::{Artifact, ArtifactKind};
 use bundle::plan::Plan;
-use formats::kernel::{Kernel, MAX_KERNEL_BYTES};
 use formats::pe::{Signer, Unified, unified};
 use formats::{cpio, gpt};
 use image::{BootPrograms, FileDigests, Identity, Outputs, partition_id};
@@ -20,6 +19,7 @@ use spec::Appliance;
 use spec::appliance::{Arch, NetworkMode, Output};
 use tree::{Content, Tree};
 
+use crate::boot_mistakes;
 use crate::boot_platforms::platforms;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub fn gather(
         let no_guest = || Failure::new(Exit::Build, "find the guest");
         let guest = materials.guests.get(&root.arch).cloned().ok_or_else(no_guest)?;
         let maker = Maker { spec, lock, plan, identity, shop, arch: root.arch, trees, guest };
-        maker.parts().map_err(|error| Failure::doing(Exit::Build, "make what boots", error))
+        maker.parts()
     };
     lock.roots.iter().map(one).collect()
 }
@@ -88,8 +88,6 @@ fn unpack(spec: &SpecFile, root: &LockedRoot, shop: &Workshop<'_>) -> Result<Vec
     Ok(unpacked.into_iter().map(|package| package.tree).collect())
 }
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
 /// Makes the parts of one architecture.
 struct Maker<'a> {
     spec: &'a SpecFile,
@@ -103,21 +101,22 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn parts(self) -> Result<BootParts, AnyError> {
+    fn parts(self) -> Result<BootParts, Failure> {
         let trees: Vec<&Tree> = self.trees.iter().collect();
         let appliance = self.spec.appliance();
-        let kernel = KernelPackage::find(&trees, &self.shop.store)?;
+        let unfit = |problem| boot_mistakes::of_kernel(self.spec, self.arch, &problem);
+        let kernel = KernelPackage::find(&trees, &self.shop.store).map_err(unfit)?;
         let microvm = match platforms(appliance, |output| output == Output::Microvm) {
             none if none.is_empty() => None,
             platforms => {
-                let vmlinux = Kernel::recognise(&kernel.image)?.unpack(MAX_KERNEL_BYTES)?;
+                let vmlinux = kernel.uncompressed().map_err(unfit)?;
                 Some(Direct { initrd: self.initrd(&kernel, &platforms)?, vmlinux })
             }
         };
         let disk = match platforms(appliance, |output| image::DISKS.contains(&output)) {
             none if none.is_empty() => None,
             platforms => {
-                let stub = efi_stub(&trees, self.arch, &self.shop.store)?;
+                let stub = efi_stub(&trees, self.arch, &self.shop.store).map_err(unfit)?;
                 Some(Firmware { stub, initrd: self.initrd(&kernel, &platforms)? })
             }
         };
@@ -125,14 +124,16 @@ impl Maker<'_> {
         Ok(BootParts { arch: self.arch, kernel, init, microvm, disk })
     }
 
-    fn initrd(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<Vec<u8>, AnyError> {
+    fn initrd(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<Vec<u8>, Failure> {
         let network = self.spec.appliance().network.mode != NetworkMode::None;
         let machines = Machines { platforms, root: RootType::Ext4, network };
-        let modules = plan_modules(kernel, machines, &self.shop.store)?;
+        let modules = plan_modules(kernel, machines, &self.shop.store);
+        let modules = modules.map_err(|problem| boot_mistakes::of_kernel(self.spec, self.arch, &problem))?;
         let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.boot_epoch_secs());
         let volumes = self.plan.volumes.iter().map(|volume| self.volume(volume)).collect();
         let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes, epoch_secs });
-        Ok(cpio::write_tree(&tree, &self.shop.store, Vec::new())?)
+        cpio::write_tree(&tree, &self.shop.store, Vec::new())
+            .map_err(|error| Failure::doing(Exit::Build, "make the initial file system", error))
     }
 
     fn volume(&self, volume: &bundle::plan::Volume) -> Volume {

@@ -18,7 +18,7 @@ use crate::roots::{self, Root};
 use crate::spec_file::SpecFile;
 use crate::ui::Ui;
 use crate::workshop::Workshop;
-use crate::{boot_files, lock_file, manifest_file, output_folder, turn, unchanged};
+use crate::{boot_files, boot_mistakes, lock_file, manifest_file, output_folder, turn, unchanged};
 
 /// A published bundle and how it came about.
 pub struct Built {
@@ -118,7 +118,7 @@ fn write_bundle(
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let layers = StoredLayers(&shop.store);
     let written = image::write(spec.appliance(), &plan, &programs, &contents, &layers, &making, workers)
-        .map_err(|error| Failure::new(Exit::Build, error))?;
+        .map_err(|error| boot_mistakes::of_writing(spec, error))?;
     drop(programs);
     let mut artifacts = written.artifacts;
     artifacts.extend(boot_files::write(boot, &written.root_hashes, &making).map_err(cannot)?);

@@ -2,6 +2,7 @@
 
 mod base_images;
 mod boot_files;
+mod boot_mistakes;
 mod boot_platforms;
 mod build;
 mod bundle_folder;

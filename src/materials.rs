@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assemble::Mistake;
 use formats::pe::Signer;
@@ -99,13 +101,18 @@ fn unusable(at: Written, error: &io::Error) -> Mistake {
 fn guest(arch: Arch) -> Result<Content, Failure> {
     let places = places::guest(arch.name());
     let path = places.iter().find(|path| path.is_file()).ok_or_else(|| no_guest(arch, &places))?;
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(GUEST_LIMIT_BYTES).read_to_end(&mut bytes)?;
+    // Read to where it stays: each build does this, also one that finds everything done.
+    let read = || -> io::Result<Arc<[u8]>> {
+        let mut file = fs::File::open(path)?;
+        let size_bytes = file.metadata()?.len().min(GUEST_LIMIT_BYTES) as usize;
+        let mut bytes: Arc<[u8]> = iter::repeat_n(0, size_bytes).collect();
+        if let Some(room) = Arc::get_mut(&mut bytes) {
+            file.read_exact(room)?;
+        }
         Ok(bytes)
     };
     let bytes = read().map_err(|error| Failure::doing(Exit::Build, format!("read {}", path.display()), error))?;
-    Ok(Content::inline(bytes))
+    Ok(Content::Inline(bytes))
 }
 
 /// Every build needs one; how it is made depends on whether this host's compiler makes programs of that architecture.
@@ -139,6 +146,13 @@ impl Blobs for AllContents<'_> {
     fn open(&self, digest: &Digest) -> io::Result<Box<dyn Read + Send + '_>> {
         match self.files.open(digest) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.store.open(digest),
+            found => found,
+        }
+    }
+
+    fn open_at(&self, digest: &Digest, offset_bytes: u64) -> io::Result<Box<dyn Read + Send + '_>> {
+        match self.files.open_at(digest, offset_bytes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.store.open_at(digest, offset_bytes),
             found => found,
         }
     }

@@ -145,10 +145,10 @@ fn a_root_that_does_not_fit_the_disk_is_refused_with_numbers() {
     let world = World::of(&packages()).with_guest(test).unwrap();
     world.spec(&format!("packages \"toy-shell\"\n    resources {{ disk \"38MiB\"; }}\n    {OUTPUTS}"));
     let words = [
-        "lay out the partitions of the disk for amd64",
-        "a disk of 39845888 bytes is too small: its partitions (root ",
-        "ask for a disk of ",
-        "MiB or more",
+        "the root for amd64 does not fit a disk of 38 MiB: its parts (root ",
+        ") and tables need ",
+        "appliance.kdl:5:",
+        "write disk \"",
     ];
     world.run(&["build"]).fails(6, &words);
     assert!(world.traces().is_empty(), "{:?}", world.traces());

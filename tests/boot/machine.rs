@@ -14,13 +14,18 @@ use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, 
 /// What a hang costs a test; a boot takes a few seconds here, many times that on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A processor of arm64 that QEMU is quick with, and that all firmware and kernels know.
+const ARM64_CPU: &str = "cortex-a57";
+
 /// What a machine is started with.
 pub struct Parts<'a> {
     pub kernel: &'a Path,
     pub initrd: &'a Path,
     pub command_line: &'a str,
-    /// Read-only disks with their serial numbers.
+    /// Disks with their serial numbers.
     pub disks: &'a [(&'a str, &'a Path)],
+    /// Whether they can be written to.
+    pub writable: bool,
     /// Where console and socket go.
     pub folder: &'a Path,
 }
@@ -64,11 +69,31 @@ impl Machine {
             .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
             .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")])
             .args(["-device", "virtio-rng-device"]);
+        let mode = if parts.writable { "" } else { ",readonly=on" };
         for (serial, disk) in parts.disks {
-            let drive = format!("id={serial},file={},format=raw,if=none,readonly=on", disk.display());
+            let drive = format!("id={serial},file={},format=raw,if=none{mode}", disk.display());
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-device,drive={serial},serial={serial}")]);
         }
         Self::start(command, &socket, console)
+    }
+
+    /// Starts QEMU's `virt` for arm64 without any network and without firmware, its disks on PCI, and joins its channel.
+    pub fn virt(qemu: &Path, parts: &Parts<'_>) -> Self {
+        let mut command = Command::new(qemu);
+        command.args(["-M", "virt", "-cpu", ARM64_CPU, "-kernel"]).arg(parts.kernel).arg("-initrd").arg(parts.initrd);
+        command.args(["-append", parts.command_line]);
+        for (serial, disk) in parts.disks {
+            let drive = format!("id={serial},file={},format=raw,if=none,readonly=on", disk.display());
+            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive={serial},serial={serial}")]);
+        }
+        Self::on_pci(command, parts.folder)
+    }
+
+    /// Starts QEMU's `virt` for arm64 with UEFI from one disk file, and joins its channel.
+    pub fn virt_from_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        let mut command = Command::new(qemu);
+        command.args(["-M", "virt", "-cpu", ARM64_CPU]);
+        Self::with_disk(command, firmware, disk, format, folder)
     }
 
     /// Starts QEMU's `q35` with UEFI, whose only boot disk is this folder, and joins its channel.
@@ -101,7 +126,7 @@ impl Machine {
     /// The same with further raw disks.
     pub fn from_disks(qemu: &Path, firmware: &Path, disk: &Path, format: &str, more: &[&Path], folder: &Path) -> Self {
         let mut command = Command::new(qemu);
-        command.args(["-M", "q35,vmport=off"]);
+        command.args(["-M", "q35,vmport=off", "-cpu", "max"]);
         for (number, path) in more.iter().enumerate() {
             let drive = format!("id=more{number},file={},format=raw,if=none", path.display());
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=more{number}")]);
@@ -114,20 +139,32 @@ impl Machine {
         let [code, variables] = firmware;
         let mut command = Command::new(qemu);
         command
-            .args(["-M", "q35,vmport=off,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"])
+            .args([
+                "-M",
+                "q35,vmport=off,smm=on",
+                "-cpu",
+                "max",
+                "-global",
+                "driver=cfi.pflash01,property=secure,value=on",
+            ])
             .args(["-drive", &format!("if=pflash,unit=1,format=raw,file={}", variables.display())]);
         Self::with_disk(command, code, disk, format, folder)
     }
 
     fn with_disk(mut command: Command, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
-        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
         command
-            .args(["-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
-            .args(["-serial", &format!("file:{}", console.display())])
             .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
             .args(["-drive", &format!("id=disk,file={},format={format},if=none", disk.display())])
-            .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"])
+            .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+        Self::on_pci(command, folder)
+    }
+
+    fn on_pci(mut command: Command, folder: &Path) -> Self {
+        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
+        command
+            .args(["-accel", "tcg", "-m", "512", "-smp", "1"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
+            .args(["-serial", &format!("file:{}", console.display())])
             .args(["-device", "virtio-serial-pci"])
             .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
             .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")]);

@@ -2,13 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
 
+#[path = "../../compiler/formats/tests/apks/mod.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod apks;
 #[path = "../support/archive.rs"]
 mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/layout.rs"]
+mod layout;
 #[path = "../support/live_world.rs"]
 mod live_world;
+#[path = "../../compiler/packages/tests/support/minirootfs.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod minirootfs;
 #[path = "../support/package.rs"]
 mod package;
 #[path = "../../compiler/packages/tests/support/signer.rs"]
@@ -21,10 +29,13 @@ mod toys;
 #[path = "../support/world.rs"]
 mod world;
 
+mod arm64;
 mod disks;
 mod kernel;
 mod machine;
 mod microvm;
+mod modules;
+mod other_kernels;
 mod run;
 mod secure_boot;
 mod systemd;

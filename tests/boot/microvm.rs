@@ -86,7 +86,22 @@ impl Toy {
     pub fn start(&self, line: &CommandLine, disks: &[(&str, &Path)]) -> Machine {
         let (kernel, initrd) = self.boot_files();
         let (line, folder) = (line.to_string(), self.world.path(""));
-        let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, folder: &folder };
+        let parts =
+            Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, writable: false, folder: &folder };
+        Machine::microvm(&self.qemu, &parts)
+    }
+
+    /// Starts what `output "microvm"` gives.
+    pub fn start_bundle(&self, writable: bool) -> Machine {
+        let file = |name: &str| self.world.path(&format!("spec/out/{name}"));
+        let line = fs::read_to_string(file("microvm/cmdline")).unwrap();
+        let (root, hashes) = (file("root.ext4"), file("root.verity"));
+        // What this machine finds last is its first disk.
+        let mut disks = vec![("root", root.as_path())];
+        disks.extend(hashes.exists().then_some(("hashes", hashes.as_path())));
+        let (kernel, initrd, folder) = (file("microvm/kernel"), file("microvm/initrd"), self.world.path(""));
+        let parts =
+            Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks: &disks, writable, folder: &folder };
         Machine::microvm(&self.qemu, &parts)
     }
 }
@@ -190,13 +205,7 @@ fn the_microvm_of_a_bundle_boots() {
     let line = fs::read_to_string(file("microvm/cmdline")).unwrap();
     let start = "console=ttyS0 panic=-1 reboot=t no_timer_check quiet appliance.root=/dev/vda appliance.hash=/dev/vdb appliance.roothash=";
     assert!(line.strip_prefix(start).is_some_and(|hash| hash.len() == 64), "{line}");
-    let (kernel, initrd) = (file("microvm/kernel"), file("microvm/initrd"));
-    let (disk, hashes) = (file("root.ext4"), file("root.verity"));
-    // What this machine finds last is its first disk.
-    let disks = [("root", disk.as_path()), ("hashes", hashes.as_path())];
-    let folder = toy.world.path("");
-    let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks: &disks, folder: &folder };
-    let mut machine = Machine::microvm(&toy.qemu, &parts);
+    let mut machine = toy.start_bundle(false);
     machine.wait_for("the services' readiness", |event| *event == Event::Ready);
     assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
     assert!(machine.wait_for_end(), "{}", machine.console());
@@ -219,6 +228,6 @@ fn a_kernel_without_a_driver_is_refused_when_the_appliance_is_built() {
     world.spec("kernel \"linux-image-real\"\n    output \"microvm\"");
     world.run(&["build"]).fails(6, &["boot on QEMU's microvm", "has no driver for virtio disks (virtio_blk)"]);
     world.spec("kernel \"linux-image-reel\"\n    output \"microvm\"");
-    world.run(&["build"]).fails(4, &["there is no package `linux-image-reel`", "linux-image-real"]);
+    world.run(&["build"]).fails(4, &["there is no package `linux-image-reel`", "linux-image-real", "appliance.kdl:4"]);
     drop(toy);
 }

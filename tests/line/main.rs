@@ -14,6 +14,9 @@ mod archive;
 mod debs;
 #[path = "../support/image_tree.rs"]
 mod image_tree;
+#[path = "../../compiler/formats/tests/kernel_support/mod.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
+mod kernel_support;
 #[path = "../support/layout.rs"]
 mod layout;
 #[path = "../support/live_world.rs"]
@@ -29,6 +32,8 @@ mod server;
 mod signer;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/toy_kernel.rs"]
+mod toy_kernel;
 #[path = "../support/toys.rs"]
 mod toys;
 #[path = "../support/world.rs"]
@@ -44,6 +49,7 @@ mod bad_packages;
 mod bad_specs;
 mod bases;
 mod conformance;
+mod disks;
 mod emulation;
 mod faults;
 mod first_hour;
@@ -51,6 +57,7 @@ mod foreign;
 mod golden;
 mod images;
 mod instances;
+mod kernels;
 mod live;
 mod lock;
 mod memory;

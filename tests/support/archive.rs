@@ -140,26 +140,36 @@ fn sign(text: &str, release: &Release) -> String {
 
 /// Writes the base image `toy` into a folder of base images.
 pub fn write_base_image(folder: &Path) {
-    let text = r#"base "toy" family="deb" {
+    write_base(folder, "toy", "packages \"toy-base\"\n        with-required #true");
+}
+
+/// Writes the base image `other`, of which nothing but kernels is taken; its archive is one of the same name.
+pub fn write_kernel_base(folder: &Path) {
+    let kernel = |arch: &str, package: &str| format!("kernel \"{arch}\" package=\"{package}\"\n        ");
+    write_base(folder, "other", &(kernel("amd64", "linux-image-toy") + &kernel("arm64", "linux-image-toy-arm64")));
+}
+
+fn write_base(folder: &Path, name: &str, lines: &str) {
+    let text = r#"base "NAME" family="deb" {
     users "root" "nobody"
     groups "root" "nogroup"
     env PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     release "one" version="1" default=#true {
         arch "amd64" "arm64"
-        archive "toy" {
-            mirror "http://127.0.0.1:9/toy"
+        archive "NAME" {
+            mirror "http://127.0.0.1:9/NAME"
             suite "one" component="main"
             key "keys/toy.gpg"
         }
-        packages "toy-base"
-        with-required #true
+        LINES
     }
 }
 "#;
-    fs::create_dir_all(folder.join("toy/keys")).unwrap();
-    fs::write(folder.join("toy/base.kdl"), text).unwrap();
+    let folder = folder.join(name);
+    fs::create_dir_all(folder.join("keys")).unwrap();
+    fs::write(folder.join("base.kdl"), text.replace("NAME", name).replace("LINES", lines)).unwrap();
     let key = Signer::new(TRUSTED).certificate(&Certificate::default());
-    fs::write(folder.join("toy/keys/toy.gpg"), key).unwrap();
+    fs::write(folder.join("keys/toy.gpg"), key).unwrap();
 }
 
 /// A time as Release files have it (RFC 5322 with the zone UTC).

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::archive::{Archive, Release, write_base_image};
+use super::archive::{Archive, Release, write_base_image, write_kernel_base};
 use super::package::Package;
 use super::toys;
 
@@ -65,6 +65,15 @@ impl World {
         }
         let mirror = archive.folder.display().to_string();
         Self { folder, archive, mirror }
+    }
+
+    /// A second base, `other`, whose archive has these packages: kernels.
+    pub fn with_kernels(mut self, packages: &[Package]) -> Self {
+        let other = self.path("other");
+        write_kernel_base(&self.path("bases"));
+        Archive { folder: other.clone() }.publish(packages, &Release::default());
+        self.mirror = format!("toy={} other={}", self.mirror, other.display());
+        self
     }
 
     /// Uses this mirror from now on.

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use tree::{Blobs, InsertError, Kind, Node, Tree, TreePath};
+use tree::{Blobs, Content, InsertError, Kind, Node, Tree, TreePath};
 
 /// Why a path of the tree cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,14 @@ impl Files<'_> {
             Some(Kind::File(content)) => self.blobs.bytes(content, READ_LIMIT_BYTES).map_err(PathProblem::Content),
             Some(_) => Err(PathProblem::NotFile),
         }
+    }
+
+    /// Some bytes of a regular file's content; fewer where it ends before.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn part(&self, content: &Content, offset_bytes: u64, count: usize) -> Result<Vec<u8>, PathProblem> {
+        self.blobs.part(content, offset_bytes, count).map_err(PathProblem::Content)
     }
 
     /// The text of a file, empty when there is none; bytes that are not UTF-8 are replaced.

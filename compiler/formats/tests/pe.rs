@@ -3,40 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may compare with other tools")]
 
+#[allow(dead_code, clippy::allow_attributes, reason = "every test of this crate uses its own part of this")]
+mod kernel_support;
+
 use std::path::Path;
 use std::process::Command;
 
 use formats::pe::{Image, PeError, Signer, SignerError, Unified, unified};
-
-/// A stub with two sections and room for as many more.
-fn stub(room: usize) -> Vec<u8> {
-    let mut stub = vec![0; 1024 + 2 * 512];
-    let mut put = |at: usize, bytes: &[u8]| stub[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"MZ");
-    put(0x3c, &64_u32.to_le_bytes());
-    put(64, b"PE\0\0\x64\x86");
-    put(64 + 6, &2_u16.to_le_bytes());
-    put(64 + 12, &7_u32.to_le_bytes());
-    put(64 + 20, &240_u16.to_le_bytes());
-    let optional = 64 + 24;
-    put(optional, &0x20b_u16.to_le_bytes());
-    put(optional + 8, &1024_u32.to_le_bytes());
-    put(optional + 32, &4096_u32.to_le_bytes());
-    put(optional + 36, &512_u32.to_le_bytes());
-    put(optional + 60, &((optional + 240 + (2 + room) * 40) as u32).to_le_bytes());
-    put(optional + 108, &16_u32.to_le_bytes());
-    for (number, name) in [b".text".as_slice(), b".sbat"].into_iter().enumerate() {
-        let row = optional + 240 + number * 40;
-        put(row, name);
-        put(row + 8, &100_u32.to_le_bytes());
-        put(row + 12, &(4096 * (1 + number as u32)).to_le_bytes());
-        put(row + 16, &512_u32.to_le_bytes());
-        put(row + 20, &(1024 + 512 * number as u32).to_le_bytes());
-        put(1024 + 512 * number, &[b'a' + number as u8; 100]);
-    }
-    stub.extend(b"symbols and strings");
-    stub
-}
+use kernel_support::stub;
 
 fn parts(stub: &[u8]) -> Unified<'_> {
     Unified {

@@ -10,7 +10,7 @@ use std::io;
 use bundle::manifest::ArtifactKind;
 use formats::ovf;
 use formats::qcow2::Compression;
-use spec::appliance::{Appliance, Arch, NetworkMode, Output};
+use spec::appliance::{Appliance, Arch, NetworkMode, Output, Qcow2Compression};
 use tree::Blobs;
 
 use crate::machine_disk::{
@@ -53,7 +53,7 @@ pub(crate) struct MachineFile {
 enum Shows {
     Part(PartitionKind),
     Raw,
-    Qcow2,
+    Qcow2(Compression),
     Vhdx,
     Vmdk,
     Ova(Box<ovf::Machine>),
@@ -83,7 +83,7 @@ pub(crate) fn plan(appliance: &Appliance, arch: Arch, several: bool) -> Option<M
     }
     let disks = [
         (Output::Raw, ArtifactKind::Raw, "raw", Shows::Raw),
-        (Output::Qcow2, ArtifactKind::Qcow2, "qcow2", Shows::Qcow2),
+        (Output::Qcow2, ArtifactKind::Qcow2, "qcow2", Shows::Qcow2(compression(appliance))),
         (Output::Vhdx, ArtifactKind::Vhdx, "vhdx", Shows::Vhdx),
         (Output::Vmdk, ArtifactKind::Vmdk, "vmdk", Shows::Vmdk),
     ];
@@ -93,6 +93,14 @@ pub(crate) fn plan(appliance: &Appliance, arch: Arch, several: bool) -> Option<M
         files.push(file(ArtifactKind::Ova, "appliance", "ova", Shows::Ova(Box::new(machine(appliance)))));
     }
     Some(MachinePlan { files, proves, disk_bytes: appliance.resources.disk_bytes })
+}
+
+/// How the clusters of qcow2 disks are compressed.
+pub(crate) fn compression(appliance: &Appliance) -> Compression {
+    match appliance.qcow2_compression {
+        Qcow2Compression::Zstd => Compression::Zstd,
+        Qcow2Compression::Zlib => Compression::Zlib,
+    }
 }
 
 /// The machine that an archive describes.
@@ -191,7 +199,7 @@ impl<'a> Disk<'a> {
                 Format::Part(self.plan.part(*kind).ok_or_else(|| io::Error::other("the disk has no such part"))?)
             }
             Shows::Raw => Format::Raw,
-            Shows::Qcow2 => Format::Qcow2(Compression::Zstd),
+            Shows::Qcow2(compression) => Format::Qcow2(*compression),
             Shows::Vhdx => Format::Vhdx(self.plan.vhdx_ids(identity)),
             Shows::Vmdk => Format::Vmdk { content_id, file_name: file.path.clone() },
             Shows::Ova(machine) => {

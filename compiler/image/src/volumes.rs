@@ -13,7 +13,7 @@ use tree::{NoBlobs, Node, Tree};
 
 use crate::machine_disk::{Container, Ext4Source, Format, write_containers};
 use crate::plan::{Identity, PlanError};
-use crate::{DISKS, FileDigests, Outputs};
+use crate::{DISKS, FileDigests, Outputs, machine_files};
 
 /// Size of a volume that names none.
 const DEFAULT_BYTES: u64 = 1 << 30;
@@ -30,6 +30,7 @@ pub(crate) struct VolumePlan {
     layout: ext4::Layout,
     tree: Tree,
     formats: Vec<(&'static str, Output)>,
+    compression: Compression,
 }
 
 impl VolumePlan {
@@ -58,12 +59,14 @@ pub(crate) fn plan(appliance: &Appliance, identity: &Identity) -> Result<Vec<Vol
     .collect();
     let boots = asked(Output::Microvm) || DISKS.into_iter().any(asked);
     let volumes = appliance.volumes.iter().filter(|_| boots);
-    volumes.map(|volume| plan_one(volume, formats.clone(), identity)).collect()
+    let compression = machine_files::compression(appliance);
+    volumes.map(|volume| plan_one(volume, formats.clone(), compression, identity)).collect()
 }
 
 fn plan_one(
     volume: &Volume,
     formats: Vec<(&'static str, Output)>,
+    compression: Compression,
     identity: &Identity,
 ) -> Result<VolumePlan, PlanError> {
     let name = volume.name.clone();
@@ -87,7 +90,7 @@ fn plan_one(
     let tree = Tree::new(root);
     let layout = ext4::plan(&tree, &options).map_err(|source| PlanError::Volume { name: name.clone(), source })?;
     let size_bytes = size_bytes.max(layout.size_bytes());
-    Ok(VolumePlan { name, size_bytes, layout, tree, formats })
+    Ok(VolumePlan { name, size_bytes, layout, tree, formats, compression })
 }
 
 /// Writes the disks of a volume and lists them.
@@ -98,7 +101,7 @@ pub(crate) fn write(plan: &VolumePlan, identity: &Identity, outputs: &dyn Output
     for (end, output) in &plan.formats {
         let path = format!("volumes/{}.{end}", plan.name);
         let format = match output {
-            Output::Qcow2 => Format::Qcow2(Compression::Zstd),
+            Output::Qcow2 => Format::Qcow2(plan.compression),
             Output::Vhdx => {
                 Format::Vhdx(vhdx::Ids { file_write: id("file"), data_write: id("data"), disk: id("disk") })
             }

@@ -61,6 +61,8 @@ pub struct Appliance {
     pub tools: Vec<String>,
     /// What to build.
     pub outputs: Vec<Output>,
+    /// How qcow2 disks are compressed.
+    pub qcow2_compression: Qcow2Compression,
     /// Platforms to plan for, as written; empty for every platform the outputs allow.
     pub launches: Vec<String>,
 }
@@ -444,6 +446,25 @@ pub enum Output {
     Wsl,
     /// Kernel, initrd and root for direct boot.
     Microvm,
+}
+
+/// How the clusters of a qcow2 disk are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Qcow2Compression {
+    /// zstd, which QEMU reads since 5.1.
+    Zstd,
+    /// zlib, which everything that knows the format reads.
+    Zlib,
+}
+
+impl Qcow2Compression {
+    /// Its name in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Zlib => "zlib",
+        }
+    }
 }
 
 impl Output {

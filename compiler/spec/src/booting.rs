@@ -4,6 +4,7 @@ use crate::appliance::{Appliance, Base, Output};
 use crate::base::BaseImage;
 use crate::report::Report;
 use crate::sections::Body;
+use crate::units::size_text;
 
 /// The line that helps where there is no kernel.
 const FROM_ANOTHER: &str = "take one from another base: kernel base=\"debian\"";
@@ -23,6 +24,25 @@ impl Output {
 /// Checks all of them.
 pub(crate) fn check(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
     kernel_is_there(appliance, body, image, report);
+    disk_has_room(appliance, body, report);
+}
+
+/// The least disk that firmware can start: a FAT32 system partition of 33 MiB, the smallest that there is, the tables
+/// before and behind the partitions, and a root.
+const LEAST_DISK_BYTES: u64 = 36 << 20;
+
+/// A disk has room for what every disk has.
+fn disk_has_room(appliance: &Appliance, body: Body<'_>, report: &mut Report<'_>) {
+    let is_small = |bytes: &u64| (1..LEAST_DISK_BYTES).contains(bytes);
+    let Some(bytes) = appliance.resources.disk_bytes.filter(is_small) else { return };
+    let Some(output) = appliance.outputs.iter().find(|output| output.is_disk()) else { return };
+    for disk in body.all("resources").flat_map(|item| item.child("disk")) {
+        let (least, given) = (size_text(LEAST_DISK_BYTES), size_text(bytes));
+        let message = format!("a disk of {given} is too small for the output \"{}\"", output.name());
+        report
+            .error("disk-too-small", disk.arg_place(0), message, format!("less than {least}"))
+            .help(format!("its tables and the partition that firmware reads take {least} with the smallest root"));
+    }
 }
 
 /// Where something boots, the base has a kernel, or the spec takes one from another base.

@@ -93,7 +93,7 @@ pub(crate) fn shaped(spec: &Spec, world: &World<'_>, report: &mut Report<'_>) ->
 }
 
 fn package_labels(body: &[Item], sources: &Sources) -> BTreeMap<String, Label> {
-    let nodes = [("exclude", "excluded here"), ("packages", "asked for here")];
+    let nodes = [("kernel", "asked for here"), ("exclude", "excluded here"), ("packages", "asked for here")];
     let texts = nodes.into_iter().flat_map(|(node, label)| {
         let items = body.iter().filter(move |item| item.rule.name == node);
         items.flat_map(|item| item.texts_from(0)).map(move |(text, place)| (text, place, label))

@@ -32,6 +32,11 @@ impl<'a> Page<'a> {
         Line { page: self, text: name.to_owned(), key, origin, others: Vec::new() }
     }
 
+    /// Where the value of a key outside of all blocks was written, if it was.
+    pub fn written(&self, key: &str) -> Option<&'a str> {
+        self.origins.get(key)
+    }
+
     /// A line that is only said, and no part of the spec.
     pub fn remark(&mut self, text: &str) {
         self.indent();

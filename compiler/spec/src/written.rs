@@ -37,6 +37,12 @@ pub enum Written {
     Key(String),
     /// The profile of system calls.
     Seccomp,
+    /// What boots.
+    Kernel,
+    /// The output of this name.
+    Output(String),
+    /// The size of the disk.
+    Disk,
 }
 
 /// The labels of everything in a merged body; what stands twice is where it stands first.
@@ -70,6 +76,13 @@ pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Labe
         }
     }
     let body = Body(body);
+    body.one("kernel").into_iter().for_each(|item| put(Written::Kernel, item.place));
+    for (output, place) in body.all("output").flat_map(|item| item.texts_from(0)) {
+        put(Written::Output(output.to_owned()), place);
+    }
+    for disk in body.all("resources").flat_map(|item| item.child("disk")) {
+        put(Written::Disk, disk.arg_place(0));
+    }
     for item in body.all("volume") {
         item.text("at").into_iter().for_each(|at| put(Written::Volume(at.to_owned()), item.prop_place("at")));
     }

@@ -239,7 +239,7 @@ fn places_of_files() {
 /// What is found where the files beside a spec, or packages, are known.
 fn elsewhere() -> BTreeSet<&'static str> {
     let beside = ["file-missing", "file-unusable", "overwritten"];
-    let built = ["unknown-program", "user-clash"];
+    let built = ["kernel-unfit", "unknown-program", "user-clash"];
     let bytes = ["not-utf8", "too-large", "too-deep", "key-missing"];
     beside.into_iter().chain(built).chain(bytes).collect()
 }

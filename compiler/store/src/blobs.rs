@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,6 +117,14 @@ struct Span {
     left_bytes: u64,
 }
 
+impl Span {
+    /// What of it stands from this offset on.
+    fn from(self, offset_bytes: u64) -> Self {
+        let skipped = offset_bytes.min(self.left_bytes);
+        Self { offset: self.offset + skipped, left_bytes: self.left_bytes - skipped, ..self }
+    }
+}
+
 impl Read for Span {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = usize::try_from(self.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
@@ -133,13 +141,22 @@ impl Read for Span {
 
 impl Blobs for Store {
     fn open(&self, digest: &Digest) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.open_at(digest, 0)
+    }
+
+    fn open_at(&self, digest: &Digest, offset_bytes: u64) -> io::Result<Box<dyn Read + Send + '_>> {
         if *digest == Digest::of(b"") {
             return Ok(Box::new(io::empty()));
         }
         match self.packs.find(digest)? {
-            Some(span) => Ok(Box::new(span)),
+            Some(span) => Ok(Box::new(span.from(offset_bytes))),
             None => match File::open(self.blob_path(digest)) {
-                Ok(file) => Ok(Box::new(file)),
+                Ok(mut file) => {
+                    if offset_bytes > 0 {
+                        file.seek(SeekFrom::Start(offset_bytes))?;
+                    }
+                    Ok(Box::new(file))
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     Err(io::Error::new(io::ErrorKind::NotFound, format!("no content {digest} in the store")))
                 }

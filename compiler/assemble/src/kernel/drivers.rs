@@ -1,5 +1,7 @@
 //! Which drivers each platform needs: one table.
 
+use std::fmt;
+
 /// A platform that an appliance boots on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Platform {
@@ -178,6 +180,12 @@ impl Platform {
         };
         let own = own.iter().copied().filter(move |driver| machines.network || !driver.is_network);
         own.chain([machines.root.driver()]).chain(EVERYWHERE.iter().copied())
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use formats::kmod::KmodError;
 use tree::TreePath;
 
+use super::Platform;
+
 /// Why a kernel package is of no use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,7 +18,7 @@ pub enum KernelProblem {
     #[error("find systemd's EFI stub: none of the packages to boot from brings /{0}")]
     NoStub(String),
     /// The packages hold more than one.
-    #[error("find the kernel: its packages bring {0} and {1}; name a package of one kernel")]
+    #[error("find the kernel: its packages bring {0} and {1}")]
     TwoKernels(String, String),
     /// The kernel's own name for its release is not that of its modules.
     #[error("use the kernel: it calls itself {image}, but its package brings modules for {modules}")]
@@ -27,13 +29,10 @@ pub enum KernelProblem {
         modules: String,
     },
     /// A driver that a platform cannot do without.
-    #[error(
-        "boot on {platform}: the kernel {release} has no driver for {driver} ({modules}); name another kernel, such \
-        as Debian's linux-image-amd64, or leave the platform out"
-    )]
+    #[error("boot on {platform}: the kernel {release} has no driver for {driver} ({modules})")]
     NoDriver {
         /// The platform.
-        platform: &'static str,
+        platform: Platform,
         /// What the driver is for.
         driver: &'static str,
         /// The kernel.
@@ -45,7 +44,7 @@ pub enum KernelProblem {
     #[error("boot on {platform}: the kernel module {module} needs {needs}, which the kernel's package does not bring")]
     NoDependency {
         /// The platform.
-        platform: &'static str,
+        platform: Platform,
         /// The module.
         module: String,
         /// What it needs.
@@ -91,4 +90,36 @@ pub enum KernelProblem {
         #[source]
         source: formats::kernel::KernelError,
     },
+}
+
+impl KernelProblem {
+    /// The platform that the kernel is not good for; none where it is good for nothing.
+    pub fn platform(&self) -> Option<Platform> {
+        match self {
+            Self::NoDriver { platform, .. } | Self::NoDependency { platform, .. } => Some(*platform),
+            _ => None,
+        }
+    }
+
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoImage => "name the package that brings the image, such as Debian's linux-image-cloud-amd64",
+            Self::NoStub(_) => {
+                "take what boots from a base whose packages have it: kernel base=\"debian\"; or leave the disks out: \
+                 output \"microvm\" needs no stub"
+            }
+            Self::TwoKernels(..) => "name a package of one kernel",
+            Self::NoDriver { .. } | Self::NoDependency { .. } => {
+                "name another kernel, such as Debian's linux-image-amd64, or leave the output out"
+            }
+            Self::Release { .. } | Self::OtherKernel { .. } => {
+                "these packages do not belong together: choose them anew with `appliance lock --update`, or name another \
+                 kernel"
+            }
+            Self::Circle(_) | Self::Module { .. } | Self::Content { .. } | Self::Image { .. } => {
+                "name another kernel, such as Debian's linux-image-amd64"
+            }
+        }
+    }
 }

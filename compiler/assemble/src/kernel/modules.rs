@@ -40,13 +40,13 @@ pub fn plan_modules(
     machines: Machines<'_>,
     blobs: &dyn Blobs,
 ) -> Result<ModulePlan, KernelProblem> {
-    let mut order = Order { kernel, blobs, load: Vec::new(), open: Vec::new(), platform: "" };
+    let mut order = Order { kernel, blobs, load: Vec::new(), open: Vec::new(), platform: Platform::Qemu };
     let (mut builtin, mut absent) = (BTreeSet::new(), BTreeSet::new());
     let mut platforms = machines.platforms.to_vec();
     platforms.sort_unstable();
     platforms.dedup();
     for platform in platforms {
-        order.platform = platform.name();
+        order.platform = platform;
         for driver in platform.drivers(machines) {
             match driver.any_of.iter().find(|set| set.iter().all(|name| kernel.has(name))) {
                 Some(set) => {
@@ -75,7 +75,7 @@ impl KernelPackage {
 fn no_driver(kernel: &KernelPackage, platform: Platform, driver: Driver) -> KernelProblem {
     let sets: Vec<String> = driver.any_of.iter().map(|set| set.join(" with ")).collect();
     KernelProblem::NoDriver {
-        platform: platform.name(),
+        platform,
         driver: driver.purpose,
         release: kernel.release.clone(),
         modules: sets.join(", or "),
@@ -88,7 +88,8 @@ struct Order<'a> {
     load: Vec<PlannedModule>,
     /// Modules whose needs are being looked at, the outermost first.
     open: Vec<String>,
-    platform: &'static str,
+    /// The platform that is looked at.
+    platform: Platform,
 }
 
 impl Order<'_> {

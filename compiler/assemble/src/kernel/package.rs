@@ -22,6 +22,7 @@ pub struct KernelPackage {
     pub release: String,
     /// The bytes of the image as shipped.
     pub image: Vec<u8>,
+    path: TreePath,
     pub(super) modules: BTreeMap<String, (TreePath, Content)>,
     pub(super) builtin: Builtin,
 }
@@ -51,11 +52,20 @@ impl KernelPackage {
             }
         }
         let (path, content) = image.ok_or(KernelProblem::NoImage)?;
-        let image = read(blobs, path, content, MAX_KERNEL_BYTES)?;
-        let release = release_of(path, &image, release)?;
+        let (path, image) = (path.clone(), read(blobs, path, content, MAX_KERNEL_BYTES)?);
+        let release = release_of(&path, &image, release)?;
         let list = |name: &str| lists.get(name).map(Vec::as_slice).unwrap_or_default();
         let builtin = Builtin::read(list("modules.builtin"), list("modules.builtin.modinfo"));
-        Ok(Self { release, image, modules, builtin })
+        Ok(Self { release, image, path, modules, builtin })
+    }
+
+    /// The kernel as direct boot takes it where there is no loader: not compressed.
+    ///
+    /// # Errors
+    /// When the image is compressed in a way that is not known here, or damaged.
+    pub fn uncompressed(&self) -> Result<Vec<u8>, KernelProblem> {
+        let wrong = |source| KernelProblem::Image { path: self.path.clone(), source };
+        Kernel::recognise(&self.image).and_then(|kernel| kernel.unpack(MAX_KERNEL_BYTES)).map_err(wrong)
     }
 }
 

@@ -134,8 +134,9 @@ fn end_in_memory(address: u32, size_bytes: u32) -> u64 {
 
 /// The sum of all 16-bit words, carries added back in, plus the length; the checksum's own place being zero.
 fn checksum(bytes: &[u8]) -> u32 {
-    let words = bytes.chunks(2).map(|pair| u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 8);
-    let mut sum: u64 = words.sum();
+    let (words, rest) = bytes.as_chunks::<2>();
+    let last = rest.first().copied().map_or(0, u64::from);
+    let mut sum = words.iter().map(|word| u64::from(u16::from_le_bytes(*word))).sum::<u64>() + last;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

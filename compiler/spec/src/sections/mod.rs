@@ -127,6 +127,7 @@ pub(crate) fn decode(head: &Item, body: &[Item], world: &World<'_>, report: &mut
         lifecycle: lifecycle::decode(body, report),
         tools: tools::decode(body),
         outputs: output::decode(body, report),
+        qcow2_compression: output::decode_compression(body, report),
         launches: output::decode_launches(body, report),
     };
     let image = base.image.filter(|_| !report.unread.may_hold_section("base"));

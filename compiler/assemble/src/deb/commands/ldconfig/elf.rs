@@ -18,58 +18,102 @@ const DYNAMIC_NULL: u64 = 0;
 const DYNAMIC_STRTAB: u64 = 5;
 const DYNAMIC_SONAME: u64 = 14;
 
+/// Bytes of the header of a 64-bit file, and of an entry of its table of segments.
+const HEADER_BYTES: usize = 64;
+const SEGMENT_BYTES: usize = 56;
+
+/// Libraries have some ten segments, and a dynamic section of a few hundred bytes.
+const TABLE_LIMIT: usize = 1 << 20;
+
 /// A SONAME becomes a file name, which Linux bounds.
 const NAME_LIMIT: usize = 255;
 
+/// Gives bytes of a file from an offset on, fewer where the file ends before. A library is large, and little is needed.
+pub type Part<'a, E> = dyn FnMut(u64, usize) -> Result<Vec<u8>, E> + 'a;
+
 /// Reads a shared library; `None` for anything else.
-pub fn library(bytes: &[u8]) -> Option<Library> {
-    if bytes.get(..7)? != b"\x7fELF\x02\x01\x01" || u16_at(bytes, 16)? != TYPE_DYN {
-        return None;
-    }
-    let machine = u16_at(bytes, 18)?;
-    let (table, entry_bytes, count) =
-        (u64_at(bytes, 32)?, u64::from(u16_at(bytes, 54)?), u64::from(u16_at(bytes, 56)?));
-    if entry_bytes < 56 {
-        return None;
-    }
-    let segment = |at: u64| -> Option<[u64; 5]> {
-        let start = usize::try_from(table.checked_add(at * entry_bytes)?).ok()?;
-        let [kind, offset, address, size] = [
-            u64::from(u32_at(bytes, start)?),
-            u64_at(bytes, start + 8)?,
-            u64_at(bytes, start + 16)?,
-            u64_at(bytes, start + 32)?,
-        ];
-        Some([kind, offset, address, size, 0])
+///
+/// # Errors
+/// What `part` reports.
+pub fn library<E>(part: &mut Part<'_, E>) -> Result<Option<Library>, E> {
+    let Some(header) = Header::read(&part(0, HEADER_BYTES)?) else { return Ok(None) };
+    let segments = header.segments(&part(header.table_offset, header.table_bytes)?);
+    let Some(dynamic) = segments.iter().find(|segment| segment.kind == SEGMENT_DYNAMIC) else { return Ok(None) };
+    let size = usize::try_from(dynamic.size).unwrap_or(usize::MAX).min(TABLE_LIMIT);
+    let names = Names::read(&part(dynamic.offset, size)?);
+    let Names { soname: Some(name), strings: Some(strings) } = names else {
+        return Ok(Some(Library { machine: header.machine, soname: None }));
     };
-    let segments: Vec<[u64; 5]> = (0..count).map_while(segment).collect();
-    let [_, offset, _, size, _] = *segments.iter().find(|[kind, ..]| *kind == u64::from(SEGMENT_DYNAMIC))?;
-    let start = usize::try_from(offset).ok()?;
-    let end = start.checked_add(usize::try_from(size).ok()?)?.min(bytes.len());
-    let (mut soname, mut strings) = (None, None);
-    for entry in bytes.get(start..end)?.chunks_exact(16) {
-        match u64_at(entry, 0)? {
-            DYNAMIC_NULL => break,
-            DYNAMIC_STRTAB => strings = u64_at(entry, 8),
-            DYNAMIC_SONAME => soname = u64_at(entry, 8),
-            _ => {}
-        }
-    }
-    let in_file = |address: u64| {
-        let holds = |segment: &&[u64; 5]| {
-            segment[0] == u64::from(SEGMENT_LOAD) && address >= segment[2] && address - segment[2] < segment[3]
-        };
-        segments.iter().find(holds).and_then(|segment| (address - segment[2]).checked_add(segment[1]))
-    };
-    let name = match (soname, strings) {
-        (Some(name), Some(strings)) => Some(text(bytes, in_file(strings)?.checked_add(name)?)?),
-        _ => None,
-    };
-    Some(Library { machine, soname: name })
+    let Some(offset) = in_file(&segments, strings).and_then(|at| at.checked_add(name)) else { return Ok(None) };
+    let soname = text(&part(offset, NAME_LIMIT + 1)?);
+    Ok(soname.map(|soname| Library { machine: header.machine, soname: Some(soname) }))
 }
 
-fn text(bytes: &[u8], offset: u64) -> Option<String> {
-    let rest = bytes.get(usize::try_from(offset).ok()?..)?;
+/// What the header tells.
+struct Header {
+    machine: u16,
+    table_offset: u64,
+    table_bytes: usize,
+    entry_bytes: usize,
+}
+
+struct Segment {
+    kind: u32,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        if bytes.get(..7)? != b"\x7fELF\x02\x01\x01" || u16_at(bytes, 16)? != TYPE_DYN {
+            return None;
+        }
+        let (entry_bytes, count) = (usize::from(u16_at(bytes, 54)?), usize::from(u16_at(bytes, 56)?));
+        let table_bytes = (entry_bytes * count).min(TABLE_LIMIT);
+        let header = Self { machine: u16_at(bytes, 18)?, table_offset: u64_at(bytes, 32)?, table_bytes, entry_bytes };
+        (entry_bytes >= SEGMENT_BYTES).then_some(header)
+    }
+
+    fn segments(&self, table: &[u8]) -> Vec<Segment> {
+        let segment = |entry: &[u8]| {
+            let (offset, address, size) = (u64_at(entry, 8)?, u64_at(entry, 16)?, u64_at(entry, 32)?);
+            Some(Segment { kind: u32_at(entry, 0)?, offset, address, size })
+        };
+        table.chunks(self.entry_bytes).map_while(segment).collect()
+    }
+}
+
+/// Addresses in the dynamic section: of the SONAME among the strings, and of the strings.
+struct Names {
+    soname: Option<u64>,
+    strings: Option<u64>,
+}
+
+impl Names {
+    fn read(section: &[u8]) -> Self {
+        let mut names = Self { soname: None, strings: None };
+        for entry in section.chunks_exact(16) {
+            match u64_at(entry, 0) {
+                Some(DYNAMIC_STRTAB) => names.strings = u64_at(entry, 8),
+                Some(DYNAMIC_SONAME) => names.soname = u64_at(entry, 8),
+                Some(DYNAMIC_NULL) | None => break,
+                Some(_) => {}
+            }
+        }
+        names
+    }
+}
+
+/// Where in the file an address is.
+fn in_file(segments: &[Segment], address: u64) -> Option<u64> {
+    let holds = |segment: &&Segment| {
+        segment.kind == SEGMENT_LOAD && address >= segment.address && address - segment.address < segment.size
+    };
+    segments.iter().find(holds).and_then(|segment| (address - segment.address).checked_add(segment.offset))
+}
+
+fn text(rest: &[u8]) -> Option<String> {
     let end = rest.iter().take(NAME_LIMIT + 1).position(|&b| b == 0)?;
     String::from_utf8(rest.get(..end)?.to_vec()).ok().filter(|name| !name.is_empty() && !name.contains('/'))
 }
@@ -112,6 +156,15 @@ mod tests {
         put(0x118, &0x1180u64.to_le_bytes());
         put(0x181, soname.as_bytes());
         bytes
+    }
+
+    /// Reads a library that is all in memory.
+    fn library(bytes: &[u8]) -> Option<Library> {
+        let mut part = |offset: u64, count: usize| {
+            let start = usize::try_from(offset).unwrap().min(bytes.len());
+            Ok::<_, std::convert::Infallible>(bytes[start..start.saturating_add(count).min(bytes.len())].to_vec())
+        };
+        super::library(&mut part).unwrap()
     }
 
     #[test]

@@ -139,17 +139,15 @@ fn as_link(call: &Call<'_, '_>, path: &str, name: &str, soname: String) -> (Stri
 }
 
 fn library(call: &Call<'_, '_>, path: &str) -> Result<Option<(elf::Library, u32)>, Unknown> {
-    if !matches!(call.files.stat(path).map(|node| &node.kind), Some(Kind::File(_))) {
-        return Ok(None);
-    }
-    let bytes = call.files.read(path)?;
+    let Some(Kind::File(content)) = call.files.stat(path).map(|node| &node.kind) else { return Ok(None) };
     // EM_X86_64 and EM_AARCH64; libraries of other machines belong to other loaders.
     let flags = |machine| match machine {
         62 => Some(0x0303),
         183 => Some(0x0a03),
         _ => None,
     };
-    Ok(elf::library(&bytes).and_then(|library| flags(library.machine).map(|flags| (library, flags))))
+    let library = elf::library(&mut |offset_bytes, count| call.files.part(content, offset_bytes, count))?;
+    Ok(library.and_then(|library| flags(library.machine).map(|flags| (library, flags))))
 }
 
 /// Makes `soname` a link to `name` unless a file stands there.
