@@ -3,7 +3,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    clippy::unwrap_used,
     reason = "a test may read files and ask the reference tools"
 )]
 

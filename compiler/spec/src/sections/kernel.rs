@@ -2,7 +2,7 @@
 
 use super::{Body, not_yet};
 use crate::appliance::{Appliance, Init, Kernel};
-use crate::base::{BaseImage, Family};
+use crate::base::BaseImage;
 use crate::explain::{BUILT_IN, Page};
 use crate::report::Report;
 use crate::table::{ArgRule, Kind, NodeRule, PropRule};
@@ -58,7 +58,7 @@ pub(crate) fn check_init(appliance: &Appliance, body: Body<'_>, image: Option<&B
     let Some(item) = body.one("init").filter(|_| appliance.init == Init::Systemd) else { return };
     let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
     let base = match image {
-        Some(image) if image.family == Family::Apk => image.name.as_str(),
+        Some(image) if !image.family.has_systemd() => image.name.as_str(),
         None if is_scratch => "scratch",
         _ => return,
     };
