@@ -21,7 +21,7 @@ pub(crate) const KERNEL: NodeRule = NodeRule {
 /// `init`
 pub(crate) const INIT: NodeRule = NodeRule {
     name: "init",
-    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` is the base's own, has a unit for each service beside those that packages bring, and needs a machine or a container engine that gives it one (such as podman); `\"openrc\"` *has no effect yet*.",
+    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` is the base's own, has a unit for each service beside those that packages bring, and needs a machine, which `run` then takes, or a container engine that lets it run; `\"openrc\"` *has no effect yet*.",
     args: &[ArgRule {
         default: Some("builtin"),
         ..ArgRule::one("the init", Kind::Word(&["builtin", "systemd", "openrc"]))
