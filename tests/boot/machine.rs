@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bundle::boot::PORT_NAME;
 use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, Session, Side, TerminalSize};
 
-/// What a hang costs a test; a boot takes a few seconds here, many times that on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// What a hang costs a test; a boot takes some seconds here, many times that on a busy machine, above all with systemd.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A processor of arm64 that QEMU is quick with, and that all firmware and kernels know.
 const ARM64_CPU: &str = "cortex-a57";

@@ -121,7 +121,31 @@ fn systemd_starts_the_services_on_a_root_in_memory() {
     let mut machine = example.microvm(false);
     check_life(&mut machine);
     assert_eq!(machine.run("touch /usr/x && wc -c < /etc/machine-id"), ("33\n".to_owned(), 0));
-    check_stop(&mut machine);
+    // Nothing decides any more when the agent is gone: the machine ends.
+    machine.run("agent=$(systemctl show -P MainPID appliance.service); (sleep 1; kill -9 $agent) >/dev/null 2>&1 &");
+    assert!(machine.wait_for_end(), "{}", machine.console());
+}
+
+#[test]
+fn systemd_holds_what_fails_until_it_is_given_up() {
+    let changes = [
+        ("run \"/bin/busybox\" \"httpd\" \"-f\" \"-p\" \"127.0.0.1:8080\" \"-h\" \"/srv/www\"", "run \"/bin/false\""),
+        ("        ready http=\"http://127.0.0.1:8080/\"\n", ""),
+        ("exec sleep infinity", "trap '' TERM; while :; do sleep 1; done"),
+        ("        ready file=\"/run/stamp\"\n", "        ready file=\"/run/stamp\"\n        stop within=\"1s\"\n"),
+        ("output \"qcow2\" \"microvm\"", "output \"microvm\""),
+    ];
+    let Some(example) = Example::with("systemd_holds_what_fails_until_it_is_given_up", &changes) else { return };
+    let mut machine = example.microvm(true);
+    let exited = machine.wait_for("the end", |event| matches!(event, Event::Exited { .. }));
+    assert_eq!(exited, Event::Exited { status: 1 });
+    let restarts = machine.events.iter().filter(|event| matches!(event, Event::Restart { status: 1, .. }));
+    assert_eq!(restarts.count(), 4, "{:?}", machine.events);
+    let is_killed = |event: &Event| matches!(event, Event::Killed { name, within_ms: Some(1000) } if name == "stamp");
+    assert!(machine.events.iter().any(is_killed), "{:?}", machine.events);
+    assert!(machine.wait_for_end(), "{}", machine.console());
+    let why = "appliance: failed to keep service \"web\" running: it failed 5 times in a row";
+    assert!(machine.console().contains(why), "{}", machine.console());
 }
 
 #[test]

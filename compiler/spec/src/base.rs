@@ -59,6 +59,13 @@ pub enum Family {
     Rpm,
 }
 
+impl Family {
+    /// Whether its distributions have systemd.
+    pub fn has_systemd(self) -> bool {
+        self != Self::Apk
+    }
+}
+
 /// One archive of a base: a place with mirrors, suites and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {

@@ -1,4 +1,4 @@
-//! What depends on the package family in a spec: this is where the language asks which family it is.
+//! How packages are asked for, by package family: this is where the language asks which family it is.
 
 use crate::appliance::Appliance;
 use crate::base::Family;
@@ -39,11 +39,6 @@ pub(crate) fn of_image() -> Naming {
     let names =
         "a package is named as the image's own package manager names it: \"nginx\", on Alpine also \"so:libz.so.1\"";
     Naming { is_name: |name| is_debian(name) || is_alpine(name), names, has_tags: true, has_suites: false }
-}
-
-/// Whether the distributions of a family have systemd as a package.
-pub(crate) fn has_systemd(family: Family) -> bool {
-    family != Family::Apk
 }
 
 /// What a spec says of packages that their family, known by now, does not let it say; in words, the first of it.

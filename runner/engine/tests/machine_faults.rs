@@ -139,6 +139,51 @@ fn a_machine_that_ends_without_a_word_says_so_and_one_that_ends_well_gives_its_s
     ended.is_clean();
 }
 
+/// The parent of a process: the fourth field of proc_pid_stat(5), after a name in parentheses.
+fn parent(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn kill(pid: i32) {
+    assert!(Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_supervisor_that_is_killed_takes_its_machine_along_in_every_state() {
+    let ready = format!("{HELLO}; {READY}; exec sleep 1000");
+    let stopping = format!("trap '' TERM; {HELLO}; {READY}; while :; do sleep 0.05; done");
+    type When = fn(&Report) -> bool;
+    let is_started: When = |report| matches!(report, Report::Started { .. });
+    let is_ready: When = |report| matches!(report, Report::Guest(bundle::channel::Event::Ready));
+    for (script, when, is_stopped) in
+        [("exec sleep 1000", is_started, false), (&ready, is_ready, false), (&stopping, is_ready, true)]
+    {
+        let (mut machine, mut supervisor) = ((0, 0), 0);
+        let ended = play(script, 1_000_000).run(|report, state| {
+            if let Report::Started { pid, start_time } = report {
+                (machine, supervisor) = ((*pid, *start_time), parent(*pid));
+            }
+            if when(report) {
+                if is_stopped {
+                    let found = live_instances(state).unwrap().pop().unwrap();
+                    let ask = Ask::Stop { within_ms: Some(1_000_000) };
+                    let _: serde_json::Value = found.connect().unwrap().ask(&ask).unwrap();
+                }
+                kill(supervisor);
+            }
+        });
+        let Err(RunError::Lost { left }) = &ended.result else { panic!("{script}: {:?}", ended.result) };
+        assert!(left.is_empty(), "{left:?}");
+        ended.is_clean();
+        let started = Instant::now();
+        while host::process_exists(machine.0, machine.1) {
+            assert!(started.elapsed() < PATIENCE, "{script}: the machine goes on");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// What comes of trying the hardware's help with a machine that this script plays.
 fn tried(script: &str, by_kernel: bool, boot_ms: u64) -> Probe {
     let Body::Machine(mut machine) = play(script, boot_ms).bound.body else { panic!() };

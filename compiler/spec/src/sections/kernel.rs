@@ -7,7 +7,6 @@ use crate::base::BaseImage;
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
-use crate::naming;
 use crate::report::Report;
 use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule};
 
@@ -32,7 +31,7 @@ pub(crate) const KERNEL: NodeRule = NodeRule {
 /// `init`
 pub(crate) const INIT: NodeRule = NodeRule {
     name: "init",
-    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` is the base's own, has a unit for each service beside those that packages bring, and needs a machine or a container engine that gives it one (such as podman); `\"openrc\"` *has no effect yet*.",
+    doc: "What runs as process 1: `\"builtin\"` starts the services itself; `\"systemd\"` is the base's own, has a unit for each service beside those that packages bring, and needs a machine, which `run` then takes, or a container engine that lets it run; `\"openrc\"` *has no effect yet*.",
     args: &[ArgRule {
         default: Some("builtin"),
         ..ArgRule::one("the init", Kind::Word(&["builtin", "systemd", "openrc"]))
@@ -135,7 +134,7 @@ pub(crate) fn check_init(appliance: &Appliance, body: Body<'_>, image: Option<&B
     let Some(item) = body.one("init").filter(|_| appliance.init == Init::Systemd) else { return };
     let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
     let base = match image {
-        Some(image) if !naming::has_systemd(image.family) => image.name.as_str(),
+        Some(image) if !image.family.has_systemd() => image.name.as_str(),
         None if is_scratch => "scratch",
         _ => return,
     };

@@ -23,6 +23,7 @@ use bundle::boot::{BOOT_PATH, Boot, CommandLine, MACHINE_ENV, Machine, SCHEMA};
 use bundle::guest::GUEST_PATH;
 use nix::unistd::{Pid, execve};
 
+use self::modules::Shown;
 use crate::machine;
 
 /// Whether this process is the first of a machine and stands in the initial file system.
@@ -48,11 +49,13 @@ pub fn run() -> Result<Infallible, Failure> {
 fn go(machine: &mut Machine) -> Result<Infallible, String> {
     machine::mount_kernel_file_systems();
     let boot = read_boot()?;
-    modules::load(&boot.modules);
     let line =
         fs::read_to_string("/proc/cmdline").map_err(|error| format!("read the kernel's command line: {error}"))?;
-    let line = CommandLine::parse(&line).map_err(|error| error.to_string())?;
-    *machine = line.machine;
+    let line = CommandLine::parse(&line).map_err(|error| error.to_string());
+    *machine = line.as_ref().map_or(*machine, |line| line.machine);
+    // The way to the host is one of them: without it nobody hears what is wrong.
+    modules::load(&boot.modules, Shown::look(machine.channel));
+    let line = line?;
 
     let mut device = devices::wait_for(&line.root)?;
     if let Some(proof) = &line.verity {

@@ -1,11 +1,14 @@
 //! Loads kernel modules in the order that the compiler worked out.
 
 use std::ffi::c_uint;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
-use bundle::boot::MODULES_FOLDER;
+use bundle::boot::{MODULES_FOLDER, Transport};
 use nix::errno::Errno;
+
+/// Where the kernel lists devices on PCI.
+const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
 /// What came of a module.
 enum Loaded {
@@ -17,11 +20,35 @@ enum Loaded {
     NeedsAnother,
 }
 
-/// Loads all of them. One that the machine has no use for refuses to load, which is no fault, and neither is what builds
+/// What a machine shows before any of its drivers is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// It has devices on PCI.
+    pub pci: bool,
+    /// Its guest channel goes over vsock.
+    pub vsock: bool,
+}
+
+impl Shown {
+    /// What this machine shows, whose channel goes over this.
+    pub fn look(channel: Transport) -> Self {
+        let pci = fs::read_dir(PCI_DEVICES).is_ok_and(|mut devices| devices.next().is_some());
+        Self { pci, vsock: matches!(channel, Transport::Vsock(_)) }
+    }
+
+    /// Whether it can have no use for a module: to load one takes a machine without hardware help some 30 ms, most of them
+    /// for its signature.
+    fn has_no_use_for(self, name: &str) -> bool {
+        let is_sockets = name == "vsock.ko" || name.contains("vsock_");
+        (name.starts_with("virtio_pci") && !self.pci) || (is_sockets && !self.vsock)
+    }
+}
+
+/// Loads those that may be of use. One that the machine has no use for refuses to load, which is no fault, and neither is what builds
 /// on it; any other failure is said, and what needs the module fails later, with a reason of its own.
-pub fn load(names: &[String]) {
+pub fn load(names: &[String], shown: Shown) {
     let mut some_have_no_device = false;
-    for name in names {
+    for name in names.iter().filter(|name| !shown.has_no_use_for(name)) {
         let problem = match load_one(&format!("{MODULES_FOLDER}/{name}")) {
             Ok(Loaded::There) => continue,
             Ok(Loaded::NoDevice) => {
@@ -46,5 +73,31 @@ fn load_one(path: &str) -> Result<Loaded, String> {
         Err(Errno::ENODEV) => Ok(Loaded::NoDevice),
         Err(Errno::ENOENT) => Ok(Loaded::NeedsAnother),
         Err(errno) => Err(errno.desc().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_of_no_use_is_left_out() {
+        let names = [
+            "virtio_pci.ko",
+            "virtio_pci_modern_dev.ko",
+            "virtio_mmio.ko",
+            "vsock.ko",
+            "vmw_vsock_virtio_transport.ko",
+            "dm_verity.ko",
+        ];
+        let loaded = |pci, vsock| -> Vec<&str> {
+            names.into_iter().filter(|name| !Shown { pci, vsock }.has_no_use_for(name)).collect()
+        };
+        assert_eq!(loaded(true, true), names);
+        assert_eq!(loaded(false, false), ["virtio_mmio.ko", "dm_verity.ko"]);
+        assert_eq!(
+            loaded(true, false),
+            ["virtio_pci.ko", "virtio_pci_modern_dev.ko", "virtio_mmio.ko", "dm_verity.ko"]
+        );
     }
 }
