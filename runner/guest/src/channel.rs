@@ -2,7 +2,7 @@
 //!
 //! It gives requests to its caller. A channel that breaks is dropped; the services do not notice.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use bundle::channel::{Event, Happening, Request, Response, Session};
 use nix::errno::Errno;
@@ -13,6 +13,7 @@ use nix::unistd;
 
 use crate::exec::{End, Ends, Execs};
 use crate::files::{self, Files};
+use crate::inherited;
 use crate::ports::Ports;
 
 /// The channel while it lives.
@@ -37,20 +38,9 @@ pub enum Wish {
 impl Channel {
     /// Takes over the file descriptor that the engine left open under this number.
     pub fn inherit(number: &str) -> Result<Self, String> {
-        let fd: i32 = number
-            .parse()
-            .ok()
-            .filter(|fd| *fd > 2)
-            .ok_or(format!("use the guest channel: {number:?} is no file descriptor"))?;
-        // SAFETY: asking for the flags of a number has no effect; a closed one gives an error.
-        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-            return Err(format!("use the guest channel: file descriptor {fd} is not open"));
-        }
-        // SAFETY: the number is open, above the standard streams, and meant for nothing else in this program,
-        // which has opened nothing yet.
-        let transport = unsafe { OwnedFd::from_raw_fd(fd) };
-        let set = |arg| fcntl(&transport, arg).map_err(|errno| format!("use the guest channel: {}", errno.desc()));
-        set(FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let transport = inherited::take(number).map_err(|reason| format!("use the guest channel: {reason}"))?;
+        fcntl(&transport, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| format!("use the guest channel: {}", errno.desc()))?;
         Self::over(transport)
     }
 

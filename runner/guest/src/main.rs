@@ -15,6 +15,7 @@ mod exec;
 mod files;
 mod guest;
 mod identity;
+mod inherited;
 mod link;
 mod logs;
 mod machine;

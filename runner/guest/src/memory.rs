@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 use bundle::guest::{GROUP_FILES_ENV, MEMORY_LIMIT_ENV};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::inherited;
 
 /// The status of what the kernel killed: 128 and the number of SIGKILL, as shells have it.
 const STATUS_KILLED: u8 = 137;
@@ -45,7 +46,7 @@ pub struct Shortage {
 impl Memory {
     /// From what the engine hands in. To be called before this program has opened anything.
     pub fn inherit(env: &BTreeMap<String, String>, is_machine: bool) -> Self {
-        let files = env.get(GROUP_FILES_ENV).map(String::as_str).unwrap_or_default().split(' ').filter_map(inherited);
+        let files = env.get(GROUP_FILES_ENV).map(String::as_str).unwrap_or_default().split(' ').filter_map(file);
         let limit_bytes = env.get(MEMORY_LIMIT_ENV).and_then(|bytes| bytes.parse().ok());
         let mut memory = Self { files: files.collect(), is_machine, limit_bytes, ..Self::default() };
         memory.counted = memory.count();
@@ -130,18 +131,9 @@ fn killed(text: &str) -> Option<u64> {
 }
 
 /// A file that is open under the number in `NAME=NUMBER`.
-fn inherited(word: &str) -> Option<(String, File)> {
+fn file(word: &str) -> Option<(String, File)> {
     let (name, number) = word.split_once('=')?;
-    let fd: RawFd = number.parse().ok().filter(|fd| *fd > 2)?;
-    // SAFETY: asking for the flags of a number has no effect; a closed one gives an error.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return None;
-    }
-    // SAFETY: the number is open, above the standard streams, and meant for nothing else in this program, which has
-    // opened nothing yet.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
-    Some((name.to_owned(), File::from(fd)))
+    Some((name.to_owned(), File::from(inherited::take(number).ok()?)))
 }
 
 #[cfg(test)]
