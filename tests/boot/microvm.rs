@@ -33,7 +33,7 @@ pub const SERVICES: &str = r#"
         ready http="http://127.0.0.1:8080/" within="120s"
     }
     service "look" {
-        run "/bin/sh" "-c" "touch /usr/x || echo root is sealed; touch /var/lib/toy/x && echo toy is writable; id; mount; exec sleep 1000"
+        run "/bin/sh" "-c" "touch /usr/x || echo root is sealed; touch /var/lib/toy/y && echo toy is writable; id; mount; touch /var/lib/toy/x; exec sleep 1000"
         ready file="/var/lib/toy/x" within="120s"
     }
     network "none" { port 8080 name="page"; }
