@@ -66,5 +66,6 @@ mod releases;
 mod run;
 mod run_words;
 mod slim_images;
+mod watch;
 mod words;
 mod wsl;

@@ -26,6 +26,19 @@ fn limited(test: &str, services: &str) -> Option<Toy> {
 fn a_service_that_the_kernel_killed_for_want_of_memory_says_so() {
     let hog = format!(r#"service "hog" {{ run "/bin/sh" "-c" "exec {HOG}"; restart "never"; }}"#);
     let Some(toy) = limited("a_service_that_the_kernel_killed", &hog) else { return };
+    // Nobody watches a detached one: its output tells, and how it ended.
+    let ends = |done: &crate::world::Done| done.code == Some(137);
+    let started = toy.verb(&["run", "out", "-d", "--name", "one"]);
+    let is_kept = started.code == Some(0);
+    assert!(is_kept || ends(&started), "{}", started.text());
+    if is_kept {
+        let waited = toy.verb(&["wait", "one"]);
+        assert!(ends(&waited) && waited.stderr.contains("memory ran out in one"), "{}", waited.text());
+        let logs = toy.verb(&["logs", "one"]).succeeds();
+        assert!(logs.stderr.contains("service \"hog\" was killed because memory ran out"), "{}", logs.text());
+        assert!(toy.verb(&["ps", "--all"]).succeeds().stdout.contains("ended with 137, memory ran out"));
+        toy.verb(&["rm", "one"]).succeeds();
+    }
     let done = toy.verb(&["run", "out"]);
     assert_eq!(done.code, Some(137), "{}", done.text());
     let guest =

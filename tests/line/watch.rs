@@ -1,0 +1,50 @@
+//! What happens to files inside reaches the host through the instance's supervisor.
+
+use std::time::{Duration, Instant};
+
+use bundle::channel::{Change, ChangeKind, Happening, Piece, Pieces, Request};
+use engine::{Connection, live_instances};
+
+use crate::run::{WEB, check};
+
+/// What a hang costs the test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The next changes on a stream, until the last one of a file with this name.
+fn until(connection: &mut Connection, stream: u32, is_last: impl Fn(&Change) -> bool) -> Vec<Change> {
+    let (mut pieces, mut text) = (Pieces::default(), Vec::new());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let happening = connection.next_in_time(Some(deadline)).unwrap();
+        let Happening::Data { stream: of, bytes } = happening else { continue };
+        assert_eq!(of, stream);
+        connection.session().used(stream, bytes.len());
+        for piece in pieces.push(&bytes).unwrap() {
+            let Piece::Out(more) = piece else { panic!("it goes on: {piece:?}") };
+            text.extend(more);
+        }
+        let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let changes: Vec<Change> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        if changes.last().is_some_and(&is_last) {
+            return changes;
+        }
+    }
+}
+
+#[test]
+fn changes_inside_are_seen_from_outside() {
+    check("changes_inside_are_seen_from_outside", WEB, |toy| {
+        toy.verb(&["run", "out", "-d", "--name", "one"]).succeeds();
+        let live = live_instances(&toy.world.path("state")).unwrap();
+        let mut connection = live.iter().find(|found| found.name == "one").unwrap().connect().unwrap();
+        let (stream, said) = connection.begin(&Request::Watch { path: "/tmp".to_owned() }).unwrap();
+        assert!(said.open);
+        toy.verb(&["exec", "one", "--", "sh", "-c", "echo x > /tmp/a; mv /tmp/a /tmp/b; rm /tmp/b"]).succeeds();
+        let changes = until(&mut connection, stream, |change| change.change == ChangeKind::Deleted);
+        let moved = Change { change: ChangeKind::Moved, name: Some("b".to_owned()), from: Some("a".to_owned()) };
+        assert!(changes.contains(&moved), "{changes:?}");
+        let none = connection.begin(&Request::Watch { path: "/no/such".to_owned() }).unwrap_err().to_string();
+        assert!(none.contains("watch /no/such"), "{none}");
+        toy.verb(&["rm", "--force", "one"]).succeeds();
+    });
+}
