@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::Stdio;
 
 use bundle::channel::{Exec, Request};
@@ -168,10 +168,17 @@ fn more_commands_than_fit_are_told_so() {
 fn a_service_that_is_deaf_is_told_of_when_it_is_stopped() {
     check("a_service_that_is_deaf_is_told_of", DEAF, |toy| {
         toy.detach("one");
-        let done = toy.verb(&["stop", "one", "--within", "1500ms"]).succeeds();
-        let words = "service \"deaf\" of one did not stop within 1500 ms and was killed";
-        assert!(done.stderr.contains("waiting for deaf to stop, for 1500 ms at most"), "{}", done.stderr);
-        assert!(done.stderr.contains(words), "{}", done.stderr);
+        let mut command = toy.command(&["stop", "one"]);
+        let mut stop = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(stop.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "waiting for deaf to stop, for 600 s at most\n");
+        let done = toy.verb(&["stop", "one", "--within", "200ms"]).succeeds();
+        let words = "service \"deaf\" of one did not stop within ";
+        assert!(done.stderr.contains(words) && done.stderr.contains("and was killed"), "{}", done.stderr);
+        said.read_to_string(&mut line).unwrap();
+        assert!(stop.wait().unwrap().success() && line.contains(words), "{line}");
         toy.detach("one");
         let told = toy.json(&["stop", "one", "--within", "0.2"]);
         let killed = &told["ended"][0]["killed"];

@@ -109,9 +109,15 @@ impl Desk {
 
     /// Something did not end when it was asked to.
     pub fn killed(&mut self, services: Vec<String>, within_ms: Option<u64>) {
-        let names: Vec<Option<String>> =
-            if services.is_empty() { vec![None] } else { services.into_iter().map(Some).collect() };
-        self.killed.extend(names.into_iter().map(|service| Killed { service, within_ms }));
+        if services.is_empty() && self.killed.is_empty() {
+            self.killed.push(Killed { service: None, within_ms });
+        }
+        // The guest and the supervisor may both have lost patience.
+        for service in services.into_iter().map(Some) {
+            if self.killed.iter().all(|killed| killed.service != service) {
+                self.killed.push(Killed { service, within_ms });
+            }
+        }
     }
 
     /// What did not end when it was asked to.
