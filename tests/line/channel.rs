@@ -1,6 +1,6 @@
-//! What happens to files inside reaches the host through the instance's supervisor.
+//! Verbs of the guest channel that no command has, asked through the instance's supervisor.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bundle::channel::{Change, ChangeKind, Happening, Piece, Pieces, Request};
 use engine::{Connection, live_instances};
@@ -32,8 +32,8 @@ fn until(connection: &mut Connection, stream: u32, is_last: impl Fn(&Change) -> 
 }
 
 #[test]
-fn changes_inside_are_seen_from_outside() {
-    check("changes_inside_are_seen_from_outside", WEB, |toy| {
+fn changes_inside_are_seen_and_the_hosts_clock_is_not_set() {
+    check("changes_inside_are_seen", WEB, |toy| {
         toy.verb(&["run", "out", "-d", "--name", "one"]).succeeds();
         let live = live_instances(&toy.world.path("state")).unwrap();
         let mut connection = live.iter().find(|found| found.name == "one").unwrap().connect().unwrap();
@@ -43,6 +43,12 @@ fn changes_inside_are_seen_from_outside() {
         let changes = until(&mut connection, stream, |change| change.change == ChangeKind::Deleted);
         let moved = Change { change: ChangeKind::Moved, name: Some("b".to_owned()), from: Some("a".to_owned()) };
         assert!(changes.contains(&moved), "{changes:?}");
+        // To the time that it is: a test of a fault must not move the host's clock.
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        for request in [Request::SetTime { unix_ms }, Request::Reseed { seed: "00ff".to_owned() }] {
+            let refused = connection.begin(&request).unwrap_err().to_string();
+            assert!(refused.contains("it belongs to the host"), "{refused}");
+        }
         let none = connection.begin(&Request::Watch { path: "/no/such".to_owned() }).unwrap_err().to_string();
         assert!(none.contains("watch /no/such"), "{none}");
         toy.verb(&["rm", "--force", "one"]).succeeds();
