@@ -203,7 +203,7 @@ impl Channel {
                     self.execs.note(stream, note);
                 }
             }
-            // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.
+            // What is about files is answered here, since it needs nothing but its stream.
             Happening::Request { stream, request: Request::Stat { path } } => {
                 let answer = files::stat(&path).map_or_else(Response::Failed, Response::Entry);
                 let _ = session.respond(stream, &answer, false);
@@ -213,6 +213,7 @@ impl Channel {
             Happening::Request { stream, request: Request::Watch { path } } => self.files.watch(session, stream, &path),
             Happening::Request { stream, request: Request::Write(wanted) } => self.files.write(session, stream, wanted),
             Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
+            // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.
             _ => {}
         }
         None

@@ -114,8 +114,10 @@ impl Guest {
 
     fn dispatch(&mut self, token: Token, ready: PollFlags) {
         match token {
-            // The loop looks at the memory after every happening.
-            Token::Memory => {}
+            Token::Memory => {
+                let now = self.now();
+                self.memory.look(now);
+            }
             Token::Signals => self.signals.read().into_iter().for_each(|signal| self.receive(signal)),
             Token::Units => self.hear_units(),
             Token::Channel => {
@@ -163,6 +165,7 @@ impl Guest {
     fn reap(&mut self) {
         while let Some((pid, status)) = signals::reap() {
             let now = self.now();
+            self.memory.hear(now, status);
             if let Some(service) = self.supervisor.service_of(pid) {
                 self.service_ended(service, status);
             } else if let Some(prober) = self.probers.iter_mut().find(|prober| prober.pid() == Some(pid)) {
@@ -377,7 +380,7 @@ impl Guest {
     /// Says when the kernel killed something that is no service's own process, such as one that a service started.
     fn look_at_memory(&mut self) {
         let now = self.now();
-        self.memory.look(now);
+        self.memory.glance(now);
         let Some((count, shortage)) = self.memory.others(now) else { return };
         let times = if count == 1 { String::new() } else { format!("{count} times ") };
         self.logs.say(&format!("{times}a process inside {}", shortage.how()));

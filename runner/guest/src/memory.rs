@@ -18,6 +18,9 @@ const STATUS_KILLED: u8 = 137;
 /// Milliseconds that a killed process gets to be noticed as a service's before it counts as another one.
 const PATIENCE_MS: u64 = 1_000;
 
+/// Milliseconds between two looks for which there is no reason.
+const PAUSE_MS: u64 = 1_000;
+
 /// Where the count of killed processes stands in the unified hierarchy, and in the older one.
 const UNIFIED_COUNTER: &str = "memory.events";
 const OLDER_COUNTER: &str = "memory.oom_control";
@@ -34,6 +37,8 @@ pub struct Memory {
     /// Those of them that belong to no service yet, and since when.
     unexplained: u64,
     since_ms: u64,
+    /// When a glance is worth a look again.
+    next_ms: u64,
 }
 
 /// Memory ran out, and the kernel killed something for it.
@@ -64,8 +69,16 @@ impl Memory {
         self.files.iter().find(|(name, _)| name == UNIFIED_COUNTER).map(|(_, file)| file.as_fd())
     }
 
+    /// Looks now and then, for whoever comes by often: in a machine the kernel counts everything else too for an answer.
+    pub fn glance(&mut self, now: u64) {
+        if now >= self.next_ms {
+            self.look(now);
+        }
+    }
+
     /// Looks whether there are more kills than are known of.
     pub fn look(&mut self, now: u64) {
+        self.next_ms = now + PAUSE_MS;
         let more = self.count().saturating_sub(self.counted);
         if more > 0 {
             self.counted += more;
@@ -74,9 +87,16 @@ impl Memory {
         }
     }
 
+    /// Hears that some process ended with this status; one that was killed is worth a look.
+    pub fn hear(&mut self, now: u64, status: u8) {
+        if status == STATUS_KILLED {
+            self.look(now);
+        }
+    }
+
     /// Whether a service that ended with this status did so because memory ran out.
     pub fn explains(&mut self, now: u64, status: u8) -> Option<Shortage> {
-        self.look(now);
+        self.hear(now, status);
         let explains = status == STATUS_KILLED && self.unexplained > 0;
         explains.then(|| {
             self.unexplained -= 1;
@@ -161,7 +181,10 @@ mod tests {
         let shortage = Shortage { limit_bytes: Some(64) };
         assert_eq!(memory.explains(0, 137), None);
         set("3");
-        assert_eq!((memory.explains(5, 1), memory.deadline()), (None, Some(1_005)));
+        memory.glance(4);
+        assert_eq!((memory.explains(4, 1), memory.deadline()), (None, None), "nothing was killed, and it just looked");
+        memory.hear(5, 137);
+        assert_eq!(memory.deadline(), Some(1_005));
         assert_eq!((memory.explains(9, 137), memory.others(1_004)), (Some(shortage), None));
         assert_eq!((memory.others(1_005), memory.others(9_999), memory.deadline()), (Some((1, shortage)), None, None));
         assert_eq!(memory.total_bytes(), Some(64));
