@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 /// # Errors
 /// How the command ends where there is nothing to do: help was asked for and printed, or something is wrong and was told.
 pub fn parse(args: &[OsString]) -> Result<Cli, Exit> {
-    match Cli::try_parse_from(args).and_then(|cli| complete(cli, args)) {
+    match read(args) {
         Ok(cli) => Ok(cli),
         Err(error) if !error.use_stderr() => {
             let _ = error.print();
@@ -29,6 +29,22 @@ pub fn parse(args: &[OsString]) -> Result<Cli, Exit> {
             Err(Exit::Usage)
         }
     }
+}
+
+fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args).and_then(|cli| complete(cli, args)).map_err(|error| announced(error, args))
+}
+
+/// A command that nothing announces is the commonest mistake of those who know other container tools.
+fn announced(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let takes_command = args.get(1).is_some_and(|verb| verb == "exec" || verb == "run");
+    let is_option = |value: &ContextValue| matches!(value, ContextValue::String(text) if text.starts_with('-'));
+    let is_word = error.get(ContextKind::InvalidArg).is_some_and(|value| !is_option(value));
+    if takes_command && is_word && error.kind() == ErrorKind::UnknownArgument && args.iter().all(|arg| arg != "--") {
+        let tip = "a command stands behind `--`, as in `-- /bin/sh -c 'ls /'`";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// `--` announces a command: with nothing behind it, something else was meant than to start the services.
@@ -75,7 +91,7 @@ mod tests {
 
     fn json_of(line: &str) -> serde_json::Value {
         let args = args(line);
-        as_json(&Cli::try_parse_from(&args).and_then(|cli| complete(cli, &args)).err().unwrap())
+        as_json(&read(&args).err().unwrap())
     }
 
     #[test]
@@ -94,11 +110,16 @@ mod tests {
 
     #[test]
     fn a_command_is_announced_or_it_is_not() {
-        let read = |line: &str| Cli::try_parse_from(args(line)).and_then(|cli| complete(cli, &args(line)));
+        let read = |line: &str| super::read(&args(line));
         assert!(read("appliance run out --").is_err() && read("appliance run --").is_err());
         assert!(read("appliance run out").is_ok() && read("appliance run out -- true --").is_ok());
         assert!(json_of("appliance run --")["error"][0].as_str().unwrap().contains("missing behind `--`"));
         assert!(json_of("appliance run --")["help"].as_str().unwrap().contains("/bin/sh"));
+        let help = |line: &str| json_of(line)["help"].as_str().unwrap_or_default().to_owned();
+        for line in ["appliance exec web ls", "appliance run out ls", "appliance exec -t web ls -l"] {
+            assert!(help(line).contains("behind `--`"), "{line}: {}", help(line));
+        }
+        assert!(!help("appliance exec --no web -- ls").contains("behind `--`"));
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub fn port(args: &Port, ui: &Ui) -> Result<Exit, Failure> {
         ui.json(&json!({ "ok": true, "ports": ports }));
         return Ok(Exit::Success);
     }
+    if ports.is_empty() {
+        ui.note(format!("{} has no ports", found.name));
+    }
     for port in ports {
         match args.port {
             Some(_) => ui.result(&format!("{}\n", port.address)),
