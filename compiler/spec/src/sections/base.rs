@@ -23,8 +23,8 @@ pub(crate) const BASE: NodeRule = NodeRule {
     doc: "The operating system underneath. `\"auto\"` takes Debian. A release is named by its codename or number. \
           `\"scratch\"` is an empty root, for static programs.\n\n\
           `\"oci\"` takes any image: `\"docker.io/library/debian:12\"` from a registry, by tag or by \
-          `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout and `\"docker-archive:FILE\"` from a tar file, both \
-          beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
+          `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout, `\"oci-archive:FILE\"` from one in a tar file and \
+          `\"docker-archive:FILE\"` from a tar file of `docker save`, all beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
           and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
           `service` says what runs. `packages` are added to an image of a distribution that is a base here too, from the \
@@ -167,7 +167,11 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
         return None;
     }
     let Some(release) = item.text("release") else {
-        return releases.iter().find(|image| image.is_default).copied();
+        let default = releases.iter().find(|image| image.is_default).copied();
+        if default.is_none() && item.prop("release").is_none() {
+            refuse_none(name, item, &releases, report);
+        }
+        return default;
     };
     let found = releases.iter().find(|image| image.release == release || image.version == release).copied();
     if found.is_none() {
@@ -182,6 +186,15 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
         error.help(format!("{}there are {}", near.unwrap_or_default(), either(&names)));
     }
     found
+}
+
+/// A base that has no default release, and of which none is named.
+fn refuse_none(name: &str, item: &Item, releases: &[&BaseImage], report: &mut Report<'_>) {
+    let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
+    let message = format!("`base \"{name}\"` needs `release=`: none of its releases is the default");
+    let error = report.error("missing-property", item.place, message, "has no `release=`");
+    let first = names.first().copied().unwrap_or_default();
+    error.help(format!("write base \"{name}\" release=\"{first}\"; there are {}", either(&names)));
 }
 
 fn refuse_base(name: &str, item: &Item, world: &World<'_>, report: &mut Report<'_>) {

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use packages::deb::{Expectation, Release, ReleaseError, verify_inrelease};
+use packages::deb::{self, Expectation, Release, ReleaseError, verify_inrelease};
 
 use super::memory::Memory;
-use super::{CatalogFetchError, CatalogRequest, Source};
+use super::trust::what_it_holds;
+use super::{CatalogFetchError, CatalogRequest, Distrust, Source};
 use crate::disk::{self, DiskError, at};
 use crate::network::Job;
 use crate::{FetchError, Progress, Store};
@@ -137,6 +138,30 @@ fn verified(
 fn refused(source: &Source, url: &str, error: ReleaseError) -> CatalogFetchError {
     let (archive, suite) = (source.archive.clone(), source.suite.clone());
     CatalogFetchError::Release { archive, suite, url: url.to_owned(), source: Box::new(error) }
+}
+
+/// Whether a file holds a key of Debian's kind.
+pub(super) fn check_key(bytes: &[u8]) -> Result<(), String> {
+    let refused = |_| format!("it should hold an OpenPGP public key, armoured or binary, and {}", what_it_holds(bytes));
+    deb::check_key(bytes).map_err(refused)
+}
+
+/// What a release lacks to be trusted, where that is what is wrong with it.
+pub(super) fn distrust(error: &ReleaseError) -> Option<Distrust> {
+    Some(match error {
+        ReleaseError::NotSigned { .. } => Distrust::Unsigned,
+        ReleaseError::UnknownKey { signers, .. } => {
+            Distrust::UnknownKey { wanted: format!("the OpenPGP key {}", signers.join(" or ")) }
+        }
+        ReleaseError::Tampered { key } => Distrust::NotByKey { key: key.clone() },
+        ReleaseError::UnreadableKey { name, .. } => Distrust::NoKey { file: name.clone() },
+        ReleaseError::KeyExpired { .. } | ReleaseError::KeyRevoked { .. } | ReleaseError::SignatureExpired { .. } => {
+            Distrust::Outdated
+        }
+        ReleaseError::WeakHash { .. } | ReleaseError::KeyUnusable { .. } => Distrust::Weak,
+        // What is wrong with the rest is the archive's or the mirror's matter, not that of a key.
+        _ => return None,
+    })
 }
 
 /// A suite on its way to a release.

@@ -5,11 +5,12 @@
 
 use std::fs;
 
-use formats::apk::{IndexError, KeyFile, SignedIndex, open_index};
+use formats::apk::{IndexError, KeyFile, SignatureError, SignedIndex, check_key as apk_key, open_index};
 use packages::{Catalog, LockedIndex, Origin, Sha256, apk};
 
 use super::memory::Memory;
-use super::{CatalogFetchError, CatalogRequest, Catalogs, Source};
+use super::trust::what_it_holds;
+use super::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Source};
 use crate::disk::{self, DiskError, at};
 use crate::network::{Fetched, Job};
 use crate::{FetchError, Progress, Store};
@@ -184,6 +185,35 @@ impl Store {
     }
 }
 
+/// Whether a file holds a key of Alpine's kind.
+pub(super) fn check_key(bytes: &[u8]) -> Result<(), String> {
+    let named = ("it".to_owned(), bytes.to_vec());
+    match apk_key(&named) {
+        Ok(()) => Ok(()),
+        Err(SignatureError::Weak { bits, .. }) => Err(format!("it holds an RSA key of only {bits} bits")),
+        Err(_) => Err(format!("it should hold an RSA public key in PEM (`PUBLIC KEY`), and {}", what_it_holds(bytes))),
+    }
+}
+
+/// What an index lacks to be trusted, where that is what is wrong with it.
+pub(super) fn distrust(error: &IndexError) -> Option<Distrust> {
+    let file = |name: &str| format!("the public key `{name}`, in a file of that name");
+    let IndexError::Signature(error) = error else { return None };
+    Some(match error {
+        SignatureError::Unsigned => Distrust::Unsigned,
+        SignatureError::UnknownKey { signed_by, .. } => {
+            let wanted: Vec<String> = signed_by.iter().map(|name| file(name)).collect();
+            Distrust::UnknownKey { wanted: wanted.join(", or ") }
+        }
+        SignatureError::OtherName { signed_by, key } => {
+            Distrust::OtherName { file: key.clone(), name: signed_by.clone() }
+        }
+        SignatureError::Wrong { key } => Distrust::NotByKey { key: key.clone() },
+        SignatureError::Key { key } => Distrust::NoKey { file: key.clone() },
+        SignatureError::Weak { .. } | SignatureError::Collision => Distrust::Weak,
+    })
+}
+
 impl Slot<'_> {
     fn verify(&self, bytes: &[u8]) -> Result<Found, IndexError> {
         let index = open_index(bytes, &self.keys)?;
@@ -202,8 +232,9 @@ impl Slot<'_> {
 
     fn index_error(&mut self, url: &str, error: IndexError) {
         if !matches!(self.error, Some(CatalogFetchError::SignedIndex { .. })) {
+            let archive = self.source.archive.clone();
             let (what, url, source) = (self.what.clone(), url.to_owned(), Box::new(error));
-            self.error = Some(CatalogFetchError::SignedIndex { what, url, source });
+            self.error = Some(CatalogFetchError::SignedIndex { archive, what, url, source });
         }
     }
 
