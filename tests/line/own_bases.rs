@@ -63,6 +63,9 @@ fn an_alpine_repository_becomes_a_base_as_the_page_says() {
     world.run(&["build"]).fails(3, &["bases/mine/base.kdl:8:", "no key file \"keys/me@example.org-1.rsa.pub\""]);
     fs::copy(root.join("me@example.org-1.rsa.pub"), world.path("bases/mine/keys/me@example.org-1.rsa.pub")).unwrap();
     world.run(&["check"]).succeeds();
+    let explained = world.run(&["explain"]).succeeds();
+    let line = format!("the base image's archive mine, last of all from {}", world.path("repo").display());
+    assert!(explained.text().contains(&line), "{}", explained.text());
     world.build();
     assert!(world.locked_version("alp-base").contains("path=\"x86_64/alp-base-1.0-r0.apk\""), "{}", world.lock());
     assert!(world.lock().contains("me@example.org-1.rsa.pub"), "{}", world.lock());

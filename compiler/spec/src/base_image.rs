@@ -224,6 +224,7 @@ impl Reader<'_, '_> {
     }
 
     fn key(&mut self, path: &str, place: Place) -> Option<KeyFile> {
+        let path = path.strip_prefix("./").unwrap_or(path);
         let found = self.keys.iter().find(|(name, _)| name == path);
         if found.is_none() {
             let error = self.report.error(
@@ -232,7 +233,12 @@ impl Reader<'_, '_> {
                 format!("there is no key file \"{path}\""),
                 "not beside base.kdl",
             );
-            error.help("put the file there, or correct the path");
+            let there: Vec<&str> = self.keys.iter().map(|(name, _)| name.as_str()).collect();
+            error.help(match (path.strip_prefix("keys/"), there.as_slice()) {
+                (None, _) => format!("key files lie in the folder keys/: key \"keys/{path}\""),
+                (_, []) => "put the file there, or correct the path".to_owned(),
+                (_, there) => format!("put the file there, or correct the path: there is {}", there.join(", ")),
+            });
         }
         found.map(|(name, bytes)| (name.rsplit('/').next().unwrap_or(name).to_owned(), bytes.clone()))
     }

@@ -46,7 +46,7 @@ pub(crate) const KEY: NodeRule = NodeRule {
     name: "key",
     doc: "The public keys that may sign the archive, by their files beside `base.kdl`, which lie in `keys/`. Debian: OpenPGP, \
           armoured or binary. Alpine: RSA in PEM, in a file of the name that signatures give to the key.",
-    args: &[ArgRule::some("key files", Kind::Beside)],
+    args: &[ArgRule::some("key files, from `base.kdl`", Kind::Line)],
     example: "key \"keys/archive.gpg\"",
     ..KEEP
 };
@@ -67,7 +67,7 @@ const PACKAGES: NodeRule = NodeRule {
     name: "packages",
     doc: "The packages of every root of this release; what they depend on comes by itself. On Debian what is essential comes \
           too.",
-    args: &[ArgRule::some("packages", Kind::Name)],
+    args: &[ArgRule::some("packages", Kind::Line)],
     example: "packages \"apt\"",
     ..KEEP
 };
@@ -85,7 +85,7 @@ const KERNEL: NodeRule = NodeRule {
     doc: "The kernel that an appliance boots which names none, for an architecture. Without it such a base makes no disks and \
           no machines, unless the spec names a `kernel`.",
     args: &[ArgRule::one("the architecture", Kind::Word(&["amd64", "arm64"]))],
-    props: &[PropRule::new("package", Kind::Name, "the package").required()],
+    props: &[PropRule::new("package", Kind::Line, "the package").required()],
     occurs: Occurs::Named,
     example: "kernel \"amd64\" package=\"linux-image-amd64\"",
     ..NodeRule::EMPTY

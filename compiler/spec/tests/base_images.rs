@@ -51,7 +51,14 @@ fn what_a_base_image_lacks_is_told_at_its_line() {
     check(&with_archive("suite \"s\" component=\"main\""), 4, &["`archive` needs at least one `key`"]);
     check(&with_archive("key \"keys/k.pub\""), 4, &["`archive` needs at least one `suite`"]);
     check(&with_archive("suite \"s\"; key \"keys/k.pub\""), 4, &["`suite` needs `component=`", "component=\"main\""]);
-    check(&with_archive("suite \"s\" component=\"c\"; key \"keys/other\""), 4, &["no key file \"keys/other\""]);
+    check(
+        &with_archive("suite \"s\" component=\"c\"; key \"keys/other\""),
+        4,
+        &["no key file \"keys/other\"", "there is keys/k.pub"],
+    );
+    let bare = "suite \"s\" component=\"c\"; key \"k.pub\"";
+    check(&with_archive(bare), 4, &["no key file \"k.pub\"", "key \"keys/k.pub\""]);
+    assert!(read(&with_archive("suite \"s\" component=\"c\"; key \"./keys/k.pub\"")).is_ok());
     let mirror = "mirror \"example.org\"; suite \"s\" component=\"c\"; key \"keys/k.pub\"";
     check(&with_archive(mirror), 4, &["\"example.org\" is no address of a mirror", "https://mirror.example.org"]);
     let releases = |a: &str, b: &str| {

@@ -5,6 +5,7 @@
 
 mod indexes;
 mod memory;
+mod refusal;
 mod releases;
 mod signed;
 mod trust;

@@ -134,13 +134,14 @@ pub(crate) fn brings(appliance: &Appliance, world: &World<'_>) -> Vec<String> {
     let mut lines = vec![format!("the base image's packages: {}{required}", image.packages.join(" "))];
     let here = |archive: &&Archive| appliance.arches.iter().any(|arch| archive.arches.contains(arch));
     for archive in image.archives.iter().filter(here) {
-        let suites: Vec<&str> = archive.suites.iter().map(|suite| suite.path.as_str()).collect();
-        let mirrors = archive.mirrors.join(" ");
-        lines.push(format!(
-            "the base image's archive {}: {}, last of all from {mirrors}",
-            archive.name,
-            suites.join(" ")
-        ));
+        let suites: String =
+            archive.suites.iter().filter(|one| !one.path.is_empty()).map(|one| format!(" {}", one.path)).collect();
+        let last = match archive.mirrors.join(" ") {
+            none if none.is_empty() => "from the mirrors that you name".to_owned(),
+            mirrors => format!("last of all from {mirrors}"),
+        };
+        let colon = if suites.is_empty() { "" } else { ":" };
+        lines.push(format!("the base image's archive {}{colon}{suites}, {last}", archive.name));
     }
     if appliance.kernel.is_none() {
         let mut kernels: Vec<&str> = image.kernels.iter().map(|(_, package)| package.as_str()).collect();

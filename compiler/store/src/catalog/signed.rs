@@ -9,11 +9,12 @@ use formats::apk::{IndexError, KeyFile, SignatureError, SignedIndex, check_key a
 use packages::{Catalog, LockedIndex, Origin, Sha256, apk};
 
 use super::memory::Memory;
+use super::refusal::Refusal;
 use super::trust::what_it_holds;
 use super::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Source};
 use crate::disk::{self, DiskError, at};
 use crate::network::{Fetched, Job};
-use crate::{FetchError, Progress, Store};
+use crate::{Progress, Store};
 
 /// Alpine's largest is 3 MB.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -30,7 +31,7 @@ struct Slot<'a> {
     keys: Vec<KeyFile>,
     memory: Memory,
     found: Option<Found>,
-    error: Option<CatalogFetchError>,
+    refusal: Refusal,
 }
 
 /// An index that has been verified.
@@ -103,7 +104,7 @@ impl Store {
             arch,
             folder,
             found: None,
-            error: None,
+            refusal: Refusal::default(),
         }
     }
 
@@ -124,10 +125,10 @@ impl Store {
         let jobs: Vec<Job> = open.iter().map(|(job, _)| job.clone()).collect();
         for ((job, slot), result) in open.iter_mut().zip(self.network.fetch(&jobs, progress)) {
             match result {
-                Err(error) => slot.fetch_error(error),
+                Err(error) => slot.refusal.not_fetched(error),
                 Ok(fetched) => {
                     self.take_fetched(job, slot, &fetched)?;
-                    if let Some(error) = slot.error.take_if(|_| slot.found.is_some()) {
+                    if let Some(error) = slot.found.is_some().then(|| slot.refusal.take()).flatten() {
                         self.tell_passed_over(error, &fetched.url, progress);
                     }
                 }
@@ -157,7 +158,7 @@ impl Store {
         };
         let bytes = fs::read(&path).map_err(at("read", &path))?;
         match slot.verify(&bytes) {
-            Err(error) => slot.index_error(&fetched.url, error),
+            Err(error) => slot.refused(&fetched.url, error),
             Ok(found) => {
                 if !fetched.not_modified {
                     let memory = Memory::of(fetched, found.date_secs);
@@ -178,7 +179,7 @@ impl Store {
         let bytes = fs::read(&path).map_err(at("read", &path))?;
         disk::mark_used(&path);
         match slot.verify(&bytes) {
-            Err(error) => slot.index_error("", error),
+            Err(error) => slot.refused("", error),
             Ok(found) => slot.found = Some(found),
         }
         Ok(())
@@ -221,27 +222,16 @@ impl Slot<'_> {
         Ok(Found { index, sha256: Sha256::of(bytes), date_secs })
     }
 
-    fn fetch_error(&mut self, error: FetchError) {
-        match &mut self.error {
-            Some(CatalogFetchError::Fetch(first)) => first.tried.extend(error.tried),
-            // A refused index says more than a mirror that could not be asked.
-            Some(_) => {}
-            None => self.error = Some(error.into()),
-        }
-    }
-
-    fn index_error(&mut self, url: &str, error: IndexError) {
-        if !matches!(self.error, Some(CatalogFetchError::SignedIndex { .. })) {
-            let archive = self.source.archive.clone();
-            let (what, url, source) = (self.what.clone(), url.to_owned(), Box::new(error));
-            self.error = Some(CatalogFetchError::SignedIndex { archive, what, url, source });
-        }
+    fn refused(&mut self, url: &str, error: IndexError) {
+        let archive = self.source.archive.clone();
+        let (what, url, source) = (self.what.clone(), url.to_owned(), Box::new(error));
+        self.refusal.refused(CatalogFetchError::SignedIndex { archive, what, url, source });
     }
 
     /// What a lock says of it, and its text.
     fn finish(self) -> Result<(LockedIndex, Vec<u8>), CatalogFetchError> {
         let Some(Found { index, sha256, date_secs }) = self.found else {
-            return Err(self.error.unwrap_or_else(|| FetchError::no_mirror(self.what).into()));
+            return Err(self.refusal.into_error(self.what));
         };
         let (archive, key) = (self.source.archive.clone(), index.signer.to_string());
         Ok((LockedIndex { archive, suite: self.folder, date_secs, sha256, key }, index.text))
