@@ -1,11 +1,12 @@
 //! The base images of this host: those that ship with the program, and the user's own, which are the same kind of data.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use spec::KeyFile;
 use spec::base::BaseImage;
-use spec::{KeyFile, Source};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,8 +18,14 @@ use crate::places;
 /// When a base image of the user's own cannot be read or is wrong.
 pub fn base_images() -> Result<Vec<BaseImage>, Failure> {
     let mut all = spec::builtin_bases();
+    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in own_folders()? {
         let own = read(&folder)?;
+        let name = own.first().map(|base| base.name.clone()).unwrap_or_default();
+        if let Some(other) = named.insert(name.clone(), folder.clone()) {
+            let what = format!("read the base images: {} and {} both hold `{name}`", other.display(), folder.display());
+            return Err(Failure::new(Exit::Spec, what).help("give one of them another name, or move it away"));
+        }
         all.retain(|base| own.iter().all(|one| one.name != base.name));
         all.extend(own);
     }
@@ -40,8 +47,12 @@ fn own_folders() -> Result<Vec<PathBuf>, Failure> {
 
 fn read(folder: &Path) -> Result<Vec<BaseImage>, Failure> {
     let path = folder.join("base.kdl");
-    let text = fs::read_to_string(&path).map_err(|error| cannot(&path, error))?;
-    let source = Source { name: path.display().to_string(), text };
+    let bytes = fs::read(&path).map_err(|error| cannot(&path, error))?;
+    let source = spec::read_text(&path.display().to_string(), &bytes).map_err(|text| Failure::Spec {
+        found: text.diagnostics,
+        sources: text.sources,
+        exit: Exit::Spec,
+    })?;
     let keys = keys(folder).map_err(|error| cannot(&folder.join("keys"), error))?;
     spec::read_base(&source, &keys).map_err(|found| {
         let sources = spec::Sources::of(source);
@@ -66,5 +77,6 @@ fn keys(folder: &Path) -> io::Result<Vec<KeyFile>> {
 }
 
 fn cannot(path: &Path, error: io::Error) -> Failure {
-    Failure::doing(Exit::Spec, format!("read the base image {}", path.display()), error)
+    let failure = Failure::doing(Exit::Spec, format!("read the base image {}", path.display()), error);
+    failure.help("let yourself read it, or move it away from the folder of base images")
 }

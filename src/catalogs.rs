@@ -1,16 +1,15 @@
 //! Which suites a spec reads, with which keys and from which mirrors; and the catalogues that come of it.
 
-use std::fs;
-
 use packages::{Catalog, Lock, LockedIndex};
 use spec::appliance::{Arch, Repository};
-use spec::base::{Archive, BaseImage};
+use spec::base::{Archive, BaseImage, Family};
 use store::mirrors::{Wanted, find};
 use store::{CatalogFetchError, CatalogRequest, Mirrors, Source};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::spec_file::SpecFile;
+use crate::trust;
 use crate::workshop::{Workshop, now_secs};
 
 impl Workshop<'_> {
@@ -62,7 +61,7 @@ impl Workshop<'_> {
                 offline: self.offline,
                 locked,
             };
-            let read = self.store.catalog(&request, &self.bar).map_err(no_catalog)?;
+            let read = self.store.catalog(&request, &self.bar).map_err(|error| no_catalog(spec, base, error))?;
             catalogs.extend(read.catalogs);
             indexes.extend(read.indexes);
         }
@@ -111,14 +110,14 @@ impl Workshop<'_> {
             archive.suites.iter().map(|suite| Source {
                 archive: archive.name.clone(),
                 suite: suite.path.clone(),
-                codename: Some(suite.codename.clone()),
+                codename: suite.codename.clone(),
                 components: suite.components.clone(),
                 keys: archive.keys.clone(),
                 mirrors: self.mirrors_of(archive),
                 tag: None,
             })
         });
-        let of_spec = repositories.iter().map(|repository| own_source(spec, repository));
+        let of_spec = repositories.iter().map(|repository| own_source(spec, repository, base.family));
         of_base.map(Ok).chain(of_spec).collect()
     }
 }
@@ -126,20 +125,21 @@ impl Workshop<'_> {
 /// What to do where no mirror gives what is wanted: all that are known were asked.
 pub const OTHER_MIRROR: &str = "no other mirror is known: --mirror names one more, which is asked before all others";
 
-fn no_catalog(error: CatalogFetchError) -> Failure {
+fn no_catalog(spec: &SpecFile, base: &BaseImage, error: CatalogFetchError) -> Failure {
+    if error.distrust().is_some() {
+        return trust::refused(spec, base, error);
+    }
     let help = match &error {
         CatalogFetchError::Offline { .. } => "run it once without --offline".to_owned(),
         CatalogFetchError::Fetch(error) if error.tried.is_empty() => "--mirror URL names a mirror".to_owned(),
+        CatalogFetchError::Fetch(error) if error.help().is_some() => error.help().unwrap_or_default().to_owned(),
         _ => format!("{OTHER_MIRROR}; --offline uses what the cache holds"),
     };
     Failure::new(Exit::Fetch, error).help(help)
 }
 
-fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failure> {
-    let key = spec.folder().join(&repository.key);
-    let bytes = fs::read(&key).map_err(|error| {
-        Failure::doing(Exit::Spec, format!("read the key {} of {}", key.display(), repository.url), error)
-    })?;
+fn own_source(spec: &SpecFile, repository: &Repository, family: Family) -> Result<Source, Failure> {
+    let bytes = trust::key(spec, repository, family).map_err(|mistake| spec.mistakes(Exit::Spec, &[*mistake]))?;
     Ok(Source {
         archive: archive_name(repository),
         suite: repository.suite.clone(),
@@ -152,6 +152,6 @@ fn own_source(spec: &SpecFile, repository: &Repository) -> Result<Source, Failur
 }
 
 /// The archive of a spec's own repository is named by its URL, which the spec shows anyway.
-fn archive_name(repository: &Repository) -> String {
+pub fn archive_name(repository: &Repository) -> String {
     repository.url.trim_end_matches('/').to_owned()
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use assemble::Mistake;
 use image::{BaseLayer, BaseLayers};
 use packages::{Lock, Sha256};
-use spec::ImageReference;
 use spec::appliance::Base;
+use spec::{ImageReference, Written};
 use store::{Image, ImageError, ImageLayer, ImageRequest};
 
 use crate::exit::Exit;
@@ -51,7 +52,8 @@ impl Workshop<'_> {
             Some(base) if is_tag => Ok(base.digest.clone()),
             None if is_tag && locked => Ok(String::new()),
             _ => {
-                let digest = self.store.resolve_image(&self.wish(spec, reference).request()).map_err(failed)?;
+                let found = self.store.resolve_image(&self.wish(spec, reference).request());
+                let digest = found.map_err(|error| not_had(spec, reference, error))?;
                 Ok(format!("sha256:{digest}"))
             }
         }
@@ -93,7 +95,8 @@ impl Workshop<'_> {
     pub fn fetch_layers(&self, spec: &SpecFile, images: &[Image]) -> Result<(), Failure> {
         let Base::Oci(reference) = &spec.appliance().base else { return Ok(()) };
         let wish = self.wish(spec, reference);
-        self.store.fetch_layers(&wish.request(), images, &self.bar).map_err(failed)?;
+        let fetched = self.store.fetch_layers(&wish.request(), images, &self.bar);
+        fetched.map_err(|error| not_had(spec, reference, error))?;
         self.bar.clear();
         Ok(())
     }
@@ -128,7 +131,8 @@ impl Workshop<'_> {
                 .help("make it anew with: appliance lock --update")
         })?;
         let wish = self.wish(spec, reference);
-        let images = self.store.images(&wish.request(), root, &spec.appliance().arches).map_err(failed)?;
+        let images = self.store.images(&wish.request(), root, &spec.appliance().arches);
+        let images = images.map_err(|error| not_had(spec, reference, error))?;
         self.bar.clear();
         Ok(images)
     }
@@ -154,12 +158,47 @@ fn mirrors<'a>(texts: impl Iterator<Item = &'a String>) -> BTreeMap<String, Vec<
     found
 }
 
-/// What a user is told of an image that cannot be used.
+/// What a user is told of an image that is at hand and cannot be used.
 pub fn failed(error: ImageError) -> Failure {
     match error {
-        ImageError::Layer { .. } | ImageError::DiffId { .. } => Failure::new(Exit::Build, error),
-        ImageError::NoPlatform { .. } => Failure::new(Exit::Fetch, error)
-            .help("name the architectures that the image has with `arch`, or take another image"),
+        ImageError::Layer { .. } | ImageError::DiffId { .. } => Failure::new(Exit::Build, error).help(ANOTHER),
         _ => Failure::new(Exit::Fetch, error),
+    }
+}
+
+/// What to do with an image that is not as images are.
+const ANOTHER: &str = "take another image, or have this one made anew";
+
+/// What a user is told of an image that cannot be had, at the line that names it.
+fn not_had(spec: &SpecFile, reference: &ImageReference, error: ImageError) -> Failure {
+    if matches!(error, ImageError::Disk(_)) {
+        return Failure::new(Exit::Fetch, error);
+    }
+    let mistake = Mistake {
+        at: Written::Image,
+        code: "image-unusable",
+        message: format!("failed to {}", store::in_one_line(&error)),
+        label: "this image",
+        help: help(reference, &error),
+    };
+    spec.mistakes(Exit::Fetch, &[mistake])
+}
+
+fn help(reference: &ImageReference, error: &ImageError) -> String {
+    let local = reference.local_path().unwrap_or_default();
+    match error {
+        ImageError::Offline { .. } | ImageError::NotFetched { .. } => "run it once without --offline".to_owned(),
+        ImageError::Pull { tried, .. } => tried.last().map(|(_, error)| error.help()).unwrap_or_default(),
+        ImageError::NoPlatform { .. } => {
+            "name the architectures that the image has with `arch`, or take another image".to_owned()
+        }
+        ImageError::NoFolder { .. } => format!("write \"oci-archive:{local}\" or \"docker-archive:{local}\""),
+        ImageError::NoFile { .. } => format!("write \"oci:{local}\" where it is an image layout"),
+        ImageError::OtherArchive { is_docker, .. } => {
+            let scheme = if *is_docker { "docker-archive" } else { "oci-archive" };
+            format!("write \"{scheme}:{local}\"")
+        }
+        _ if local.is_empty() => ANOTHER.to_owned(),
+        _ => "correct the reference, or make the image anew, as with: skopeo copy docker://… oci:FOLDER".to_owned(),
     }
 }

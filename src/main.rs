@@ -40,6 +40,7 @@ mod secure_boot;
 mod settings;
 mod spec_file;
 mod tail;
+mod trust;
 mod turn;
 mod ui;
 mod unchanged;

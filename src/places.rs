@@ -48,16 +48,21 @@ pub fn guest(arch: &str) -> Vec<PathBuf> {
     from_env("APPLIANCE_GUEST_DIR").into_iter().chain(beside).map(|folder| folder.join(&name)).collect()
 }
 
-/// Files with credentials for registries, as podman, skopeo and docker share them (containers-auth.json(5)).
+/// Files with credentials for registries, as podman, skopeo and docker share them (containers-auth.json(5)):
+/// `$REGISTRY_AUTH_FILE` alone where it is set, else those that a login may have written, which need not exist.
 pub fn registry_auth_files() -> Vec<PathBuf> {
+    if let Some(only) = from_env("REGISTRY_AUTH_FILE") {
+        return vec![only];
+    }
+    let runtime = from_env("XDG_RUNTIME_DIR").map(|folder| folder.join("containers"));
     let docker = from_env("DOCKER_CONFIG").unwrap_or_else(|| below("HOME", "/").join(".docker"));
-    let files = [
-        from_env("REGISTRY_AUTH_FILE"),
-        from_env("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-        Some(below("XDG_CONFIG_HOME", ".config").join("containers/auth.json")),
-        Some(docker.join("config.json")),
-    ];
-    files.into_iter().flatten().collect()
+    vec![
+        runtime
+            .unwrap_or_else(|| PathBuf::from(format!("/run/containers/{}", nix::unistd::Uid::effective())))
+            .join("auth.json"),
+        below("XDG_CONFIG_HOME", ".config").join("containers/auth.json"),
+        docker.join("config.json"),
+    ]
 }
 
 /// What a spec is called where nothing else is said.

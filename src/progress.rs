@@ -65,6 +65,13 @@ impl Progress for Bar {
             None => self.ui.warn(text),
         });
     }
+
+    fn detail(&self, text: &str) {
+        self.with(|bar| match bar {
+            Some(bar) => bar.suspend(|| self.ui.detail(text)),
+            None => self.ui.detail(text),
+        });
+    }
 }
 
 impl Drop for Bar {

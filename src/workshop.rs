@@ -68,7 +68,9 @@ impl<'a> Workshop<'a> {
 fn not_fetched(error: FetchPackagesError, spec: &SpecFile) -> Failure {
     let help = match &error {
         FetchPackagesError::Offline { .. } => Some(format!("fetch them with: appliance build {}", spec.path.display())),
-        FetchPackagesError::Fetch(error) if !error.tried.is_empty() => Some(crate::catalogs::OTHER_MIRROR.to_owned()),
+        FetchPackagesError::Fetch(error) if !error.tried.is_empty() => {
+            Some(error.help().unwrap_or(crate::catalogs::OTHER_MIRROR).to_owned())
+        }
         _ => None,
     };
     let failure = Failure::new(Exit::Fetch, error);

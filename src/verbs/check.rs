@@ -6,11 +6,18 @@ use crate::cli::SpecArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::spec_file::{Files, SpecFile};
+use crate::trust;
 use crate::ui::Ui;
 
 /// Checks a spec.
 pub fn check(args: &SpecArgs, ui: &Ui) -> Result<Exit, Failure> {
     let spec = SpecFile::read_or_stdin(args, Files::Whole, ui)?;
+    if let Some(base) = spec.base() {
+        let mistakes = trust::unusable_keys(&spec, base.family);
+        if !mistakes.is_empty() {
+            return Err(spec.mistakes(Exit::Spec, &mistakes));
+        }
+    }
     let warnings = &spec.checked.warnings;
     if ui.json {
         ui.json(&json!({ "ok": true, "diagnostics": warnings }));

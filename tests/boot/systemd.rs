@@ -50,7 +50,8 @@ impl Example {
         let (root, hashes) = (self.out("root.ext4"), self.out("root.verity"));
         let disks: [(&str, &Path); 2] = [("root", &root), ("hashes", &hashes)];
         let disks = if is_proven { &disks[..] } else { &disks[..1] };
-        let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, folder: self.folder.path() };
+        let folder = self.folder.path();
+        let parts = Parts { kernel: &kernel, initrd: &initrd, command_line: &line, disks, writable: false, folder };
         Machine::microvm(&self.qemu, &parts)
     }
 }

@@ -176,7 +176,7 @@ fn an_index_that_nobody_trusted_vouches_for_is_refused() {
     check_refused(
         sealed(Sealed::By("RSA", || &OTHER)),
         5,
-        &[index, "signed by other@example.org-2.rsa.pub", "no such key is trusted"],
+        &[index, "signed by other@example.org-2.rsa.pub", "only good@example.org-1.rsa.pub is trusted"],
     );
     check_refused(sealed(Sealed::Not), 5, &[index, "it is not signed"]);
     check_refused(sealed(Sealed::Tampered), 5, &[index, "it is not by the key good@example.org-1.rsa.pub"]);

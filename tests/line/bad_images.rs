@@ -24,7 +24,13 @@ fn check(image: &Image, code: i32, words: &[&str]) {
     let world = World::new();
     put_spec(&world, "oci:base");
     image.write(&world.path("spec/base"));
-    world.run(&["build"]).fails(code, words);
+    let done = world.run(&["build"]).fails(code, words);
+    if code == 5 {
+        // At the line that names it, with what to do, and without a word of registries or paths.
+        assert!(done.stderr.contains("appliance.kdl:2:") && done.stderr.contains("help: "), "{}", done.stderr);
+        assert!(!done.stderr.contains("pull") && !done.stderr.contains("--mirror"), "{}", done.stderr);
+        assert!(!done.stderr.contains(&world.path("spec").display().to_string()), "{}", done.stderr);
+    }
     assert_eq!(world.traces(), [""; 0]);
     let _ = fs::remove_file(world.path("spec/appliance.lock"));
     Image::good().write(&world.path("spec/base"));
@@ -115,7 +121,7 @@ fn what_is_no_image_for_this_machine_is_refused() {
     check(&foreign, 5, &["find an image for linux/amd64", "there is linux/s390x"]);
     let several = with(|image| image.arches = &["s390x", "arm64"]);
     check(&several, 5, &["find an image for linux/amd64", "there is linux/s390x, linux/arm64"]);
-    check(&index(|it| it["manifests"] = json!([])), 5, &["no image of that name"]);
+    check(&index(|it| it["manifests"] = json!([])), 5, &["there is no image in it"]);
 }
 
 /// A good image in a registry that misbehaves on paths with this part; every failure is told with these words.
@@ -127,7 +133,10 @@ fn check_registry(part: &str, manner: Manner, words: &[&str]) {
     let patience_ms = if matches!(manner, Manner::Silence | Manner::Stall) { "300" } else { "5000" };
     let mut command = world.command(&["build"]);
     let done = Done::of(command.env("APPLIANCE_PATIENCE_MS", patience_ms).output().unwrap());
-    done.fails(5, &[&["pull the image 127.0.0.1:"], words].concat());
+    let done = done.fails(5, &[&["appliance.kdl:2:", "pull the image 127.0.0.1:", "help: "], words].concat());
+    // One place was asked: it is named in the reference, and once more.
+    let (message, _) = done.stderr.split_once("help: ").unwrap();
+    assert_eq!(message.matches(&server.address).count(), 2, "{}", done.stderr);
     assert_eq!(world.traces(), [""; 0]);
     server.behave();
     world.build();

@@ -330,7 +330,7 @@ fn a_wrong_architecture_and_a_wrong_tag_are_told() {
     put_image(&world, "one", "one\\n");
     registry.fill(&world, "one", "team/app:v1", &[]);
     standing_on(&world, &format!("{}/team/app:v2", registry.address));
-    world.run(&["build"]).fails(5, &["has no team/app:v2", "check the name and the tag"]);
+    world.run(&["build"]).fails(5, &["has no image team/app:v2", "check the name and the tag"]);
     let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
     world.spec_text(text.replace("app:v2", "app:v1").replace("\"amd64\"", "\"arm64\""));
     world.run(&["build"]).fails(5, &["linux/arm64", "there is linux/amd64"]);
@@ -504,7 +504,7 @@ fn each_architecture_stands_on_its_own_image() {
     world.spec_text(both(fs::read_to_string(&spec).unwrap()));
     world.build();
     standing_on(&world, "oci:base:toy:2");
-    world.run(&["build"]).fails(5, &["no image of that name", "toy:1.0.0"]);
+    world.run(&["build"]).fails(5, &["no image of the name", "toy:1.0.0"]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn world(base: &BaseImage) -> World {
         .archives
         .iter()
         .flat_map(|archive| &archive.suites)
-        .map(|suite| (suite.path.as_str(), suite.codename.as_str()))
+        .map(|suite| (suite.path.as_str(), suite.codename.as_deref().unwrap_or(&suite.path)))
         .collect();
     let (ready, dists) = (world.path("suites"), world.archive.folder.join("dists"));
     for (path, codename) in suites {

@@ -52,11 +52,47 @@ fn where_a_named_mirror_fails_the_next_is_asked() {
         "{warning}"
     );
     assert!(warning.contains("refused") && warning.contains("next mirror"), "{warning}");
+    // A mirror that does not have the archive is passed over without a word, and with one where -v asks for it.
+    let elsewhere = crate::server::Server::of(world.path("nothing-here"));
+    world.set_mirror(elsewhere.url.trim_end_matches("/toy"));
+    let quiet = world.run(&["lock", "--update"]).succeeds();
+    assert!(!quiet.text().contains(&elsewhere.address), "{}", quiet.text());
+    let told = world.run(&["lock", "--update", "-v"]).succeeds();
+    assert!(
+        told.text().contains(&format!("the release of toy one is not at http://{}", elsewhere.address)),
+        "{}",
+        told.text()
+    );
+    assert!(!told.text().contains("warning") && !told.text().contains("404"), "{}", told.text());
+    world.set_mirror("http://127.0.0.1:9/dead/toy");
     // An archive that no mirror has.
     fs::remove_file(world.path("home/.config/appliance/config.kdl")).unwrap();
     world.run(&["store", "clean", "--older-than", "0"]).succeeds();
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     world.run(&["build"]).fails(5, &["fetch toy-", "127.0.0.1:9/dead/toy/", "--mirror names one more"]);
+}
+
+#[test]
+fn a_proxy_stands_before_other_machines_and_not_before_this_one() {
+    let mut world = World::new();
+    world.spec("    packages \"toy-conf\"\n    output \"oci\"");
+    let proxy = crate::server::Server::of(world.archive.folder.clone());
+    let build = |world: &World, variable: &str| {
+        let mut command = world.command(&["build"]);
+        command.env("APPLIANCE_PATIENCE_MS", "20000").env(variable, format!("http://{}", proxy.address));
+        Done::of(command.output().unwrap()).succeeds()
+    };
+    for variable in ["http_proxy", "HTTP_PROXY", "all_proxy"] {
+        world.set_mirror("http://mirror.example.org/toy");
+        build(&world, variable);
+        assert!(proxy.log().iter().any(|path| path.contains("toy-conf")), "{variable}: {:?}", proxy.log());
+        fs::remove_dir_all(world.path("cache")).unwrap();
+        fs::remove_dir_all(world.path("spec/out")).unwrap();
+    }
+    let (before, mirror) = (proxy.log().len(), crate::server::Server::of(world.archive.folder.clone()));
+    world.set_mirror(&mirror.url);
+    build(&world, "http_proxy");
+    assert_eq!(proxy.log().len(), before);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "every kind of test uses its own part of this")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,15 +52,33 @@ struct State {
 impl Server {
     /// Serves the archive `toy` of this folder.
     pub fn of(folder: PathBuf) -> Self {
+        Self::start(folder, None)
+    }
+
+    /// The same with TLS.
+    pub fn with_tls(folder: PathBuf, tls: rustls::ServerConfig) -> Self {
+        Self::start(folder, Some(Arc::new(tls)))
+    }
+
+    fn start(folder: PathBuf, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let url = format!("http://{address}/toy");
+        let url = format!("{}://{address}/toy", if tls.is_some() { "https" } else { "http" });
         let state = Arc::new(State { folder, bad: Mutex::default(), log: Mutex::default() });
         let shared = state.clone();
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = shared.clone();
-                std::thread::spawn(move || drop(answer(stream, &state)));
+            for mut stream in listener.incoming().flatten() {
+                let (state, tls) = (shared.clone(), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => drop(answer(&mut stream, &state)),
+                    Some(tls) => {
+                        let connection = rustls::ServerConnection::new(tls).unwrap();
+                        let mut stream = rustls::StreamOwned::new(connection, stream);
+                        drop(answer(&mut stream, &state));
+                        stream.conn.send_close_notify();
+                        let _ = stream.flush();
+                    }
+                });
             }
         });
         Self { url, address, state }
@@ -90,57 +108,66 @@ impl State {
     }
 }
 
-fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+fn answer(mut stream: &mut (impl Read + Write), state: &State) -> std::io::Result<()> {
     let mut first = String::new();
-    reader.read_line(&mut first)?;
+    {
+        // Nothing comes behind the head of a request.
+        let mut reader = BufReader::new(&mut stream);
+        // TLS where none is spoken is no text, or no request.
+        if reader.read_line(&mut first).is_err() || !["GET ", "POST "].iter().any(|verb| first.starts_with(verb)) {
+            drop(reader);
+            return head(stream, "400 Bad Request", 0, "");
+        }
+        let mut line = String::from("more");
+        while line.trim() != "" {
+            line.clear();
+            reader.read_line(&mut line)?;
+        }
+    }
     let path = first.split(' ').nth(1).unwrap_or_default();
+    // A proxy is told the whole address.
+    let path = path.strip_prefix("http://").map_or(path, |rest| &rest[rest.find('/').unwrap_or(rest.len())..]);
     let below = path.strip_prefix("/toy/").or(path.strip_prefix('/'));
     let (target, path) = (path.to_owned(), below.unwrap_or_default().to_owned());
-    let mut line = String::from("more");
-    while line.trim() != "" {
-        line.clear();
-        reader.read_line(&mut line)?;
-    }
     state.log.lock().unwrap().push(path.clone());
     let manner = state.manner(&path);
-    let Ok(bytes) = fs::read(state.folder.join(&path)) else { return head(&mut stream, "404 Not Found", 0, "") };
+    let Ok(bytes) = fs::read(state.folder.join(&path)) else { return head(stream, "404 Not Found", 0, "") };
     match manner {
         None => {
-            head(&mut stream, "200 OK", bytes.len(), "")?;
+            head(stream, "200 OK", bytes.len(), "")?;
             stream.write_all(&bytes)
         }
-        Some(Manner::Status(status)) => head(&mut stream, &format!("{status} Because"), 0, ""),
+        Some(Manner::Status(status)) => head(stream, &format!("{status} Because"), 0, ""),
         Some(Manner::WebPage) => {
             let page = "<html>log in</html>";
-            head(&mut stream, "200 OK", page.len(), "Content-Type: text/html\r\n")?;
+            head(stream, "200 OK", page.len(), "Content-Type: text/html\r\n")?;
             stream.write_all(page.as_bytes())
         }
         Some(Manner::Truncate) => {
-            head(&mut stream, "200 OK", bytes.len(), "")?;
+            head(stream, "200 OK", bytes.len(), "")?;
             stream.write_all(&bytes[..bytes.len() / 2])
         }
         Some(Manner::Stall) => {
-            head(&mut stream, "200 OK", bytes.len(), "")?;
+            head(stream, "200 OK", bytes.len(), "")?;
             stream.write_all(&bytes[..bytes.len() / 2])?;
             std::thread::sleep(Duration::from_secs(60));
             Ok(())
         }
         Some(Manner::Corrupt) => {
-            head(&mut stream, "200 OK", bytes.len(), "")?;
+            head(stream, "200 OK", bytes.len(), "")?;
             stream.write_all(&vec![b'#'; bytes.len()])
         }
-        Some(Manner::RedirectLoop) => head(&mut stream, "302 Found", 0, &format!("Location: {target}\r\n")),
+        Some(Manner::RedirectLoop) => head(stream, "302 Found", 0, &format!("Location: {target}\r\n")),
         Some(Manner::Silence) => {
             std::thread::sleep(Duration::from_secs(60));
             Ok(())
         }
-        Some(Manner::Limit(secs)) => head(&mut stream, "429 Slowly", 0, &format!("Retry-After: {secs}\r\n")),
-        Some(Manner::LimitOnce) => head(&mut stream, "429 Slowly", 0, "Retry-After: 0\r\n"),
-        Some(Manner::Ask(kind)) => head(&mut stream, "401 Who is there", 0, &format!("WWW-Authenticate: {kind}\r\n")),
+        Some(Manner::Limit(secs)) => head(stream, "429 Slowly", 0, &format!("Retry-After: {secs}\r\n")),
+        Some(Manner::LimitOnce) => head(stream, "429 Slowly", 0, "Retry-After: 0\r\n"),
+        Some(Manner::Ask(kind)) => head(stream, "401 Who is there", 0, &format!("WWW-Authenticate: {kind}\r\n")),
     }
 }
 
-fn head(stream: &mut TcpStream, status: &str, length: usize, more: &str) -> std::io::Result<()> {
+fn head(stream: &mut impl Write, status: &str, length: usize, more: &str) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n")
 }

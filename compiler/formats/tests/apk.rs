@@ -81,7 +81,10 @@ fn only_what_a_trusted_key_signed_is_taken() {
     check(&signed(gzip(&file(".SIGN.DSA.good@example.org-1.rsa.pub", b"x"))), "it is not signed");
     check(&signed(GOOD.sign("RSA", b"something else")), "it is not by the key good@example.org-1.rsa.pub");
     let trusted = |keys: &[KeyFile]| outcome(&signed(GOOD.sign("RSA", &control)), keys, None);
-    assert!(trusted(&[OTHER.file()]).contains("signed by good@example.org-1.rsa.pub, and no such key is trusted"));
+    assert!(
+        trusted(&[OTHER.file()])
+            .contains("signed by good@example.org-1.rsa.pub, and only other@example.org-2.rsa.pub is trusted")
+    );
     assert!(trusted(&[OTHER.file_as(GOOD.name)]).contains("it is not by the key"));
     assert!(trusted(&[(GOOD.name.to_owned(), b"no key".to_vec())]).contains("holds no RSA public key"));
     let short = outcome(&signed(SHORT.sign("RSA", &control)), &[SHORT.file()], None);
@@ -176,8 +179,9 @@ fn an_index_is_taken_whole_and_from_a_trusted_key() {
     let signed = |algorithm| [GOOD.sign(algorithm, &text), text.clone()].concat();
     check_index(&signed("RSA"), &keys, "P:a\n by good@example.org-1.rsa.pub");
     check_index(&signed("RSA256"), &keys, "P:a\n by good@example.org-1.rsa.pub");
-    check_index(&signed("RSA"), &[OTHER.file()], "no such key is trusted");
-    check_index(&signed("RSA"), &[], "no such key is trusted");
+    check_index(&signed("RSA"), &[OTHER.file()], "only other@example.org-2.rsa.pub is trusted");
+    check_index(&signed("RSA"), &[], "no key at all is trusted");
+    check_index(&signed("RSA"), &[GOOD.file_as("mine.rsa.pub")], "the key file mine.rsa.pub is that key");
     check_index(&text, &keys, "it is not signed");
     check_index(&[signed("RSA"), gzip(b"more")].concat(), &keys, "it is not by the key");
     let twice = [text.clone(), index("P:b\n")].concat();

@@ -84,10 +84,10 @@ pub struct Archive {
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {
-    /// Path below `dists/` (`bookworm`, `bookworm-security`).
+    /// Path below `dists/` (`bookworm`, `bookworm-security`); on Alpine below the mirror, and empty where there is none.
     pub path: String,
-    /// The codename its Release file must state.
-    pub codename: String,
-    /// Components to read.
+    /// The codename that its release must state beside its suite, where the base says one.
+    pub codename: Option<String>,
+    /// Components to read; none where the suite has no such parts (Alpine).
     pub components: Vec<String>,
 }

@@ -5,116 +5,20 @@ use std::collections::BTreeMap;
 
 use crate::appliance::Arch;
 use crate::base::{Archive, BaseImage, Family, Suite};
+use crate::base_table::{ARCHES, ARCHIVE, BASE, KEY, RELEASE, SUITE, TOP};
 use crate::diagnostic::{Diagnostic, settle};
 use crate::item::Item;
 use crate::merge::merge;
 use crate::report::Report;
 use crate::sections::{Body, env};
 use crate::shape;
-use crate::source::{Source, Sources};
+use crate::source::{Place, Source, Sources};
 use crate::syntax;
-use crate::table::{ArgRule, Kind, NodeRule, Occurs, PropRule};
+use crate::table::NodeRule;
 use crate::value::{Reading, Value};
 
 /// A file that a base image names: its path relative to `base.kdl`, and its bytes.
 pub type KeyFile = (String, Vec<u8>);
-
-const KEEP: NodeRule = NodeRule { occurs: Occurs::Many, ..NodeRule::EMPTY };
-
-const ARCHES: NodeRule = NodeRule {
-    name: "arch",
-    args: &[ArgRule::some("architectures", Kind::Word(&["amd64", "arm64"]))],
-    example: "arch \"amd64\"",
-    ..KEEP
-};
-
-const ARCHIVE: NodeRule = NodeRule {
-    name: "archive",
-    args: &[ArgRule::one("the name", Kind::Name)],
-    children: &[
-        ARCHES,
-        NodeRule {
-            name: "mirror",
-            args: &[ArgRule::some("addresses", Kind::Line)],
-            example: "mirror \"http://archive.example.com/debian\"",
-            ..KEEP
-        },
-        NodeRule {
-            name: "suite",
-            args: &[ArgRule::one("the path below dists/", Kind::Line)],
-            props: &[
-                PropRule::new("codename", Kind::Name, "what its Release file states"),
-                PropRule::new("component", Kind::Line, "components").list().required(),
-            ],
-            example: "suite \"stable\" component=\"main\"",
-            ..KEEP
-        },
-        NodeRule {
-            name: "key",
-            args: &[ArgRule::some("key files", Kind::Beside)],
-            example: "key \"keys/archive.gpg\"",
-            ..KEEP
-        },
-    ],
-    occurs: Occurs::Named,
-    example: "archive \"debian\" {",
-    ..NodeRule::EMPTY
-};
-
-const PACKAGES: NodeRule =
-    NodeRule { name: "packages", args: &[ArgRule::some("packages", Kind::Name)], example: "packages \"apt\"", ..KEEP };
-
-const RELEASE: NodeRule = NodeRule {
-    name: "release",
-    args: &[ArgRule::one("the codename", Kind::Name)],
-    props: &[
-        PropRule::new("version", Kind::Name, "its number").required(),
-        PropRule::new("default", Kind::Flag, "whether it is taken when none is named"),
-    ],
-    children: &[
-        ARCHES,
-        ARCHIVE,
-        PACKAGES,
-        NodeRule {
-            name: "with-required",
-            args: &[ArgRule::one("yes or no", Kind::Flag)],
-            example: "with-required #true",
-            ..NodeRule::EMPTY
-        },
-        NodeRule {
-            name: "kernel",
-            args: &[ArgRule::one("the architecture", Kind::Word(&["amd64", "arm64"]))],
-            props: &[PropRule::new("package", Kind::Name, "the package").required()],
-            occurs: Occurs::Named,
-            example: "kernel \"amd64\" package=\"linux-image-amd64\"",
-            ..NodeRule::EMPTY
-        },
-        NodeRule {
-            name: "efi-stub",
-            args: &[ArgRule::one("the package of systemd's EFI stub", Kind::Name)],
-            example: "efi-stub \"systemd\"",
-            ..NodeRule::EMPTY
-        },
-    ],
-    occurs: Occurs::Named,
-    example: "release \"bookworm\" version=\"12\" {",
-    ..NodeRule::EMPTY
-};
-
-const USERS: NodeRule =
-    NodeRule { name: "users", args: &[ArgRule::some("names", Kind::Line)], example: "users \"root\"", ..KEEP };
-
-const GROUPS: NodeRule =
-    NodeRule { name: "groups", args: &[ArgRule::some("names", Kind::Line)], example: "groups \"root\"", ..KEEP };
-
-const TOP: &[NodeRule] = &[NodeRule {
-    name: "base",
-    args: &[ArgRule::one("the name", Kind::Name)],
-    props: &[PropRule::new("family", Kind::Word(&["deb", "apk", "rpm"]), "the package family").required()],
-    children: &[USERS, GROUPS, env::ENV, RELEASE],
-    example: "base \"debian\" family=\"deb\" {",
-    ..NodeRule::EMPTY
-}];
 
 /// Reads the releases of a base image from its `base.kdl` and the key files that it names.
 pub fn read_base(source: &Source, keys: &[KeyFile]) -> Result<Vec<BaseImage>, Vec<Diagnostic>> {
@@ -126,11 +30,15 @@ pub fn read_base(source: &Source, keys: &[KeyFile]) -> Result<Vec<BaseImage>, Ve
     let items = shape::shape(&nodes, TOP, "a base image", reading, &mut report);
     let items = merge(items, &mut report);
     let images = match items.first() {
-        Some(item) => {
-            let mut reader = Reader { item, keys, digest: digest(source, keys), report: &mut report };
-            item.all("release").map(|release| reader.release(release)).collect()
+        Some(item) => Reader { item, keys, digest: digest(source, keys), report: &mut report }.releases(),
+        None => {
+            if report.found.is_empty() {
+                let message = "the file describes no base image";
+                let error = report.error("missing-node", Place::new(number, 0, 0), message, "nothing here");
+                error.help(format!("it holds one block: {}", BASE.example));
+            }
+            Vec::new()
         }
-        None => Vec::new(),
     };
     if report.found.is_empty() { Ok(images) } else { Err(settle(report.found)) }
 }
@@ -186,19 +94,56 @@ struct Reader<'a, 'r> {
 }
 
 impl Reader<'_, '_> {
+    fn releases(&mut self) -> Vec<BaseImage> {
+        let item = self.item;
+        if self.family() == Family::Rpm {
+            let place = item.prop_place("family");
+            let message = "a base of the family \"rpm\" cannot be built yet";
+            self.report.error("base-not-supported", place, message, "not yet").help("known are \"deb\" and \"apk\"");
+        }
+        self.require(item, &RELEASE);
+        let defaults: Vec<&Item> = item.all("release").filter(|release| is_default(release)).collect();
+        if let [first, second, ..] = defaults[..] {
+            let message = "two releases are the default";
+            let error = self.report.error("conflict", second.prop_place("default"), message, "and this one");
+            error.also(first.prop_place("default"), "this one").help("keep one `default=#true`");
+        }
+        let mut releases: Vec<BaseImage> = item.all("release").map(|release| self.release(release)).collect();
+        if let [only] = &mut releases[..] {
+            only.is_default = true;
+        }
+        releases
+    }
+
+    fn family(&self) -> Family {
+        match self.item.text("family") {
+            Some("apk") => Family::Apk,
+            Some("rpm") => Family::Rpm,
+            _ => Family::Deb,
+        }
+    }
+
+    /// Tells of a block that lacks a node that it means nothing without.
+    fn require(&mut self, item: &Item, rule: &NodeRule) {
+        if item.all(rule.name).next().is_none() && !item.has_unread {
+            let (owner, name) = (item.rule.name, rule.name);
+            let message = format!("`{owner}` needs at least one `{name}`");
+            let error = self.report.error("missing-node", item.place, message, format!("has no `{name}`"));
+            error.help(format!("write into its block: {}", rule.example));
+        }
+    }
+
     fn release(&mut self, release: &Item) -> BaseImage {
+        self.require(release, &ARCHES);
+        self.require(release, &ARCHIVE);
         let arches = arches(release);
         let archives = release.all("archive").map(|archive| self.archive(archive, &arches)).collect();
         BaseImage {
             name: self.item.arg(0).unwrap_or_default().to_owned(),
-            family: match self.item.text("family") {
-                Some("apk") => Family::Apk,
-                Some("rpm") => Family::Rpm,
-                _ => Family::Deb,
-            },
+            family: self.family(),
             release: release.arg(0).unwrap_or_default().to_owned(),
             version: release.text_or("version", ""),
-            is_default: release.prop("default").is_some_and(|prop| prop.value.value == Value::Flag(true)),
+            is_default: is_default(release),
             archives,
             packages: texts(release, "packages"),
             with_required: release
@@ -210,8 +155,8 @@ impl Reader<'_, '_> {
                 .filter_map(|item| Some((Arch::from_name(item.arg(0)?)?, item.text("package")?.to_owned())))
                 .collect(),
             efi_stub: release.child("efi-stub").and_then(|item| item.arg(0)).map(str::to_owned),
-            users: texts(self.item, "users"),
-            groups: texts(self.item, "groups"),
+            users: or_root(texts(self.item, "users")),
+            groups: or_root(texts(self.item, "groups")),
             env: self.env(),
             digest: self.digest.clone(),
             arches,
@@ -223,17 +168,18 @@ impl Reader<'_, '_> {
     }
 
     fn archive(&mut self, archive: &Item, all: &[Arch]) -> Archive {
+        self.require(archive, &KEY);
         let own = arches(archive);
-        let suite = |item: &Item| {
-            let path = item.arg(0).unwrap_or_default().to_owned();
-            let components = item.list("component").map(|(text, _)| text.to_owned()).collect();
-            Suite { codename: item.text_or("codename", &path), path, components }
-        };
+        let suites = self.suites(archive);
+        archive
+            .all("mirror")
+            .flat_map(|item| item.texts_from(0))
+            .for_each(|(url, place)| self.check_mirror(url, place));
         Archive {
             name: archive.arg(0).unwrap_or_default().to_owned(),
             arches: if own.is_empty() { all.to_vec() } else { own },
             mirrors: texts(archive, "mirror"),
-            suites: archive.all("suite").map(suite).collect(),
+            suites,
             keys: archive
                 .all("key")
                 .flat_map(|item| item.texts_from(0))
@@ -242,7 +188,43 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn key(&mut self, path: &str, place: crate::source::Place) -> Option<KeyFile> {
+    fn suites(&mut self, archive: &Item) -> Vec<Suite> {
+        let suite = |item: &Item| Suite {
+            path: item.arg(0).unwrap_or_default().to_owned(),
+            codename: item.text("codename").map(str::to_owned),
+            components: item.list("component").map(|(text, _)| text.to_owned()).collect(),
+        };
+        let found: Vec<Suite> = archive.all("suite").map(suite).collect();
+        match self.family() {
+            // A repository without branches has its index straight below its address.
+            Family::Apk if found.is_empty() => {
+                vec![Suite { path: String::new(), codename: None, components: Vec::new() }]
+            }
+            Family::Apk => found,
+            Family::Deb | Family::Rpm => {
+                self.require(archive, &SUITE);
+                let bare = archive.all("suite").filter(|suite| suite.prop("component").is_none());
+                for suite in bare {
+                    let message = "`suite` needs `component=`";
+                    let error = self.report.error("missing-property", suite.place, message, "has no `component=`");
+                    error.help(format!("write {}", SUITE.example));
+                }
+                found
+            }
+        }
+    }
+
+    fn check_mirror(&mut self, url: &str, place: Place) {
+        let is_known = ["http://", "https://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
+        if !is_known && !url.starts_with('/') {
+            let message = format!("\"{}\" is no address of a mirror", url.escape_debug());
+            let error = self.report.error("bad-value", place, message, "not a URL");
+            error.help("write \"https://mirror.example.org/debian\", or a folder from its root: \"/srv/mirror\"");
+        }
+    }
+
+    fn key(&mut self, path: &str, place: Place) -> Option<KeyFile> {
+        let path = path.strip_prefix("./").unwrap_or(path);
         let found = self.keys.iter().find(|(name, _)| name == path);
         if found.is_none() {
             let error = self.report.error(
@@ -251,10 +233,24 @@ impl Reader<'_, '_> {
                 format!("there is no key file \"{path}\""),
                 "not beside base.kdl",
             );
-            error.help("put the file there, or correct the path");
+            let there: Vec<&str> = self.keys.iter().map(|(name, _)| name.as_str()).collect();
+            error.help(match (path.strip_prefix("keys/"), there.as_slice()) {
+                (None, _) => format!("key files lie in the folder keys/: key \"keys/{path}\""),
+                (_, []) => "put the file there, or correct the path".to_owned(),
+                (_, there) => format!("put the file there, or correct the path: there is {}", there.join(", ")),
+            });
         }
         found.map(|(name, bytes)| (name.rsplit('/').next().unwrap_or(name).to_owned(), bytes.clone()))
     }
+}
+
+fn is_default(release: &Item) -> bool {
+    release.prop("default").is_some_and(|prop| prop.value.value == Value::Flag(true))
+}
+
+/// Every system has this user and this group.
+fn or_root(names: Vec<String>) -> Vec<String> {
+    if names.is_empty() { vec!["root".to_owned()] } else { names }
 }
 
 fn arches(item: &Item) -> Vec<Arch> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::check::{World, shaped};
 use crate::diagnostic::Diagnostic;
-use crate::image_reference::ImageReference;
+use crate::image_reference::{ImageReference, LocalImage};
 use crate::item::Item;
 use crate::overlap;
 use crate::report::Report;
@@ -64,6 +64,13 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
             files::refuse_slash(item, &mut report);
         }
         match standing {
+            Standing::File | Standing::Folder if item.rule.name == "base" => {
+                let mistaken = item.arg(1).and_then(|text| ImageReference::parse(text).ok());
+                let mistaken = mistaken.and_then(|reference| other_kind(&reference, standing == Standing::Folder));
+                if let Some((message, help)) = mistaken {
+                    report.error("file-unusable", place, message, "not such an image").help(help);
+                }
+            }
             Standing::There | Standing::File | Standing::Folder => {}
             Standing::Outside if world.allow_outside => {}
             Standing::Missing => missing(&path, place, beside, &mut report),
@@ -74,6 +81,22 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
     }
     overlap::check(&body, beside, &mut report);
     report.found
+}
+
+/// What to say of an image that is a folder where a file is named, or a file where a folder is.
+fn other_kind(reference: &ImageReference, is_folder: bool) -> Option<(String, String)> {
+    let named = |local: &LocalImage, scheme: &str| format!("\"{scheme}:{local}\"");
+    match reference {
+        ImageReference::Layout(local) if !is_folder => Some((
+            format!("\"{}\" is a file, and `oci:` names a folder that is an image layout", local.path),
+            format!("write {} or {}", named(local, "oci-archive"), named(local, "docker-archive")),
+        )),
+        ImageReference::OciArchive(local) | ImageReference::Archive(local) if is_folder => Some((
+            format!("\"{}\" is a folder, and the reference names a tar file", local.path),
+            format!("write {} where it is an image layout", named(local, "oci")),
+        )),
+        _ => None,
+    }
 }
 
 fn missing(path: &str, place: Place, beside: &dyn Beside, report: &mut Report<'_>) {

@@ -12,6 +12,8 @@ pub enum ImageReference {
     Registry(RegistryReference),
     /// In a folder that is an OCI image layout: `oci:PATH[:NAME]`.
     Layout(LocalImage),
+    /// In a tar file that holds an OCI image layout: `oci-archive:PATH[:NAME]`.
+    OciArchive(LocalImage),
     /// In a tar file as `docker save` and `podman save` write it: `docker-archive:PATH[:NAME:TAG]`.
     Archive(LocalImage),
 }
@@ -69,7 +71,10 @@ pub struct ReferenceProblem {
 }
 
 const FORMS: &str = "write \"registry.example.org/name:tag\", \"registry.example.org/name@sha256:…\", \
-                     \"oci:FOLDER\" or \"docker-archive:FILE\"";
+                     \"oci:FOLDER\", \"oci-archive:FILE\" or \"docker-archive:FILE\"";
+
+/// Where other tools keep images too (containers-transports(5)).
+const STRANGE: &[&str] = &["dir", "containers-storage", "docker-daemon", "ostree", "sif"];
 
 impl ImageReference {
     /// Reads a reference.
@@ -80,11 +85,21 @@ impl ImageReference {
         if let Some(local) = text.strip_prefix("oci:") {
             return local_image(local).map(Self::Layout);
         }
+        if let Some(local) = text.strip_prefix("oci-archive:") {
+            return local_image(local).map(Self::OciArchive);
+        }
         if let Some(local) = text.strip_prefix("docker-archive:") {
             return local_image(local).map(Self::Archive);
         }
+        let strange = STRANGE.iter().find(|scheme| text.strip_prefix(**scheme).is_some_and(is_rest_of_scheme));
+        if let Some(scheme) = strange {
+            let help = format!("copy the image with `skopeo copy {text} oci:image`, and write \"oci:image\"");
+            return Err(problem(format!("is of a kind that cannot be read: `{scheme}:`"), help));
+        }
         if text.starts_with(['.', '/']) {
-            let help = format!("write \"oci:{text}\" for an image layout, \"docker-archive:{text}\" for a tar file");
+            let help = format!(
+                "write \"oci:{text}\" for a folder that is an image layout, \"oci-archive:{text}\" or \"docker-archive:{text}\" for a tar file"
+            );
             return Err(problem("looks like a path", help));
         }
         registry(text).map(Self::Registry)
@@ -94,7 +109,7 @@ impl ImageReference {
     pub fn local_path(&self) -> Option<&str> {
         match self {
             Self::Registry(_) => None,
-            Self::Layout(local) | Self::Archive(local) => Some(&local.path),
+            Self::Layout(local) | Self::OciArchive(local) | Self::Archive(local) => Some(&local.path),
         }
     }
 
@@ -104,9 +119,15 @@ impl ImageReference {
         match self {
             Self::Registry(_) => self,
             Self::Layout(local) => Self::Layout(at(local)),
+            Self::OciArchive(local) => Self::OciArchive(at(local)),
             Self::Archive(local) => Self::Archive(at(local)),
         }
     }
+}
+
+/// Whether what follows a word makes it a scheme, and not a host with its port.
+fn is_rest_of_scheme(rest: &str) -> bool {
+    rest.strip_prefix(':').is_some_and(|path| !path.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn registry(text: &str) -> Result<RegistryReference, ReferenceProblem> {
@@ -214,6 +235,7 @@ impl fmt::Display for ImageReference {
         match self {
             Self::Registry(registry) => registry.fmt(f),
             Self::Layout(local) => write!(f, "oci:{local}"),
+            Self::OciArchive(local) => write!(f, "oci-archive:{local}"),
             Self::Archive(local) => write!(f, "docker-archive:{local}"),
         }
     }
@@ -274,6 +296,7 @@ mod tests {
         check(&format!("ghcr.io/a/b:1@{digest}"), Ok(&format!("ghcr.io/a/b:1@{digest}")));
         check("oci:images/base", Ok("oci:images/base"));
         check("oci:images/base:app:1.0", Ok("oci:images/base:app:1.0"));
+        check("oci-archive:base.tar:v1", Ok("oci-archive:base.tar:v1"));
         check("docker-archive:base.tar:app:1", Ok("docker-archive:base.tar:app:1"));
     }
 
@@ -290,6 +313,9 @@ mod tests {
         check("quay.io:99999/a", Err("names no registry"));
         check("", Err("names no registry"));
         check("oci:", Err("lacks a path"));
+        check("oci-archive:", Err("lacks a path"));
+        check("dir:image", Err("skopeo copy dir:image oci:image"));
+        check("docker-daemon:app:1", Err("cannot be read: `docker-daemon:`"));
         check("oci:x:", Err("lacks a path"));
     }
 }

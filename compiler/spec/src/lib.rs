@@ -4,6 +4,7 @@
 pub mod appliance;
 pub mod base;
 mod base_image;
+mod base_table;
 mod booting;
 mod check;
 mod diagnostic;
@@ -39,6 +40,7 @@ mod written;
 
 pub use appliance::Appliance;
 pub use base_image::{KeyFile, builtin_bases, read_base};
+pub use base_table::base_reference;
 pub use check::{Checked, World, check, check_rest};
 pub use diagnostic::{CODES, Diagnostic, Label, Severity, Span, plain, settle};
 pub use explain::explain;

@@ -26,6 +26,13 @@ Values carry their units: sizes `512MiB`, `1GiB` (KiB, MiB, GiB, TiB; kB, MB, GB
 (ms, s, m, h, d), permissions `0644`. They stand in quotes. Yes and no are `#true` and `#false`.
 ";
 
+/// A node with all that its block may hold, as Markdown under headings of this level and below.
+pub(crate) fn section(rule: &NodeRule, level: usize) -> String {
+    let mut out = String::new();
+    node(rule, level, &mut out);
+    out
+}
+
 fn node(rule: &NodeRule, level: usize, out: &mut String) {
     out.push_str(&format!("\n{} `{}`\n\n{}\n", "#".repeat(level), rule.name, rule.doc));
     out.push_str(&format!("\n```kdl\n{}\n```\n", rule.example));

@@ -118,7 +118,7 @@ impl Kind {
             Self::Path => "an absolute path such as \"/var/lib/app\"".to_owned(),
             Self::Beside => "a path beside the spec such as \"app/\"".to_owned(),
             Self::Image => {
-                "an image: \"registry.example.org/name:tag\", \"oci:FOLDER\", \"docker-archive:FILE\"".to_owned()
+                "an image: \"registry.example.org/name:tag\", \"oci:FOLDER\", \"oci-archive:FILE\", \"docker-archive:FILE\"".to_owned()
             }
             Self::Size => "a size with a unit: \"512MiB\", \"1GiB\" (KiB, MiB, GiB, TiB; kB, MB, GB, TB)".to_owned(),
             Self::Duration => "a time with a unit: \"500ms\", \"1.5s\", \"30m\", \"2h\" (ms, s, m, h, d)".to_owned(),

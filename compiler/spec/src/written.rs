@@ -43,6 +43,8 @@ pub enum Written {
     Output(String),
     /// The size of the disk.
     Disk,
+    /// The image that the base is.
+    Image,
 }
 
 /// The labels of everything in a merged body; what stands twice is where it stands first.
@@ -71,7 +73,7 @@ pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Labe
                 put(Written::Program(name.clone()), program);
                 put(Written::ServiceUser(name), item.prop("user").map_or(item.place, |user| user.value.place));
             }
-            "repository" => put(Written::Key(name), item.prop_place("key")),
+            "repository" => put(Written::Key(name.trim_end_matches('/').to_owned()), item.prop_place("key")),
             _ => {}
         }
     }
@@ -83,6 +85,7 @@ pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Labe
     for disk in body.all("resources").flat_map(|item| item.child("disk")) {
         put(Written::Disk, disk.arg_place(0));
     }
+    body.all("base").for_each(|base| put(Written::Image, base.arg_place(1)));
     for item in body.all("volume") {
         item.text("at").into_iter().for_each(|at| put(Written::Volume(at.to_owned()), item.prop_place("at")));
     }

@@ -69,7 +69,7 @@ fn bytes_and_limits() {
     assert_eq!(codes("a { ".repeat(100_000).as_bytes()), ["too-large"]);
     let keyless = Source {
         name: "base.kdl".to_owned(),
-        text: "base \"x\" family=\"deb\" { release \"r\" version=\"1\" { archive \"a\" { key \"k.gpg\" }}}".to_owned(),
+        text: "base \"x\" family=\"deb\" { release \"r\" version=\"1\" { arch \"amd64\"; archive \"a\" { suite \"s\" component=\"c\"; key \"k.gpg\"; }; }; }".to_owned(),
     };
     assert_eq!(
         spec::read_base(&keyless, &[]).unwrap_err().iter().map(|found| found.code).collect::<Vec<_>>(),
@@ -239,7 +239,8 @@ fn places_of_files() {
 /// What is found where the files beside a spec, or packages, are known.
 fn elsewhere() -> BTreeSet<&'static str> {
     let beside = ["file-missing", "file-unusable", "overwritten"];
-    let built = ["kernel-unfit", "unknown-program", "user-clash"];
+    let built =
+        ["unknown-program", "user-clash", "image-unusable", "kernel-unfit", "key-unusable", "repository-untrusted"];
     let bytes = ["not-utf8", "too-large", "too-deep", "key-missing"];
     beside.into_iter().chain(built).chain(bytes).collect()
 }

@@ -5,14 +5,18 @@
 
 mod indexes;
 mod memory;
+mod refusal;
 mod releases;
 mod signed;
+mod trust;
 
 use formats::apk::IndexError;
 use packages::deb::ReleaseError;
 use packages::{Catalog, CatalogError, LockedIndex};
 use spec::appliance::Arch;
 use spec::base::Family;
+
+pub use trust::Distrust;
 
 use crate::network::in_one_line;
 use crate::{DiskError, FetchError, Progress, Store};
@@ -84,6 +88,8 @@ pub enum CatalogFetchError {
     /// No mirror gave an index that is what it must be.
     #[error("verify {what}{}", from(url))]
     SignedIndex {
+        /// Name of the archive.
+        archive: String,
         /// Which index.
         what: String,
         /// Where the refused index came from; empty when from the store.
@@ -125,6 +131,30 @@ pub enum CatalogFetchError {
     /// The store's disk.
     #[error("read the package indexes")]
     Disk(#[from] DiskError),
+}
+
+impl CatalogFetchError {
+    /// The archive that is not trusted and why, where that is what is wrong.
+    pub fn distrust(&self) -> Option<(&str, Distrust)> {
+        let (archive, distrust) = match self {
+            Self::Release { archive, source, .. } => (archive, releases::distrust(source)),
+            Self::SignedIndex { archive, source, .. } => (archive, signed::distrust(source)),
+            _ => return None,
+        };
+        distrust.map(|distrust| (archive.as_str(), distrust))
+    }
+}
+
+/// Whether a file holds a key that may sign a repository of this family.
+///
+/// # Errors
+/// What it should hold, and what it holds.
+pub fn check_key(family: Family, bytes: &[u8]) -> Result<(), String> {
+    // Here too: what a key is.
+    match family {
+        Family::Apk => signed::check_key(bytes),
+        Family::Deb | Family::Rpm => releases::check_key(bytes),
+    }
 }
 
 fn from(url: &str) -> String {

@@ -22,7 +22,7 @@ mod progress;
 
 use std::path::Path;
 
-pub use catalog::{CatalogFetchError, CatalogRequest, Catalogs, Source};
+pub use catalog::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Source, check_key};
 pub use decoded::{MetaError, UnpackError, read_meta};
 pub use disk::DiskError;
 pub use family::ArchiveError;
@@ -32,7 +32,7 @@ pub use images::{
     AuthFile, Challenge, Image, ImageError, ImageLayer, ImageRequest, RegistryError, read_auth_file, read_challenge,
 };
 pub use layers::PutError;
-pub use network::{FetchError, Patience, TransferError};
+pub use network::{FetchError, Patience, TransferError, in_one_line};
 pub use progress::{Progress, Silent, Unit};
 
 /// An open store. While it is open, nothing that was used through it is collected as garbage.

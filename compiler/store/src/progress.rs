@@ -8,6 +8,8 @@ pub trait Progress: Sync {
     fn advance(&self, steps: u64);
     /// A warning: something to know that is no failure (a mirror that was passed over).
     fn message(&self, text: &str);
+    /// Something that only who looks closely wants to know (a place that did not have a file that another one had).
+    fn detail(&self, text: &str);
 }
 
 /// What is counted.
@@ -26,4 +28,5 @@ impl Progress for Silent {
     fn begin(&self, _: &str, _: Unit, _: u64) {}
     fn advance(&self, _: u64) {}
     fn message(&self, _: &str) {}
+    fn detail(&self, _: &str) {}
 }

@@ -222,6 +222,10 @@ impl Client {
             text = format!("{text}: {next}");
             cause = next.source();
         }
+        // What to do about it is said by who was asked last.
+        if let ImageError::Pull { tried, .. } = &error {
+            text += &tried.last().map(|(_, error)| format!("\nhelp: {}", error.help())).unwrap_or_default();
+        }
         for word in words {
             assert!(text.contains(word), "{text}\ndoes not say {word:?}");
         }
@@ -564,8 +568,8 @@ fn a_layout_gives_the_image_of_a_name() {
     let at = |reference: &str| Client { reference: ImageReference::parse(reference).unwrap(), ..Client::of("oci:x") };
     let lost = at("oci:layout:three");
     write_layout(&lost.folder.path().join("layout"), &["one", "two"]);
-    lost.fails(&["no image of that name", "\"one\", \"two\""]);
-    at("oci:nowhere").fails(&["read the image", "nowhere/index.json"]);
+    lost.fails(&["no image of the name \"three\"; it has \"one\", \"two\""]);
+    at("oci:nowhere").fails(&["oci:nowhere", "there is no such folder"]);
     // A blob that lies.
     let client = Client::of("oci:layout");
     let layout = client.folder.path().join("layout");
@@ -607,7 +611,7 @@ fn an_archive_gives_the_same_image_each_time() {
     assert_eq!(digests[0], digests[1]);
     let client = Client::of("docker-archive:a.tar:app:2");
     write_archive(&client.folder.path().join("a.tar"), list, members);
-    client.fails(&["no image of that name", "docker.io/library/app:1"]);
+    client.fails(&["no image of the name \"app:2\"; it has \"docker.io/library/app:1\""]);
     write_archive(&client.folder.path().join("b.tar"), list, &members[..1]);
     Client { reference: ImageReference::parse("docker-archive:b.tar").unwrap(), ..client }.fails(&["is not there"]);
     let client = Client::of("docker-archive:c.tar");

@@ -108,22 +108,36 @@ fn mirrors_are_asked_in_order_and_all_named_when_all_fail() {
     store.fetch(std::slice::from_ref(&package), &dead, false, &told).unwrap_err();
     assert_eq!(told.0.lock().unwrap().len(), 0);
     store.fetch(std::slice::from_ref(&package), &place, false, &told).unwrap();
+    assert_eq!(told.1.lock().unwrap().len(), 0);
     let told = told.0.into_inner().unwrap();
     let [line] = &told[..] else { panic!("{told:?}") };
     for word in ["toy 1.0 did not come from", bad.url.as_str(), "other bytes", "the next mirror gave it"] {
         assert!(line.contains(word), "{line}");
     }
+    // That a place does not have a file is no failure of it.
+    let (told, empty) = (Told::default(), Server::start());
+    let place = mirrors(&[&empty.url, none.to_str().unwrap(), &good.url]);
+    let other = toy_deb(2);
+    good.serve("/pool/other.deb", &other, &[]);
+    store.fetch(&[locked("other", &other)], &place, false, &told).unwrap();
+    assert_eq!(told.0.lock().unwrap().len(), 0);
+    let told = told.1.into_inner().unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains(&format!("is not at {}/pool/other.deb; it is at {}", empty.url, good.url)), "{told:?}");
 }
 
 /// Keeps what is to be known.
 #[derive(Default)]
-struct Told(std::sync::Mutex<Vec<String>>);
+struct Told(std::sync::Mutex<Vec<String>>, std::sync::Mutex<Vec<String>>);
 
 impl Progress for Told {
     fn begin(&self, _: &str, _: Unit, _: u64) {}
     fn advance(&self, _: u64) {}
     fn message(&self, text: &str) {
         self.0.lock().unwrap().push(text.to_owned());
+    }
+    fn detail(&self, text: &str) {
+        self.1.lock().unwrap().push(text.to_owned());
     }
 }
 

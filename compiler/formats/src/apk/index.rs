@@ -21,8 +21,8 @@ pub enum IndexError {
     #[error("read the index")]
     Segment(#[source] SegmentError),
     /// Nobody vouches for it.
-    #[error("take the index")]
-    Signature(#[source] SignatureError),
+    #[error(transparent)]
+    Signature(SignatureError),
     /// Something follows its last member.
     #[error("read the index: something follows its end")]
     Trailing,

@@ -11,4 +11,4 @@ mod signature;
 pub use index::{IndexError, SignedIndex, open_index};
 pub use package::{Apk, ApkError, Expected, Limits, check_archive, decode, decode_bytes};
 pub use segment::SegmentError;
-pub use signature::{KeyFile, SignatureError, Signer};
+pub use signature::{KeyFile, SignatureError, Signer, check_key};

@@ -62,7 +62,7 @@ pub enum ApkError {
     #[error("decode the package")]
     Segment(#[source] SegmentError),
     /// Nobody vouches for it.
-    #[error("take the package")]
+    #[error("verify the package")]
     Signature(#[source] SignatureError),
     /// It is another one than the index names.
     #[error("take the package: the SHA-1 of its control member is {found}, the index says {expected}")]

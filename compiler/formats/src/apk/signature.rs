@@ -40,28 +40,38 @@ impl fmt::Display for Signer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature.
-    #[error("verify its signature: it is not signed")]
+    #[error("it is not signed")]
     Unsigned,
     /// There are signatures, but by no key that is at hand.
-    #[error("verify its signature: it is signed by {}, and no such key is trusted", signed_by.join(", "))]
+    #[error("it is signed by {}, and {} trusted", signed_by.join(", "), only(trusted))]
     UnknownKey {
         /// Names of the keys, sorted.
         signed_by: Vec<String>,
+        /// Names of the keys that are at hand, sorted.
+        trusted: Vec<String>,
+    },
+    /// A key that is at hand signed it, and the signature calls it by another name.
+    #[error("it is signed by {signed_by}; the key file {key} is that key, and a key counts under its name only")]
+    OtherName {
+        /// The name of the key in the signature.
+        signed_by: String,
+        /// The name of its file here.
+        key: String,
     },
     /// A key that is at hand did not sign these bytes.
-    #[error("verify its signature: it is not by the key {key}, or the bytes were changed")]
+    #[error("it is not by the key {key} that is trusted, or the bytes were changed")]
     Wrong {
         /// Name of the key.
         key: String,
     },
     /// A key file that cannot be read.
-    #[error("verify its signature: the key file {key} holds no RSA public key in PEM")]
+    #[error("the key file {key} holds no RSA public key in PEM")]
     Key {
         /// Its name.
         key: String,
     },
     /// A key that is too short to prove anything.
-    #[error("verify its signature: the key {key} has only {bits} bits")]
+    #[error("the key {key} has only {bits} bits; {MIN_KEY_BITS} are needed")]
     Weak {
         /// Name of the key.
         key: String,
@@ -69,7 +79,7 @@ pub enum SignatureError {
         bits: usize,
     },
     /// The bytes were made to have the SHA-1 digest of others.
-    #[error("verify its signature: the bytes carry the marks of a collision of SHA-1")]
+    #[error("the bytes carry the marks of a collision of SHA-1")]
     Collision,
 }
 
@@ -79,16 +89,20 @@ enum Algorithm {
     Sha256,
 }
 
+/// A signature: how it was made, the name of its key, and its bytes.
+type Signature<'a> = ((Algorithm, &'a str), &'a Vec<u8>);
+
 /// Verifies the bytes of a member by the files of the signature member before it.
 ///
-/// Every signature by a trusted key must be right, and there must be one. A key is told by its name alone, so a mirror
-/// cannot bring its own.
+/// Every signature by a trusted key must be right, and there must be one. A key is told by its name, as the real `apk` has
+/// it: inside of what is built it must be found by that name too.
 pub(super) fn verify(
     signatures: &BTreeMap<String, Vec<u8>>,
     signed: &[u8],
     keys: &[KeyFile],
 ) -> Result<Signer, SignatureError> {
-    let named: Vec<_> = signatures.iter().filter_map(|(name, bytes)| Some((algorithm(name)?, bytes))).collect();
+    let named: Vec<Signature<'_>> =
+        signatures.iter().filter_map(|(name, bytes)| Some((algorithm(name)?, bytes))).collect();
     if named.is_empty() {
         return Err(SignatureError::Unsigned);
     }
@@ -98,9 +112,30 @@ pub(super) fn verify(
             signer = Some(check(*algorithm, name, signature, signed, pem)?);
         }
     }
+    signer.ok_or_else(|| by_nobody_known(&named, signed, keys))
+}
+
+/// What to say of signatures by keys of which none is at hand under its name.
+fn by_nobody_known(named: &[Signature<'_>], signed: &[u8], keys: &[KeyFile]) -> SignatureError {
     let mut signed_by: Vec<String> = named.iter().map(|((_, name), _)| (*name).to_owned()).collect();
     signed_by.dedup();
-    signer.ok_or(SignatureError::UnknownKey { signed_by })
+    let mut trusted: Vec<String> = keys.iter().map(|(key, _)| key.clone()).collect();
+    trusted.sort();
+    for ((algorithm, name), signature) in named {
+        let is_by = |(key, pem): &&KeyFile| check(*algorithm, key, signature, signed, pem).is_ok();
+        if let Some((key, _)) = keys.iter().find(is_by) {
+            return SignatureError::OtherName { signed_by: (*name).to_owned(), key: key.clone() };
+        }
+    }
+    SignatureError::UnknownKey { signed_by, trusted }
+}
+
+fn only(trusted: &[String]) -> String {
+    match trusted {
+        [] => "no key at all is".to_owned(),
+        [one] => format!("only {one} is"),
+        several => format!("only {} are", several.join(", ")),
+    }
 }
 
 /// Whether a file of a member is a signature of any kind.
@@ -114,6 +149,24 @@ fn algorithm(name: &str) -> Option<(Algorithm, &str)> {
     sha1().or_else(sha256)
 }
 
+/// Whether a key file holds a key that could vouch for something.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_key((name, pem): &KeyFile) -> Result<(), SignatureError> {
+    read_key(name, pem).map(drop)
+}
+
+fn read_key(name: &str, pem: &[u8]) -> Result<RsaPublicKey, SignatureError> {
+    let unreadable = || SignatureError::Key { key: name.to_owned() };
+    let text = std::str::from_utf8(pem).map_err(|_| unreadable())?;
+    let key = RsaPublicKey::from_public_key_pem(text.trim()).map_err(|_| unreadable())?;
+    match key.n().bits() {
+        bits if bits < MIN_KEY_BITS => Err(SignatureError::Weak { key: name.to_owned(), bits }),
+        _ => Ok(key),
+    }
+}
+
 fn check(
     algorithm: Algorithm,
     name: &str,
@@ -121,20 +174,14 @@ fn check(
     signed: &[u8],
     pem: &[u8],
 ) -> Result<Signer, SignatureError> {
-    let unreadable = || SignatureError::Key { key: name.to_owned() };
-    let text = std::str::from_utf8(pem).map_err(|_| unreadable())?;
-    let key = RsaPublicKey::from_public_key_pem(text.trim()).map_err(|_| unreadable())?;
-    let bits = key.n().bits();
-    if bits < MIN_KEY_BITS {
-        return Err(SignatureError::Weak { key: name.to_owned(), bits });
-    }
+    let key = read_key(name, pem)?;
     let (prefix, digest) = match algorithm {
         Algorithm::Sha1 => (SHA1_PREFIX, sha1(signed).ok_or(SignatureError::Collision)?.to_vec()),
         Algorithm::Sha256 => (SHA256_PREFIX, Sha256::digest(signed).to_vec()),
     };
     let scheme = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: prefix.into() };
     key.verify(scheme, &digest, signature).map_err(|_| SignatureError::Wrong { key: name.to_owned() })?;
-    let der = key.to_public_key_der().map_err(|_| unreadable())?;
+    let der = key.to_public_key_der().map_err(|_| SignatureError::Key { key: name.to_owned() })?;
     let fingerprint = Sha256::digest(der.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect();
     Ok(Signer { key: name.to_owned(), fingerprint })
 }

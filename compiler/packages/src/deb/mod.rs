@@ -18,6 +18,6 @@ pub use order::{Needs, OrderError};
 pub use relation::{Dependency, RelationError, parse_relations};
 pub use release::{Compression, IndexCandidate, Listed, Release, ReleaseTextError, parse_release};
 pub use rules::DebRules;
-pub use signed::{Expectation, ReleaseError, verify_inrelease};
+pub use signed::{Expectation, ReleaseError, check_key, verify_inrelease};
 pub use stanza::{Stanza, StanzaError, Stanzas};
 pub use version::{compare_versions, is_version};

@@ -24,8 +24,8 @@ pub(crate) const BASE: NodeRule = NodeRule {
     doc: "The operating system underneath. `\"auto\"` takes Debian. A release is named by its codename or number. \
           `\"scratch\"` is an empty root, for static programs.\n\n\
           `\"oci\"` takes any image: `\"docker.io/library/debian:12\"` from a registry, by tag or by \
-          `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout and `\"docker-archive:FILE\"` from a tar file, both \
-          beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
+          `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout, `\"oci-archive:FILE\"` from one in a tar file and \
+          `\"docker-archive:FILE\"` from a tar file of `docker save`, all beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
           and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
           `service` says what runs. `packages` are added to an image of a distribution that is a base here too, from the \
@@ -145,13 +145,14 @@ fn brings_packages(appliance: &Appliance, image: &BaseImage) -> Vec<String> {
     let mut lines = vec![format!("the base image's packages: {}{required}", image.packages.join(" "))];
     let here = |archive: &&Archive| appliance.arches.iter().any(|arch| archive.arches.contains(arch));
     for archive in image.archives.iter().filter(here) {
-        let suites: Vec<&str> = archive.suites.iter().map(|suite| suite.path.as_str()).collect();
-        let mirrors = archive.mirrors.join(" ");
-        lines.push(format!(
-            "the base image's archive {}: {}, last of all from {mirrors}",
-            archive.name,
-            suites.join(" ")
-        ));
+        let suites: String =
+            archive.suites.iter().filter(|one| !one.path.is_empty()).map(|one| format!(" {}", one.path)).collect();
+        let last = match archive.mirrors.join(" ") {
+            none if none.is_empty() => "from the mirrors that you name".to_owned(),
+            mirrors => format!("last of all from {mirrors}"),
+        };
+        let colon = if suites.is_empty() { "" } else { ":" };
+        lines.push(format!("the base image's archive {}{colon}{suites}, {last}", archive.name));
     }
     lines
 }
@@ -170,6 +171,10 @@ fn image<'w>(name: &str, item: Option<&Item>, world: &World<'w>, report: &mut Re
         return None;
     }
     let release = item.text("release").map(|release| (release, item.prop_place("release")));
+    if release.is_none() && item.prop("release").is_some() {
+        // What stands there is no name, which is told already.
+        return default_release(name, world);
+    }
     named(Named { name, place: item.arg_place(0), release }, &["oci", "scratch"], world, report)
 }
 
@@ -197,7 +202,13 @@ pub(crate) fn named<'w>(
         refuse_base(name, place, others, world, report);
         return None;
     }
-    let Some((release, place)) = release else { return default_release(name, world) };
+    let Some((release, place)) = release else {
+        let default = releases.iter().find(|image| image.is_default).copied();
+        if default.is_none() {
+            refuse_none(name, place, &releases, report);
+        }
+        return default;
+    };
     let found = releases.iter().find(|image| image.release == release || image.version == release).copied();
     if found.is_none() {
         let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
@@ -211,6 +222,15 @@ pub(crate) fn named<'w>(
 
 fn default_release<'w>(name: &str, world: &World<'w>) -> Option<&'w BaseImage> {
     world.bases.iter().find(|image| image.name == name && image.is_default)
+}
+
+/// A base that has no default release, and of which none is named.
+fn refuse_none(name: &str, place: Place, releases: &[&BaseImage], report: &mut Report<'_>) {
+    let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
+    let message = format!("`base \"{name}\"` needs `release=`: none of its releases is the default");
+    let error = report.error("missing-property", place, message, "has no `release=`");
+    let first = names.first().copied().unwrap_or_default();
+    error.help(format!("write base \"{name}\" release=\"{first}\"; there are {}", either(&names)));
 }
 
 fn refuse_base(name: &str, place: Place, others: &[&'static str], world: &World<'_>, report: &mut Report<'_>) {

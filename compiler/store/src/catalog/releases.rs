@@ -2,13 +2,15 @@
 
 use std::fs;
 
-use packages::deb::{Expectation, Release, ReleaseError, verify_inrelease};
+use packages::deb::{self, Expectation, Release, ReleaseError, verify_inrelease};
 
 use super::memory::Memory;
-use super::{CatalogFetchError, CatalogRequest, Source};
+use super::refusal::Refusal;
+use super::trust::what_it_holds;
+use super::{CatalogFetchError, CatalogRequest, Distrust, Source};
 use crate::disk::{self, DiskError, at};
 use crate::network::Job;
-use crate::{FetchError, Progress, Store};
+use crate::{Progress, Store};
 
 /// Releases of the largest archives are under 1 MiB.
 const MAX_RELEASE_BYTES: u64 = 16 << 20;
@@ -54,7 +56,7 @@ impl Store {
         let jobs: Vec<_> = open.iter().map(|slot| self.release_job(slot, round)).collect();
         for ((slot, job), result) in open.iter_mut().zip(&jobs).zip(self.network.fetch(&jobs, progress)) {
             match result {
-                Err(error) => slot.fetch_error(error),
+                Err(error) => slot.refusal.not_fetched(error),
                 Ok(fetched) => {
                     let path = match slot.memory.sha256.filter(|_| fetched.not_modified) {
                         Some(sha256) => self.index_path(&sha256),
@@ -62,14 +64,14 @@ impl Store {
                     };
                     let bytes = fs::read(&path).map_err(at("read", &path))?;
                     match verified(request, slot.source, &bytes, request.now_secs, slot.memory.date_secs) {
-                        Err(error) => slot.release_error(&fetched.url, error),
+                        Err(error) => slot.refusal.refused(refused(slot.source, &fetched.url, error)),
                         Ok(release) => {
                             if !fetched.not_modified {
                                 let Source { archive, suite, .. } = slot.source;
                                 let memory = Memory::of(&fetched, release.date_secs);
                                 self.remember(archive, suite, &memory, &job.partial)?;
                             }
-                            if let Some(error) = slot.error.take() {
+                            if let Some(error) = slot.refusal.take() {
                                 self.tell_passed_over(error, &fetched.url, progress);
                             }
                             slot.take(release, round);
@@ -139,17 +141,41 @@ fn refused(source: &Source, url: &str, error: ReleaseError) -> CatalogFetchError
     CatalogFetchError::Release { archive, suite, url: url.to_owned(), source: Box::new(error) }
 }
 
+/// Whether a file holds a key of Debian's kind.
+pub(super) fn check_key(bytes: &[u8]) -> Result<(), String> {
+    let refused = |_| format!("it should hold an OpenPGP public key, armoured or binary, and {}", what_it_holds(bytes));
+    deb::check_key(bytes).map_err(refused)
+}
+
+/// What a release lacks to be trusted, where that is what is wrong with it.
+pub(super) fn distrust(error: &ReleaseError) -> Option<Distrust> {
+    Some(match error {
+        ReleaseError::NotSigned { .. } => Distrust::Unsigned,
+        ReleaseError::UnknownKey { signers, .. } => {
+            Distrust::UnknownKey { wanted: format!("the OpenPGP key {}", signers.join(" or ")) }
+        }
+        ReleaseError::Tampered { key } => Distrust::NotByKey { key: key.clone() },
+        ReleaseError::UnreadableKey { name, .. } => Distrust::NoKey { file: name.clone() },
+        ReleaseError::KeyExpired { .. } | ReleaseError::KeyRevoked { .. } | ReleaseError::SignatureExpired { .. } => {
+            Distrust::Outdated
+        }
+        ReleaseError::WeakHash { .. } | ReleaseError::KeyUnusable { .. } => Distrust::Weak,
+        // What is wrong with the rest is the archive's or the mirror's matter, not that of a key.
+        _ => return None,
+    })
+}
+
 /// A suite on its way to a release.
 struct Slot<'a> {
     source: &'a Source,
     memory: Memory,
     found: Option<Found>,
-    error: Option<CatalogFetchError>,
+    refusal: Refusal,
 }
 
 impl<'a> Slot<'a> {
     fn new(source: &'a Source, memory: Memory) -> Self {
-        Self { source, memory, found: None, error: None }
+        Self { source, memory, found: None, refusal: Refusal::default() }
     }
 
     fn take(&mut self, release: Release, round: usize) {
@@ -158,27 +184,8 @@ impl<'a> Slot<'a> {
         self.found = Some(Found { release, mirrors });
     }
 
-    fn fetch_error(&mut self, error: FetchError) {
-        match &mut self.error {
-            Some(CatalogFetchError::Fetch(first)) => first.tried.extend(error.tried),
-            // A refused release says more than a mirror that could not be asked.
-            Some(_) => {}
-            None => self.error = Some(error.into()),
-        }
-    }
-
-    fn release_error(&mut self, url: &str, error: ReleaseError) {
-        if !matches!(self.error, Some(CatalogFetchError::Release { .. })) {
-            self.error = Some(refused(self.source, url, error));
-        }
-    }
-
     fn finish(self) -> Result<Found, CatalogFetchError> {
-        let what = || format!("the release of {} {}", self.source.archive, self.source.suite);
-        match (self.found, self.error) {
-            (Some(found), _) => Ok(found),
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(FetchError::no_mirror(what()).into()),
-        }
+        let what = format!("the release of {} {}", self.source.archive, self.source.suite);
+        self.found.ok_or_else(|| self.refusal.into_error(what))
     }
 }

@@ -5,14 +5,16 @@
 
 use std::fs;
 
-use formats::apk::{IndexError, KeyFile, SignedIndex, open_index};
+use formats::apk::{IndexError, KeyFile, SignatureError, SignedIndex, check_key as apk_key, open_index};
 use packages::{Catalog, LockedIndex, Origin, Sha256, apk};
 
 use super::memory::Memory;
-use super::{CatalogFetchError, CatalogRequest, Catalogs, Source};
+use super::refusal::Refusal;
+use super::trust::what_it_holds;
+use super::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Source};
 use crate::disk::{self, DiskError, at};
 use crate::network::{Fetched, Job};
-use crate::{FetchError, Progress, Store};
+use crate::{Progress, Store};
 
 /// Alpine's largest is 3 MB.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -29,7 +31,7 @@ struct Slot<'a> {
     keys: Vec<KeyFile>,
     memory: Memory,
     found: Option<Found>,
-    error: Option<CatalogFetchError>,
+    refusal: Refusal,
 }
 
 /// An index that has been verified.
@@ -102,7 +104,7 @@ impl Store {
             arch,
             folder,
             found: None,
-            error: None,
+            refusal: Refusal::default(),
         }
     }
 
@@ -123,10 +125,10 @@ impl Store {
         let jobs: Vec<Job> = open.iter().map(|(job, _)| job.clone()).collect();
         for ((job, slot), result) in open.iter_mut().zip(self.network.fetch(&jobs, progress)) {
             match result {
-                Err(error) => slot.fetch_error(error),
+                Err(error) => slot.refusal.not_fetched(error),
                 Ok(fetched) => {
                     self.take_fetched(job, slot, &fetched)?;
-                    if let Some(error) = slot.error.take_if(|_| slot.found.is_some()) {
+                    if let Some(error) = slot.found.is_some().then(|| slot.refusal.take()).flatten() {
                         self.tell_passed_over(error, &fetched.url, progress);
                     }
                 }
@@ -156,7 +158,7 @@ impl Store {
         };
         let bytes = fs::read(&path).map_err(at("read", &path))?;
         match slot.verify(&bytes) {
-            Err(error) => slot.index_error(&fetched.url, error),
+            Err(error) => slot.refused(&fetched.url, error),
             Ok(found) => {
                 if !fetched.not_modified {
                     let memory = Memory::of(fetched, found.date_secs);
@@ -177,11 +179,40 @@ impl Store {
         let bytes = fs::read(&path).map_err(at("read", &path))?;
         disk::mark_used(&path);
         match slot.verify(&bytes) {
-            Err(error) => slot.index_error("", error),
+            Err(error) => slot.refused("", error),
             Ok(found) => slot.found = Some(found),
         }
         Ok(())
     }
+}
+
+/// Whether a file holds a key of Alpine's kind.
+pub(super) fn check_key(bytes: &[u8]) -> Result<(), String> {
+    let named = ("it".to_owned(), bytes.to_vec());
+    match apk_key(&named) {
+        Ok(()) => Ok(()),
+        Err(SignatureError::Weak { bits, .. }) => Err(format!("it holds an RSA key of only {bits} bits")),
+        Err(_) => Err(format!("it should hold an RSA public key in PEM (`PUBLIC KEY`), and {}", what_it_holds(bytes))),
+    }
+}
+
+/// What an index lacks to be trusted, where that is what is wrong with it.
+pub(super) fn distrust(error: &IndexError) -> Option<Distrust> {
+    let file = |name: &str| format!("the public key `{name}`, in a file of that name");
+    let IndexError::Signature(error) = error else { return None };
+    Some(match error {
+        SignatureError::Unsigned => Distrust::Unsigned,
+        SignatureError::UnknownKey { signed_by, .. } => {
+            let wanted: Vec<String> = signed_by.iter().map(|name| file(name)).collect();
+            Distrust::UnknownKey { wanted: wanted.join(", or ") }
+        }
+        SignatureError::OtherName { signed_by, key } => {
+            Distrust::OtherName { file: key.clone(), name: signed_by.clone() }
+        }
+        SignatureError::Wrong { key } => Distrust::NotByKey { key: key.clone() },
+        SignatureError::Key { key } => Distrust::NoKey { file: key.clone() },
+        SignatureError::Weak { .. } | SignatureError::Collision => Distrust::Weak,
+    })
 }
 
 impl Slot<'_> {
@@ -191,26 +222,16 @@ impl Slot<'_> {
         Ok(Found { index, sha256: Sha256::of(bytes), date_secs })
     }
 
-    fn fetch_error(&mut self, error: FetchError) {
-        match &mut self.error {
-            Some(CatalogFetchError::Fetch(first)) => first.tried.extend(error.tried),
-            // A refused index says more than a mirror that could not be asked.
-            Some(_) => {}
-            None => self.error = Some(error.into()),
-        }
-    }
-
-    fn index_error(&mut self, url: &str, error: IndexError) {
-        if !matches!(self.error, Some(CatalogFetchError::SignedIndex { .. })) {
-            let (what, url, source) = (self.what.clone(), url.to_owned(), Box::new(error));
-            self.error = Some(CatalogFetchError::SignedIndex { what, url, source });
-        }
+    fn refused(&mut self, url: &str, error: IndexError) {
+        let archive = self.source.archive.clone();
+        let (what, url, source) = (self.what.clone(), url.to_owned(), Box::new(error));
+        self.refusal.refused(CatalogFetchError::SignedIndex { archive, what, url, source });
     }
 
     /// What a lock says of it, and its text.
     fn finish(self) -> Result<(LockedIndex, Vec<u8>), CatalogFetchError> {
         let Some(Found { index, sha256, date_secs }) = self.found else {
-            return Err(self.error.unwrap_or_else(|| FetchError::no_mirror(self.what).into()));
+            return Err(self.refusal.into_error(self.what));
         };
         let (archive, key) = (self.source.archive.clone(), index.signer.to_string());
         Ok((LockedIndex { archive, suite: self.folder, date_secs, sha256, key }, index.text))

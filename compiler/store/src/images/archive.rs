@@ -17,11 +17,12 @@ use sha2::Digest as _;
 use tree::TreePath;
 
 use super::layers::compression_of;
+use super::layout::INDEX;
 use super::{ImageError, Store};
 use crate::disk::{self, at};
 
 /// The member that lists the images.
-const LIST: &str = "manifest.json";
+pub(super) const LIST: &str = "manifest.json";
 
 /// Links from member to member; `docker save` makes them for layers that two images share.
 type Links = BTreeMap<TreePath, TreePath>;
@@ -29,15 +30,15 @@ type Links = BTreeMap<TreePath, TreePath>;
 impl Store {
     /// Takes an image of an archive into the store: its layers, its configuration and a manifest for them. Gives the
     /// digest of the manifest.
-    pub(super) fn take_archive(&self, path: &Path, name: Option<&str>) -> Result<Sha256, ImageError> {
-        let (list, links) = read_list(path)?;
-        let image = choose(path, &list, name)?;
-        let wrong = |what: String| ImageError::Wrong { reference: path.display().to_string(), what };
+    pub(super) fn take_archive(&self, reference: &str, path: &Path, name: Option<&str>) -> Result<Sha256, ImageError> {
+        let (list, links) = read_list(reference, path)?;
+        let image = choose(reference, &list, name)?;
+        let wrong = |what: String| ImageError::Wrong { reference: reference.to_owned(), what };
         let member =
             |name: &str| TreePath::new(name).map(|name| follow(&links, name)).map_err(|error| wrong(error.to_string()));
         let config = member(&image.config)?;
         let layers: Vec<TreePath> = image.layers.iter().map(|layer| member(layer)).collect::<Result<_, _>>()?;
-        let taken = self.take_members(path, layers.iter().chain([&config]))?;
+        let taken = self.take_members(reference, path, layers.iter().chain([&config]))?;
         let found = |name: &TreePath| {
             taken.get(name).copied().ok_or_else(|| wrong(format!("{LIST} names {name}, which is not there")))
         };
@@ -48,12 +49,13 @@ impl Store {
     /// Copies members into the store, in the order of the file; gives digest and size of each.
     fn take_members<'a>(
         &self,
+        reference: &str,
         path: &Path,
         wanted: impl Iterator<Item = &'a TreePath>,
     ) -> Result<BTreeMap<TreePath, (Sha256, u64)>, ImageError> {
         let wanted: std::collections::BTreeSet<&TreePath> = wanted.collect();
         let mut taken = BTreeMap::new();
-        let mut reader = open(path)?;
+        let mut reader = open(reference, path)?;
         while let Some(entry) = reader.next_entry().map_err(|error| damaged(path, error))? {
             let Ok(name) = TreePath::new(&entry.name) else { continue };
             if entry.kind == EntryKind::File && wanted.contains(&name) {
@@ -63,7 +65,7 @@ impl Store {
         Ok(taken)
     }
 
-    fn take_member(&self, path: &Path, content: &mut impl Read) -> Result<(Sha256, u64), ImageError> {
+    pub(super) fn take_member(&self, path: &Path, content: &mut impl Read) -> Result<(Sha256, u64), ImageError> {
         let temporary = self.folders.temporary();
         let mut file = disk::create(&temporary)?;
         let (mut hasher, mut size) = (sha2::Sha256::new(), 0);
@@ -98,48 +100,54 @@ fn manifest(config: (Sha256, u64), layers: &[(Sha256, u64)]) -> String {
     )
 }
 
-fn choose<'a>(path: &Path, list: &'a [ArchivedImage], name: Option<&str>) -> Result<&'a ArchivedImage, ImageError> {
+fn choose<'a>(reference: &str, list: &'a [ArchivedImage], name: Option<&str>) -> Result<&'a ArchivedImage, ImageError> {
     let is_named = |image: &&ArchivedImage| match name {
         // Tools write `docker.io/library/` in front or leave it out.
         Some(name) => image.names.iter().any(|known| known == name || known.ends_with(&format!("/{name}"))),
         None => true,
     };
     let fitting: Vec<&ArchivedImage> = list.iter().filter(is_named).collect();
-    let names = || list.iter().flat_map(|image| &image.names).map(|name| name.escape_debug().to_string());
-    let wrong = |what: String| ImageError::Wrong { reference: path.display().to_string(), what };
+    let names = || list.iter().flat_map(|image| &image.names).map(|name| format!("\"{}\"", name.escape_debug()));
+    let wrong = |what: String| ImageError::Wrong { reference: reference.to_owned(), what };
     match fitting[..] {
         [one] => Ok(one),
-        [] => Err(wrong(format!("it has no image of that name; it has {}", names().collect::<Vec<_>>().join(", ")))),
+        [] => {
+            let there = names().collect::<Vec<_>>().join(", ");
+            Err(wrong(match name {
+                Some(name) => format!("it has no image of the name \"{}\"; it has {there}", name.escape_debug()),
+                None => "there is no image in it".to_owned(),
+            }))
+        }
         _ => Err(wrong(format!("it has several images; name one of {}", names().collect::<Vec<_>>().join(", ")))),
     }
 }
 
 /// The list of images, which may stand anywhere in the file, and the links between members.
-fn read_list(path: &Path) -> Result<(Vec<ArchivedImage>, Links), ImageError> {
+fn read_list(reference: &str, path: &Path) -> Result<(Vec<ArchivedImage>, Links), ImageError> {
     let (mut list, mut links) = (None, Links::new());
-    let mut reader = open(path)?;
+    let mut is_layout = false;
+    let mut reader = open(reference, path)?;
     while let Some(entry) = reader.next_entry().map_err(|error| damaged(path, error))? {
         let Ok(name) = TreePath::new(&entry.name) else { continue };
         match &entry.kind {
             EntryKind::File if name.as_bytes() == LIST.as_bytes() => {
-                let mut bytes = Vec::new();
-                (&mut reader)
-                    .take(MAX_DOCUMENT_BYTES + 1)
-                    .read_to_end(&mut bytes)
-                    .map_err(|error| local(path, error))?;
-                list = Some(bytes);
+                list = Some(read_member(path, &mut reader)?);
             }
+            EntryKind::File if name.as_bytes() == INDEX.as_bytes() => is_layout = true,
             EntryKind::Symlink(target) => links.extend(beside(&name, target).map(|target| (name, target))),
             EntryKind::HardLink(target) => links.extend(TreePath::new(target).ok().map(|target| (name, target))),
             _ => {}
         }
     }
-    let none = || ImageError::Wrong {
-        reference: path.display().to_string(),
-        what: format!("it is no docker-archive: it has no {LIST}"),
+    let Some(list) = list else {
+        let what = format!("it is no docker-archive: it has no {LIST}");
+        return Err(match is_layout {
+            true => ImageError::OtherArchive { reference: reference.to_owned(), is_docker: false },
+            false => ImageError::Wrong { reference: reference.to_owned(), what },
+        });
     };
-    let images = read_archive_manifest(&list.ok_or_else(none)?);
-    let images = images.map_err(|source| ImageError::Document { reference: path.display().to_string(), source })?;
+    let images = read_archive_manifest(&list);
+    let images = images.map_err(|source| ImageError::Document { reference: reference.to_owned(), source })?;
     Ok((images, links))
 }
 
@@ -162,7 +170,17 @@ fn follow(links: &Links, name: TreePath) -> TreePath {
     std::iter::successors(Some(name.clone()), next).take(8).last().unwrap_or(name)
 }
 
-fn open(path: &Path) -> Result<Reader<Box<dyn Read + Send>>, ImageError> {
+/// A document among the members, and a few more bytes of one that is too large, which its reader tells.
+pub(super) fn read_member(path: &Path, member: &mut impl Read) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    member.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(|error| local(path, error))?;
+    Ok(bytes)
+}
+
+pub(super) fn open(reference: &str, path: &Path) -> Result<Reader<Box<dyn Read + Send>>, ImageError> {
+    if path.is_dir() {
+        return Err(ImageError::NoFile { reference: reference.to_owned() });
+    }
     let (file, compression) = File::open(path)
         .and_then(|mut file| compression_of(&mut file).map(|compression| (file, compression)))
         .map_err(|error| local(path, error))?;
@@ -178,6 +196,6 @@ fn local(path: &Path, source: std::io::Error) -> ImageError {
     ImageError::Local { path: PathBuf::from(path), source }
 }
 
-fn damaged(path: &Path, error: TarError) -> ImageError {
+pub(super) fn damaged(path: &Path, error: TarError) -> ImageError {
     local(path, std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }

@@ -79,10 +79,18 @@ impl Credential {
 pub(super) fn find(files: &[PathBuf], registry: &str, repository: &str) -> Result<Option<Credential>, RegistryError> {
     let wrong = |what: String| RegistryError::Credentials { host: registry.to_owned(), what };
     for path in files {
-        let Some(bytes) = read(path).map_err(|error| wrong(format!("{}: {error}", path.display())))? else { continue };
+        let read = read(path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+        let Some(bytes) = read else {
+            if let [only] = files {
+                let what = "is not there, and no other file counts where REGISTRY_AUTH_FILE names one";
+                return Err(wrong(format!("{} {what}", only.display())));
+            }
+            continue;
+        };
         let file =
             read_auth_file(&bytes).ok_or_else(|| wrong(format!("{} is not JSON as it should be", path.display())))?;
-        if let Some(found) = of_file(&file, registry, repository).map_err(wrong)? {
+        let found = of_file(&file, registry, repository);
+        if let Some(found) = found.map_err(|what| wrong(format!("{}: {what}", path.display())))? {
             return Ok(Some(found));
         }
     }
@@ -99,8 +107,12 @@ fn of_file(file: &AuthFile, registry: &str, repository: &str) -> Result<Option<C
     let names = std::iter::successors(Some(exact.as_str()), |name| name.rsplit_once('/').map(|(above, _)| above));
     for name in names.chain([server]) {
         let entry = file.auths.iter().find(|(key, _)| key.as_str() == name || bare(key) == name);
-        if let Some(found) = entry.and_then(|(_, (auth, identity))| credential(auth, identity)) {
-            return Ok(Some(found));
+        if let Some((key, (auth, identity))) = entry {
+            let found = credential(auth, identity);
+            let found = found.map_err(|what| format!("`auth` of \"{}\" {what}", key.escape_debug()))?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
     }
     match &file.store {
@@ -115,13 +127,17 @@ fn bare(key: &str) -> &str {
     key.split_once("/v").map_or(key, |(host, _)| host).trim_end_matches('/')
 }
 
-fn credential(auth: &str, identity: &str) -> Option<Credential> {
+/// What an entry of a file says; an empty one leaves it to a helper.
+fn credential(auth: &str, identity: &str) -> Result<Option<Credential>, &'static str> {
     if !identity.is_empty() {
-        return Some(Credential::Identity(identity.to_owned()));
+        return Ok(Some(Credential::Identity(identity.to_owned())));
     }
-    let pair = String::from_utf8(decode(auth)?).ok()?;
-    let (user, secret) = pair.trim_end_matches('\0').split_once(':')?;
-    Some(Credential::Password { user: user.to_owned(), secret: secret.to_owned() })
+    if auth.is_empty() {
+        return Ok(None);
+    }
+    let pair = decode(auth).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or("is no text in base 64")?;
+    let (user, secret) = pair.trim_end_matches('\0').split_once(':').ok_or("is no NAME:PASSWORD in base 64")?;
+    Ok(Some(Credential::Password { user: user.to_owned(), secret: secret.to_owned() }))
 }
 
 /// Asks a helper; one that knows nothing of the server is no error.
@@ -226,7 +242,8 @@ mod tests {
         let file = r#"{"auths": {
             "reg.example.org": {"auth": "YTox"}, "reg.example.org/team/app": {"auth": "YToy"},
             "https://index.docker.io/v1/": {"auth": "aHViOjM="}, "https://old.example.org/v2/": {"auth": "YTo0"},
-            "id.example.org": {"identitytoken": "xyz"}, "empty.example.org": {}}}"#;
+            "id.example.org": {"identitytoken": "xyz"}, "empty.example.org": {},
+            "broken.example.org": {"auth": "me:secret"}, "lone.example.org": {"auth": "bWU="}}}"#;
         check(file, "reg.example.org", "team/app", Ok(Some("a:2")));
         check(file, "reg.example.org", "team/other", Ok(Some("a:1")));
         check(file, "docker.io", "library/debian", Ok(Some("hub:3")));
@@ -234,6 +251,8 @@ mod tests {
         check(file, "id.example.org", "x", Ok(Some("token xyz")));
         check(file, "empty.example.org", "x", Ok(None));
         check(file, "other.example.org", "x", Ok(None));
+        check(file, "broken.example.org", "x", Err("`auth` of \"broken.example.org\" is no text in base 64"));
+        check(file, "lone.example.org", "x", Err("`auth` of \"lone.example.org\" is no NAME:PASSWORD"));
         check(r#"{"credsStore": "no/such"}"#, "reg.example.org", "x", Err("no name of a credential helper"));
         check(
             r#"{"credHelpers": {"a.example.org": "none-here-x"}}"#,

@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use formats::oci::{DocumentError, LayerError};
+use packages::Sha256;
 
-use crate::network::{asked_to_wait, listed};
+use crate::network::{UNTRUSTED, asked_to_wait, in_one_line, listed};
 use crate::{DiskError, TransferError};
 
 /// Why an image is not at hand.
@@ -19,7 +20,7 @@ pub enum ImageError {
         reference: String,
     },
     /// No registry gave it.
-    #[error("pull the image {reference}{}", listed(tried))]
+    #[error("pull the image {reference}{}", places(tried))]
     Pull {
         /// The reference.
         reference: String,
@@ -58,6 +59,36 @@ pub enum ImageError {
         reference: String,
         /// What is wrong.
         what: String,
+    },
+    /// A blob of a local image is not there, or is another one.
+    #[error("use the image {reference}: its blob sha256:{sha256} {problem}")]
+    LocalBlob {
+        /// The reference.
+        reference: String,
+        /// The blob.
+        sha256: Sha256,
+        /// What is wrong, in words that follow its name.
+        problem: String,
+    },
+    /// An image layout that is a file.
+    #[error("use the image {reference}: it is a file, and `oci:` names a folder that is an image layout")]
+    NoFolder {
+        /// The reference.
+        reference: String,
+    },
+    /// A tar file that is a folder.
+    #[error("use the image {reference}: it is a folder, and the reference names a tar file")]
+    NoFile {
+        /// The reference.
+        reference: String,
+    },
+    /// A tar file that holds images of the other kind, or none.
+    #[error("use the image {reference}: {}", other_archive(*is_docker))]
+    OtherArchive {
+        /// The reference.
+        reference: String,
+        /// Whether it was taken for a layout and is none; else it was taken for none and is one.
+        is_docker: bool,
     },
     /// A local image cannot be read.
     #[error("read the image {}", path.display())]
@@ -107,7 +138,7 @@ pub enum RegistryError {
     #[error(transparent)]
     Transfer(TransferError),
     /// There is no such thing.
-    #[error("{host} has no {what}, or does not show it without logging in; check the name and the tag")]
+    #[error("{host} has no {what}, or does not show it without logging in")]
     Missing {
         /// The host.
         host: String,
@@ -115,7 +146,7 @@ pub enum RegistryError {
         what: String,
     },
     /// Access is refused.
-    #[error("{host} refuses access{}: log in with `podman login {host}` or `docker login {host}`", if *with_credentials { " with the credentials it was given" } else { "" })]
+    #[error("{host} refuses access{}", if *with_credentials { " with the credentials it was given" } else { "" })]
     Refused {
         /// The host.
         host: String,
@@ -141,7 +172,7 @@ pub enum RegistryError {
         what: String,
     },
     /// A status that is none of these.
-    #[error("{host} answered {status}{}{}", asked_to_wait(*retry_secs), advice(*status))]
+    #[error("{host} answered {status}{}{}", asked_to_wait(*retry_secs), meaning(*status))]
     Status {
         /// The host.
         host: String,
@@ -153,6 +184,18 @@ pub enum RegistryError {
     /// A page for people came.
     #[error("{host} answered with a web page: it is no registry, or a login page or proxy stands before it")]
     WebPage {
+        /// The host.
+        host: String,
+    },
+    /// Redirected in circles, or from https to http.
+    #[error("{host} redirects too often or to an unsafe place")]
+    Redirects {
+        /// The host.
+        host: String,
+    },
+    /// The certificate authorities of this machine are missing.
+    #[error("talk to {host} over https: this machine has no certificate authorities")]
+    NoAuthorities {
         /// The host.
         host: String,
     },
@@ -187,6 +230,47 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Missing { what, .. } if what.contains("sha256:") => {
+                "a digest names one image for ever, and registries remove images: name another one, and move what the lock \
+                 has of a tag with: appliance lock --update"
+                    .to_owned()
+            }
+            Self::Missing { host, .. } => {
+                format!("check the name and the tag; for what is not public, log in with `podman login {host}`")
+            }
+            Self::Refused { host, .. } => format!("log in with `podman login {host}` or `docker login {host}`"),
+            Self::Challenge { .. } => {
+                "copy the image with a tool that knows it: skopeo copy docker://… oci:FOLDER, and name \"oci:FOLDER\"".to_owned()
+            }
+            Self::Status { host, status: 429, .. } => format!(
+                "try again later, log in with `podman login {host}`, which often allows more, or name a mirror with `--mirror {host}=URL`"
+            ),
+            Self::Transfer(error) if error.is_untrusted() => UNTRUSTED.to_owned(),
+            Self::Transfer(error) if error.is_without_tls() => {
+                "it does not speak TLS: where the network to it can be trusted, write http:// in front of the reference"
+                    .to_owned()
+            }
+            Self::NoAuthorities { .. } => {
+                "install `ca-certificates`, or name a file of authorities with SSL_CERT_FILE: a file that is there and in PEM".to_owned()
+            }
+            Self::WebPage { host } => {
+                format!("log in with a browser, check https_proxy and no_proxy, or name a mirror: `--mirror {host}=URL`")
+            }
+            Self::Credentials { host, .. } => format!("correct it, or log in anew: `podman login {host}`"),
+            Self::Token { .. } | Self::Digest { .. } | Self::Size { .. } => {
+                "try again later; if it stays so, tell who runs the registry".to_owned()
+            }
+            Self::Transfer(_) | Self::Status { .. } | Self::Redirects { .. } => {
+                "check the name of the registry, the network, and https_proxy and no_proxy; or try again later, or name a \
+                 mirror: `--mirror REGISTRY=URL`"
+                    .to_owned()
+            }
+        }
+    }
+
     /// The words for images where the network has words for packages.
     pub(super) fn of(error: TransferError, what: &str) -> Self {
         match error {
@@ -194,6 +278,8 @@ impl RegistryError {
             TransferError::Status { host, status: 401 | 403, .. } => Self::Refused { host, with_credentials: false },
             TransferError::Status { host, status, retry_secs } => Self::Status { host, status, retry_secs },
             TransferError::WebPage { host } => Self::WebPage { host },
+            TransferError::Redirects { host } => Self::Redirects { host },
+            TransferError::NoAuthorities { host } => Self::NoAuthorities { host },
             TransferError::Digest { host, found, expected } => Self::Digest { host, found, expected },
             TransferError::Size { host, found, expected } => Self::Size { host, found, expected },
             other => Self::Transfer(other),
@@ -207,13 +293,26 @@ impl From<TransferError> for RegistryError {
     }
 }
 
-fn advice(status: u16) -> &'static str {
+fn meaning(status: u16) -> &'static str {
     match status {
-        429 => {
-            ": it limits how much it gives at a time; try again later, log in with `podman login`, which often allows more, or name a mirror with `--mirror REGISTRY=URL`"
-        }
-        408 | 500.. => ": it is in trouble; try again later or name a mirror with `--mirror REGISTRY=URL`",
+        429 => ": it limits how much it gives at a time",
+        408 | 500.. => ": it is in trouble",
         _ => "",
+    }
+}
+
+/// What each place said; of a single one it says itself which it was.
+fn places(tried: &[(String, RegistryError)]) -> String {
+    match tried {
+        [(_, only)] => format!(": {}", in_one_line(only)),
+        several => listed(several),
+    }
+}
+
+fn other_archive(is_docker: bool) -> &'static str {
+    match is_docker {
+        true => "there is no image layout in it; it is a docker-archive",
+        false => "there is an image layout in it; it is no docker-archive",
     }
 }
 

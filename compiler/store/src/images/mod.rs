@@ -13,6 +13,7 @@ mod credentials;
 mod error;
 mod layers;
 mod layout;
+mod oci_archive;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub struct ImageRequest<'a> {
     pub offline: bool,
     /// URLs of the mirrors of each registry, asked before the registry itself.
     pub mirrors: &'a BTreeMap<String, Vec<String>>,
-    /// Files with credentials, the first that knows a registry counts; they need not exist.
+    /// Files with credentials, the first that knows a registry counts; of several none need exist, a single one must.
     pub auth_files: &'a [PathBuf],
 }
 
@@ -78,17 +79,21 @@ impl Store {
     /// # Errors
     /// When there is nothing of that name, or it cannot be asked.
     pub fn resolve_image(&self, request: &ImageRequest<'_>) -> Result<Sha256, ImageError> {
+        let text = || request.reference.to_string();
         match request.reference {
             ImageReference::Registry(reference) => match &reference.digest {
                 Some(digest) => digest_of(digest.strip_prefix("sha256:").unwrap_or_default()),
-                None if request.offline => Err(ImageError::Offline { reference: request.reference.to_string() }),
+                None if request.offline => Err(ImageError::Offline { reference: text() }),
                 None => self.resolve_in_registry(request, reference),
             },
             ImageReference::Layout(local) => {
-                self.resolve_layout(&request.folder.join(&local.path), local.name.as_deref())
+                self.resolve_layout(&text(), &request.folder.join(&local.path), local.name.as_deref())
+            }
+            ImageReference::OciArchive(local) => {
+                self.resolve_oci_archive(&text(), &request.folder.join(&local.path), local.name.as_deref())
             }
             ImageReference::Archive(local) => {
-                self.take_archive(&request.folder.join(&local.path), local.name.as_deref())
+                self.take_archive(&text(), &request.folder.join(&local.path), local.name.as_deref())
             }
         }
     }
@@ -170,7 +175,7 @@ impl Store {
         arch: Arch,
     ) -> Result<&'a Descriptor, ImageError> {
         let name = match request.reference {
-            ImageReference::Layout(local) => local.name.as_deref(),
+            ImageReference::Layout(local) | ImageReference::OciArchive(local) => local.name.as_deref(),
             _ => None,
         };
         // Below the first index nothing has a name.
@@ -249,11 +254,15 @@ impl Store {
             ImageReference::Layout(local) => {
                 self.take_from_layout(request, &request.folder.join(&local.path), &missing)
             }
+            ImageReference::OciArchive(local) => {
+                self.take_from_oci_archive(request, &request.folder.join(&local.path), &missing)
+            }
             ImageReference::Archive(local) => {
-                self.take_archive(&request.folder.join(&local.path), local.name.as_deref())?;
+                let reference = request.reference.to_string();
+                self.take_archive(&reference, &request.folder.join(&local.path), local.name.as_deref())?;
                 let lost = missing.iter().any(|one| !self.is_here(one));
                 let what = "the archive holds another image than the lock says".to_owned();
-                if lost { Err(ImageError::Wrong { reference: request.reference.to_string(), what }) } else { Ok(()) }
+                if lost { Err(ImageError::Wrong { reference, what }) } else { Ok(()) }
             }
         }
     }

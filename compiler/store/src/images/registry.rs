@@ -13,7 +13,7 @@ use super::authorization::{Asking, answer};
 use super::credentials::{self, Credential};
 use super::{ImageError, ImageRequest, RegistryError, Wanted};
 use crate::disk::DiskError;
-use crate::network::{Answer, Job, Question};
+use crate::network::{Answer, Job, Question, is_this_machine};
 use crate::{FetchError, Progress, Store, TransferError, Unit};
 
 /// What manifests and indexes may be (OCI image specification, and Docker's own types from before it).
@@ -28,10 +28,11 @@ const HUB: (&str, &str) = ("docker.io", "https://registry-1.docker.io");
 const BATCH: usize = 64;
 
 /// One place that may have the image.
-struct Place<'a> {
+struct Place {
     /// `SCHEME://HOST[/PATH]`, without a slash at the end.
     root: String,
-    reference: &'a RegistryReference,
+    /// The repository there, which mirrors may have below a folder of their own.
+    repository: String,
     credential: Option<Credential>,
 }
 
@@ -82,12 +83,13 @@ impl Store {
         &self,
         request: &ImageRequest<'_>,
         reference: &RegistryReference,
-        mut work: impl FnMut(&Place<'_>) -> Result<T, RegistryError>,
+        mut work: impl FnMut(&Place) -> Result<T, RegistryError>,
     ) -> Result<T, ImageError> {
         let mut tried = Vec::new();
-        for root in roots(reference, request.mirrors) {
-            let credential = credentials::find(request.auth_files, &account(&root, reference), &reference.repository);
-            let done = credential.and_then(|credential| work(&Place { root: root.clone(), reference, credential }));
+        for (root, repository) in roots(reference, request.mirrors) {
+            let credential = credentials::find(request.auth_files, &account(&root, reference), &repository);
+            let place = |credential| Place { root: root.clone(), repository, credential };
+            let done = credential.and_then(|credential| work(&place(credential)));
             match done {
                 Ok(done) => return Ok(done),
                 Err(error) => {
@@ -106,7 +108,7 @@ impl Store {
     /// Gets a manifest by tag or digest; gives also the authorisation that opened the way.
     fn manifest(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         name: &str,
         expected: Option<Sha256>,
     ) -> Result<(Option<String>, Vec<u8>), RegistryError> {
@@ -134,17 +136,17 @@ impl Store {
         }
     }
 
-    fn authorize(&self, place: &Place<'_>, challenges: &[String]) -> Result<Option<String>, RegistryError> {
+    fn authorize(&self, place: &Place, challenges: &[String]) -> Result<Option<String>, RegistryError> {
         let asking = Asking {
             host: place.host(),
-            repository: &place.reference.repository,
+            repository: &place.repository,
             plain_http: place.root.starts_with("http://"),
             credential: place.credential.as_ref(),
         };
         answer(&self.network, challenges, asking)
     }
 
-    fn pull_batch(&self, place: &Place<'_>, batch: &[Wanted], progress: &dyn Progress) -> Result<(), PullError> {
+    fn pull_batch(&self, place: &Place, batch: &[Wanted], progress: &dyn Progress) -> Result<(), PullError> {
         // Locks are taken in one order by everyone, so that two builds never wait for each other in a circle.
         let locks = batch.iter().map(|wanted| self.folders.lock_key("images", &wanted.sha256.to_string()));
         let _locks = locks.collect::<Result<Vec<_>, _>>()?;
@@ -172,7 +174,7 @@ impl Store {
     }
 
     /// The authorisation that blobs of this repository need, found by asking for one of them.
-    fn way_in(&self, place: &Place<'_>, missing: &[Wanted]) -> Result<Option<String>, PullError> {
+    fn way_in(&self, place: &Place, missing: &[Wanted]) -> Result<Option<String>, PullError> {
         let Some(first) = missing.first() else { return Ok(None) };
         let url = place.url(first);
         // One byte is enough to be asked for authorisation; many servers answer HEAD in other ways.
@@ -186,12 +188,14 @@ impl Store {
         }
     }
 
-    fn blob_job(&self, place: &Place<'_>, wanted: &Wanted, authorization: Option<&str>) -> Job {
+    fn blob_job(&self, place: &Place, wanted: &Wanted, authorization: Option<&str>) -> Job {
         let mut headers = vec![("accept", if wanted.is_manifest { ACCEPT } else { "*/*" }.to_owned())];
         headers.extend(authorization.map(|value| ("authorization", value.to_owned())));
         Job {
-            what: if wanted.is_manifest { "manifest" } else { "blob" }.to_owned()
-                + &format!(" sha256:{}", wanted.sha256),
+            what: match wanted.is_manifest {
+                true => format!("image {}@sha256:{}", place.repository, wanted.sha256),
+                false => format!("blob sha256:{} of {}", wanted.sha256, place.repository),
+            },
             urls: vec![place.url(wanted)],
             partial: self.folders.path("partial", format!("image-{}", wanted.sha256)),
             size_bytes: wanted.size_bytes,
@@ -203,20 +207,20 @@ impl Store {
     }
 }
 
-impl Place<'_> {
+impl Place {
     fn host(&self) -> &str {
         host_of(&self.root)
     }
 
     fn manifest_url(&self, name: &str) -> String {
-        format!("{}/v2/{}/manifests/{name}", self.root, self.reference.repository)
+        format!("{}/v2/{}/manifests/{name}", self.root, self.repository)
     }
 
     fn url(&self, wanted: &Wanted) -> String {
         let digest = format!("sha256:{}", wanted.sha256);
         match wanted.is_manifest {
             true => self.manifest_url(&digest),
-            false => format!("{}/v2/{}/blobs/{digest}", self.root, self.reference.repository),
+            false => format!("{}/v2/{}/blobs/{digest}", self.root, self.repository),
         }
     }
 
@@ -226,7 +230,7 @@ impl Place<'_> {
             200..=299 if answer.content_type == "text/html" => Err(RegistryError::WebPage { host }),
             200..=299 => Ok(answer.body),
             401 | 403 => Err(RegistryError::Refused { host, with_credentials }),
-            404 => Err(RegistryError::Missing { host, what: format!("{}:{name}", self.reference.repository) }),
+            404 => Err(RegistryError::Missing { host, what: format!("image {}:{name}", self.repository) }),
             status => Err(RegistryError::Status { host, status, retry_secs: answer.retry_secs }),
         }
     }
@@ -273,12 +277,16 @@ fn is_unauthorized(error: &FetchError) -> bool {
 }
 
 /// The places to ask, in order. Without TLS only this machine is spoken to, or what the reference or a mirror's URL says;
-/// a scheme that the reference names is the only one.
-fn roots(reference: &RegistryReference, mirrors: &BTreeMap<String, Vec<String>>) -> Vec<String> {
-    let registry = reference.registry.as_str();
+/// a scheme that the reference names is the only one. With each comes the name of the repository there.
+fn roots(reference: &RegistryReference, mirrors: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
+    let (registry, repository) = (reference.registry.as_str(), reference.repository.as_str());
     let mirrors = mirrors.get(registry).into_iter().flatten().map(|url| {
         let url = url.trim_end_matches('/');
-        url.strip_suffix("/v2").unwrap_or(url).to_owned()
+        // What follows the interface's own folder is a folder of repositories.
+        match url.split_once("/v2/") {
+            Some((root, below)) => (root.to_owned(), format!("{below}/{repository}")),
+            None => (url.strip_suffix("/v2").unwrap_or(url).to_owned(), repository.to_owned()),
+        }
     });
     let own = match (registry, reference.scheme) {
         (name, _) if name == HUB.0 || name == "index.docker.io" => vec![HUB.1.to_owned()],
@@ -286,7 +294,7 @@ fn roots(reference: &RegistryReference, mirrors: &BTreeMap<String, Vec<String>>)
         _ if is_loopback(registry) => vec![format!("http://{registry}"), format!("https://{registry}")],
         _ => vec![format!("https://{registry}")],
     };
-    mirrors.chain(own).collect()
+    mirrors.chain(own.into_iter().map(|root| (root, repository.to_owned()))).collect()
 }
 
 /// Under which name the credentials of a place stand: the registry's own, or that of a mirror's host.
@@ -306,11 +314,8 @@ fn host_of(root: &str) -> &str {
 }
 
 fn is_loopback(registry: &str) -> bool {
-    let host = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => registry.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let port = registry.rfind(':').filter(|at| registry.get(*at..).is_some_and(|port| !port.contains(']')));
+    is_this_machine(registry.get(..port.unwrap_or(registry.len())).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -320,7 +325,14 @@ mod tests {
     fn check(reference: &str, mirrors: &[&str], want: &[&str]) {
         let Ok(spec::ImageReference::Registry(reference)) = spec::ImageReference::parse(reference) else { panic!() };
         let mirrors = [(reference.registry.clone(), mirrors.iter().map(|&url| url.to_owned()).collect())].into();
-        assert_eq!(roots(&reference, &mirrors), want);
+        let places: Vec<String> =
+            roots(&reference, &mirrors).into_iter().map(|(root, repository)| format!("{root} {repository}")).collect();
+        let repository = &reference.repository;
+        let want: Vec<String> = want
+            .iter()
+            .map(|one| if one.contains(' ') { (*one).to_owned() } else { format!("{one} {repository}") })
+            .collect();
+        assert_eq!(places, want);
     }
 
     #[test]
@@ -330,6 +342,11 @@ mod tests {
             "docker.io/library/debian",
             &["http://mirror:5000/"],
             &["http://mirror:5000", "https://registry-1.docker.io"],
+        );
+        check(
+            "docker.io/library/debian",
+            &["https://m.example.org/v2/hub/"],
+            &["https://m.example.org hub/library/debian", "https://registry-1.docker.io"],
         );
         check("localhost:5000/a", &[], &["http://localhost:5000", "https://localhost:5000"]);
         check("127.0.0.2:5000/a", &[], &["http://127.0.0.2:5000", "https://127.0.0.2:5000"]);

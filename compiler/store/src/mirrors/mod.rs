@@ -60,7 +60,8 @@ pub fn find(wanted: Wanted, known: &Known) -> Vec<String> {
 
 /// What a mirror that a user names means for an archive.
 fn applied(text: &str, archive: &str) -> Vec<String> {
-    let is_name = |name: &str| !name.is_empty() && !name.contains([':', '/', '?']);
+    // A registry of images, which no package is in, may come with its port.
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '?']);
     match text.split_once('=').filter(|(name, _)| is_name(name)) {
         Some((name, url)) if name == archive => vec![url.to_owned()],
         Some(_) => Vec::new(),
@@ -122,6 +123,8 @@ mod tests {
     #[test]
     fn a_mirror_of_many_archives_has_folders() {
         let known = Known { given: vec!["/srv/mirror".into()], ..Known::default() };
+        let images = Known { given: vec!["localhost:5000=http://m.example.org".into()], ..Known::default() };
+        check(None, &images, "debian-security", &["http://base.example.org/debian"]);
         let own = ["/srv/mirror/debian-security", "/srv/mirror", "http://base.example.org/debian"];
         check(None, &known, "debian-security", &own);
     }

@@ -74,7 +74,7 @@ async fn once(client: &Client, question: &Question) -> Result<Answer, TransferEr
     if at.scheme() == "https" && !client.has_authorities {
         return Err(no_authorities());
     }
-    let http = client.http.as_ref().ok_or_else(no_authorities)?;
+    let http = client.to(&at).ok_or_else(no_authorities)?;
     let mut request = match &question.form {
         None => http.get(at),
         Some(form) => {

@@ -1,8 +1,9 @@
-//! The HTTP client: TLS by rustls with ring, the system's proxies, few redirects.
+//! The HTTP client: TLS by rustls with ring, the proxies of the environment but for this machine itself, few redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::redirect::{Attempt, Policy};
 
 use super::Patience;
@@ -13,7 +14,10 @@ const MAX_REDIRECTS: usize = 5;
 /// A client and what is odd about it.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) http: Option<reqwest::Client>,
+    /// For other machines.
+    http: Option<reqwest::Client>,
+    /// For this machine itself, which no proxy stands before.
+    direct: Option<reqwest::Client>,
     /// False when this machine has no certificate authorities: https cannot work then, http can.
     pub(super) has_authorities: bool,
     pub(super) stall: Duration,
@@ -24,18 +28,39 @@ impl Client {
         // The first caller's choice stands; all choose the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let stall = patience.stall;
-        match builder(patience).build() {
-            Ok(http) => Self { http: Some(http), has_authorities: true, stall },
-            Err(_) => {
-                let tls =
-                    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                        .with_safe_default_protocol_versions()
-                        .map(|tls| tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
-                let http = tls.ok().and_then(|tls| builder(patience).tls_backend_preconfigured(tls).build().ok());
-                Self { http, has_authorities: false, stall }
+        match (builder(patience).build(), builder(patience).no_proxy().build()) {
+            (Ok(http), Ok(direct)) => Self { http: Some(http), direct: Some(direct), has_authorities: true, stall },
+            _ => {
+                let build = |builder: reqwest::ClientBuilder| {
+                    let builder = match without_authorities() {
+                        Some(tls) => builder.tls_backend_preconfigured(tls),
+                        None => return None,
+                    };
+                    builder.build().ok()
+                };
+                let (http, direct) = (build(builder(patience)), build(builder(patience).no_proxy()));
+                Self { http, direct, has_authorities: false, stall }
             }
         }
     }
+
+    /// The client to ask this address with.
+    pub(super) fn to(&self, url: &Url) -> Option<&reqwest::Client> {
+        let is_here = url.host_str().is_some_and(is_this_machine);
+        if is_here { self.direct.as_ref() } else { self.http.as_ref() }
+    }
+}
+
+/// Whether a host, as it stands in a URL, is this machine.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn without_authorities() -> Option<rustls::ClientConfig> {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions().ok()?;
+    Some(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 fn builder(patience: Patience) -> reqwest::ClientBuilder {

@@ -24,7 +24,7 @@ pub enum TransferError {
     },
     /// The certificate authorities of this machine are missing.
     #[error(
-        "talk to {host} over https: this machine has no certificate authorities; install `ca-certificates` or use an http: mirror (packages are signed)"
+        "talk to {host} over https: this machine has no certificate authorities; install `ca-certificates`, correct SSL_CERT_FILE where it is set, or use an http: mirror (packages are signed)"
     )]
     NoAuthorities {
         /// Host as configured.
@@ -142,14 +142,34 @@ fn advice(status: u16) -> &'static str {
     }
 }
 
+/// What to do where nobody who is known vouches for a server.
+pub(crate) const UNTRUSTED: &str = "is the address right? where a certificate authority of your own vouches for it, name its certificates in PEM: \
+     SSL_CERT_FILE=FILE, which then counts in place of this machine's";
+
 impl TransferError {
     /// Whether another try at the same place makes sense.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { .. } | Self::Stalled { .. } | Self::CutOff { .. } => true,
+            Self::Connection { .. } => !self.is_untrusted() && !self.is_without_tls(),
+            Self::Stalled { .. } | Self::CutOff { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
+    }
+
+    /// Whether there is no such file at that place, which says nothing about others.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Missing | Self::Status { status: 404 | 410, .. })
+    }
+
+    /// Whether the other side showed a certificate of nobody who is trusted here. The library tells it as a text alone.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self, Self::Connection { .. }) && in_one_line(self).contains("certificate")
+    }
+
+    /// Whether the other side answered something else than TLS where that was spoken. The library tells it as a text alone.
+    pub fn is_without_tls(&self) -> bool {
+        matches!(self, Self::Connection { .. }) && in_one_line(self).contains("InvalidContentType")
     }
 
     /// How long the server asks to wait.
@@ -175,6 +195,11 @@ pub struct FetchError {
 }
 
 impl FetchError {
+    /// What to do where it is plain from what the places said.
+    pub fn help(&self) -> Option<&'static str> {
+        self.tried.iter().any(|(_, error)| error.is_untrusted()).then_some(UNTRUSTED)
+    }
+
     pub(super) fn new(job: &Job, tried: Vec<(String, TransferError)>) -> Self {
         if tried.is_empty() {
             return Self::no_mirror(job.what.clone());
@@ -202,7 +227,7 @@ pub(crate) fn listed<E: std::error::Error>(tried: &[(String, E)]) -> String {
 }
 
 /// An error with all its causes.
-pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -23,8 +23,9 @@ use crate::Progress;
 
 pub(crate) use self::answer::{Answer, Question};
 use self::client::Client;
-pub use self::error::{FetchError, TransferError};
-pub(crate) use self::error::{asked_to_wait, in_one_line, listed};
+pub(crate) use self::client::is_this_machine;
+pub use self::error::{FetchError, TransferError, in_one_line};
+pub(crate) use self::error::{UNTRUSTED, asked_to_wait, listed};
 
 /// How patient the network code is.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +143,8 @@ impl Network {
     }
 
     /// Says why places were passed over before one gave a file, once for each place and reason. What all places refuse is
-    /// said by the error alone. A mirror has files at several paths, and need not have them at each.
+    /// said by the error alone. A mirror has files at several paths and need not have them at each, and it need not have
+    /// every archive: that it lacks a file is a detail.
     pub(crate) fn tell_passed_over(
         &self,
         what: &str,
@@ -154,9 +156,13 @@ impl Network {
             (None, None) => transfer::host(url) == transfer::host(found),
             (one, other) => one.is_some() && other.is_some(),
         };
-        for (url, error) in tried.iter().filter(|(url, _)| !is_same(url)) {
+        for (url, error) in tried {
+            if error.is_absence() {
+                progress.detail(&format!("{what} is not at {url}; it is at {found}"));
+                continue;
+            }
             let why = in_one_line(error);
-            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(why.clone()) {
+            if !is_same(url) && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(why.clone()) {
                 let next = transfer::host(found);
                 progress.message(&format!("{what} did not come from {url}: {why}; the next mirror gave it: {next}"));
             }

@@ -123,7 +123,7 @@ async fn once(network: &Network, job: &Job, url: &str, partial: &mut Partial<'_>
 }
 
 async fn ask(client: &Client, job: &Job, url: &str, at: Url, partial: &Partial<'_>) -> Result<Response, TransferError> {
-    let http = client.http.as_ref().ok_or_else(|| TransferError::NoAuthorities { host: host(url) })?;
+    let http = client.to(&at).ok_or_else(|| TransferError::NoAuthorities { host: host(url) })?;
     let mut request = http.get(at).header(header::ACCEPT_ENCODING, "identity");
     for (name, value) in &job.headers {
         request = request.header(*name, value);

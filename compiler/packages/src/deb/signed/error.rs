@@ -26,9 +26,6 @@ pub enum ReleaseError {
         /// What is wrong.
         reason: String,
     },
-    /// Nobody is trusted.
-    #[error("no key is configured for it")]
-    NoKeys,
     /// A configured key file that is none.
     #[error("the key file {name} cannot be read: {reason}")]
     UnreadableKey {
@@ -38,11 +35,11 @@ pub enum ReleaseError {
         reason: String,
     },
     /// Signed, but by nobody who is trusted.
-    #[error("it is signed by {}, and only {} may sign it", signers.join(" and "), trusted.join(" or "))]
+    #[error("it is signed by {}, and {} may sign it", signers.join(" and "), only(trusted))]
     UnknownKey {
         /// Fingerprints or ids of the keys that it names.
         signers: Vec<String>,
-        /// Fingerprints of the configured keys.
+        /// Fingerprints of the configured keys; none where no key is configured.
         trusted: Vec<String>,
     },
     /// The text is not the one that was signed.
@@ -160,4 +157,8 @@ pub enum ReleaseError {
         /// Date of the one seen before, in seconds since 1970.
         previous_secs: i64,
     },
+}
+
+fn only(trusted: &[String]) -> String {
+    if trusted.is_empty() { "no key at all".to_owned() } else { format!("only {}", trusted.join(" or ")) }
 }

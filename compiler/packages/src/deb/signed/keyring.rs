@@ -29,13 +29,21 @@ impl Keyring {
         for (name, bytes) in files {
             keys.extend(read_keys(bytes).map_err(|reason| ReleaseError::UnreadableKey { name: name.clone(), reason })?);
         }
-        if keys.is_empty() { Err(ReleaseError::NoKeys) } else { Ok(Self { keys }) }
+        Ok(Self { keys })
     }
 
     /// Fingerprints of the primary keys.
     pub(super) fn fingerprints(&self) -> Vec<String> {
         self.keys.iter().map(hex).collect()
     }
+}
+
+/// Whether a file holds keys, binary or armoured.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_key(bytes: &[u8]) -> Result<(), String> {
+    read_keys(bytes).map(drop)
 }
 
 fn read_keys(bytes: &[u8]) -> Result<Vec<SignedPublicKey>, String> {

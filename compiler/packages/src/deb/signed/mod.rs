@@ -16,6 +16,7 @@ use crate::deb::release::{Release, parse_release};
 use cleartext::Cleartext;
 pub use error::ReleaseError;
 use keyring::Keyring;
+pub use keyring::check_key;
 
 /// The largest signed release that is read. Debian's largest is 200 kB.
 const MAX_RELEASE_BYTES: usize = 16 << 20;

@@ -1,0 +1,97 @@
+//! What is said of registries: at the line that names the image, with what to do, and each place once.
+
+use std::fs;
+
+use crate::layout::Image;
+use crate::server::{Manner, Server};
+use crate::world::{Done, World};
+
+/// A world with a registry that has a good image, `team/app:v1`, and a spec that stands on this of it.
+fn world(reference: &str) -> (World, Server) {
+    let world = World::new();
+    Image::good().publish(&world.path("registry"), "team/app", "v1");
+    let server = Server::of(world.path("registry"));
+    standing_on(&world, &format!("{}/{reference}", server.address));
+    (world, server)
+}
+
+fn standing_on(world: &World, reference: &str) {
+    world.spec_text(format!(
+        "appliance \"above\" version=\"1\" {{\n    base \"oci\" \"{reference}\"\n    arch \"amd64\"\n    output \"oci\"\n}}\n"
+    ));
+}
+
+#[test]
+fn an_image_that_is_not_there_is_told_by_what_named_it() {
+    let (world, server) = world("team/app:v2");
+    let told =
+        world.run(&["build"]).fails(5, &["appliance.kdl:2:", "has no image team/app:v2", "check the name and the tag"]);
+    assert_eq!(told.stderr.matches("team/app:v2").count(), 2, "{}", told.stderr);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    standing_on(&world, &format!("{}/team/app@{digest}", server.address));
+    let told = world
+        .run(&["build"])
+        .fails(5, &[&format!("has no image team/app@{digest}"), "registries remove images", "lock --update"]);
+    assert!(!told.stderr.contains("check the name and the tag"), "{}", told.stderr);
+    // What the lock says of a tag, and is not there any more.
+    standing_on(&world, &format!("{}/team/app:v1", server.address));
+    world.build();
+    fs::remove_dir_all(world.path("cache")).unwrap();
+    fs::remove_dir_all(world.path("spec/out")).unwrap();
+    server.misbehave("manifests/sha256:", Manner::Status(404));
+    world.run(&["build"]).fails(5, &["has no image team/app@sha256:", "lock --update"]);
+}
+
+#[test]
+fn a_registry_without_tls_is_told_as_such() {
+    let (world, server) = world("team/app:v1");
+    standing_on(&world, &format!("https://{}/team/app:v1", server.address));
+    let words = ["appliance.kdl:2:", "InvalidContentType", "it does not speak TLS", "write http:// in front"];
+    let mut command = world.command(&["build"]);
+    Done::of(command.env("APPLIANCE_PATIENCE_MS", "20000").output().unwrap()).fails(5, &words);
+}
+
+#[test]
+fn a_mirror_of_a_registry_with_a_port_is_asked_first() {
+    let (world, mirror) = world("team/app:v1");
+    standing_on(&world, "localhost:9/team/app:v1");
+    let build = |mirrors: &str| Done::of(world.command(&["build", "--mirror", mirrors]).output().unwrap());
+    build("localhost:9=somewhere").fails(2, &["localhost:5000=http://localhost:6000"]);
+    build(&format!("localhost:8=http://{}", mirror.address)).fails(5, &["appliance.kdl:2:", "talk to localhost:9"]);
+    build(&format!("localhost:9=http://{}", mirror.address)).succeeds();
+    assert!(world.lock().contains("localhost:9/team/app:v1"), "{}", world.lock());
+    // A mirror may have the repositories of a registry in a folder.
+    let folder = world.path("registry/v2/proxy/hub");
+    fs::create_dir_all(&folder).unwrap();
+    fs::rename(world.path("registry/v2/team"), folder.join("team")).unwrap();
+    for old in ["cache", "spec/out"] {
+        fs::remove_dir_all(world.path(old)).unwrap();
+    }
+    build(&format!("localhost:9=http://{}", mirror.address)).fails(5, &["http://localhost:9", mirror.address.as_str()]);
+    build(&format!("localhost:9=http://{}/v2/proxy/hub", mirror.address)).succeeds();
+}
+
+#[test]
+fn a_file_of_credentials_that_is_broken_is_told() {
+    let (world, server) = world("team/app:v1");
+    let auths = |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, server.address);
+    let folder = world.path("home/.docker");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("config.json");
+    let check = |text: &str, words: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let place = file.display().to_string();
+        world.run(&["build"]).fails(5, &[&["appliance.kdl:2:", &place, "podman login"], words].concat());
+    };
+    check(&auths("me:secret"), &["is no text in base 64"]);
+    check(&auths("bWU="), &["is no NAME:PASSWORD in base 64"]);
+    check("{", &["is not JSON as it should be"]);
+    assert_eq!(world.traces(), [""; 0]);
+    // The file that the environment names is the only one.
+    let own = world.path("auth.json");
+    let mut command = world.command(&["build"]);
+    command.env("REGISTRY_AUTH_FILE", &own);
+    Done::of(command.output().unwrap()).fails(5, &[&own.display().to_string(), "REGISTRY_AUTH_FILE"]);
+    fs::write(&own, "{}").unwrap();
+    Done::of(command.output().unwrap()).succeeds();
+}

@@ -1,0 +1,89 @@
+//! TLS to mirrors and registries, with an authority of one's own: it counts where SSL_CERT_FILE names it and nowhere else, and
+//! what to do is said where it is unknown.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::layout::Image;
+use crate::server::Server;
+use crate::support::{skip, tool};
+use crate::world::{Done, World};
+
+/// Makes an authority and a certificate of it for 127.0.0.1.
+const AUTHORITY: &str = "
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj '/CN=toy authority' -days 30
+openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=127.0.0.1'
+printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > extensions
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -set_serial 2 -days 30 -extfile extensions -out server.pem
+";
+
+/// A world with an authority, and the TLS of a server that it vouches for.
+fn world(test: &str) -> Option<(World, rustls::ServerConfig)> {
+    if tool("openssl").is_none() {
+        skip(test, "there is no openssl");
+        return None;
+    }
+    let world = World::new();
+    let made = Command::new("sh").args(["-e", "-c", AUTHORITY]).current_dir(world.path("")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let certificate = CertificateDer::from_pem_file(world.path("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(world.path("server.key")).unwrap();
+    let ring = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(ring).with_safe_default_protocol_versions().unwrap();
+    Some((world, config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()))
+}
+
+/// A build with these authorities; nobody is hurried.
+fn build(world: &World, authorities: PathBuf) -> Done {
+    let mut command = world.command(&["build"]);
+    command.env("APPLIANCE_PATIENCE_MS", "20000").env("SSL_CERT_FILE", authorities);
+    // A proxy that is not there: this machine itself is spoken to without one.
+    command.env("http_proxy", "http://127.0.0.1:9").env("https_proxy", "http://127.0.0.1:9");
+    Done::of(command.output().unwrap())
+}
+
+/// Without the authority this fails with what to do, with it all goes well.
+#[track_caller]
+fn check(world: &World, words: &[&str]) {
+    let other = world.path("other.pem");
+    let made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=other -days 30";
+    assert!(Command::new("sh").args(["-c", made]).current_dir(world.path("")).output().unwrap().status.success());
+    let unknown = [words, &["invalid peer certificate", "help: is the address right?", "SSL_CERT_FILE=FILE"]].concat();
+    build(world, other).fails(5, &unknown);
+    let none = [words, &["this machine has no certificate authorities", "SSL_CERT_FILE"]].concat();
+    build(world, world.path("not-there.pem")).fails(5, &none);
+    assert_eq!(world.traces(), [""; 0]);
+    build(world, world.path("ca.pem")).succeeds();
+}
+
+#[test]
+fn a_mirror_is_spoken_to_over_tls_where_its_authority_is_known() {
+    let Some((mut world, tls)) = world("a_mirror_is_spoken_to_over_tls_where_its_authority_is_known") else { return };
+    let server = Server::with_tls(world.archive.folder.clone(), tls);
+    world.set_mirror(&server.url);
+    world.spec("    packages \"toy-conf\"\n    output \"oci\"");
+    check(&world, &["the release of toy one", &server.address]);
+    assert!(server.log().iter().any(|path| path.ends_with(".deb")), "{:?}", server.log());
+}
+
+#[test]
+fn a_registry_is_spoken_to_over_tls_where_its_authority_is_known() {
+    let Some((world, tls)) = world("a_registry_is_spoken_to_over_tls_where_its_authority_is_known") else { return };
+    Image::good().publish(&world.path("registry"), "team/app", "v1");
+    let server = Server::with_tls(world.path("registry"), tls);
+    for scheme in ["", "https://"] {
+        world.spec_text(format!(
+            "appliance \"above\" version=\"1\" {{\n    base \"oci\" \"{scheme}{}/team/app:v1\"\n    arch \"amd64\"\n    output \"oci\"\n}}\n",
+            server.address
+        ));
+        for old in ["cache", "spec/out"] {
+            let _ = fs::remove_dir_all(world.path(old));
+        }
+        let _ = fs::remove_file(world.path("spec/appliance.lock"));
+        check(&world, &["appliance.kdl:2:", "pull the image", &server.address]);
+    }
+}
