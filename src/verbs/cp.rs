@@ -9,7 +9,7 @@ use crate::copy::{Copier, Place};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, connect};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Copies into an instance or out of it.
 pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
@@ -35,7 +35,8 @@ pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
     };
     let count =
         copied.map_err(|error| Failure::doing(Exit::Failure, format!("copy {} to {}", args.from, args.to), error))?;
-    ui.detail(format!("copied {count} files, folders and links of {word}"));
+    let what = counted(count, "file, folder or link", "files, folders and links");
+    ui.detail(format!("copied {what} of {word}"));
     if ui.json {
         ui.json(&json!({ "ok": true, "copied": count }));
     }

@@ -113,6 +113,7 @@ fn requests() -> Requests {
         repositories: Vec::new(),
         init: Init::Builtin,
         boot: Vec::new(),
+        installed: Vec::new(),
         facts: BTreeMap::new(),
     }
 }

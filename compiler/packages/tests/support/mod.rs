@@ -49,6 +49,7 @@ pub fn requests(words: &str) -> Requests {
         repositories: Vec::new(),
         init: Init::Builtin,
         boot: Vec::new(),
+        installed: Vec::new(),
         facts: BTreeMap::new(),
     };
     for word in words.split_whitespace() {
