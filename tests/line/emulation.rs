@@ -141,7 +141,7 @@ fn check_on(test: &str, (base, release): (&str, &str), packages: &str) {
     let differences: String = paths.iter().filter(|path| emulated.get(**path) != run.get(**path)).map(line).collect();
     let count = paths.len();
     assert!(differences.is_empty(), "of {count}, these differ:\n{differences}");
-    assert!(count > 5000, "{count}");
+    assert!(count > 4500, "{count}");
 }
 
 #[test]
