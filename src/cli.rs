@@ -157,7 +157,7 @@ pub struct Lock {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
-    /// Move these packages to their newest versions; without names, all
+    /// Move these packages to their newest versions; without names, all. `base` is what the tag of an image means
     #[arg(long, value_name = "NAME", num_args = 0..)]
     pub update: Option<Vec<String>>,
     /// Where packages come from.

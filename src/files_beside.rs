@@ -1,11 +1,11 @@
 //! The files beside a spec as the language asks for them: how each stands on this host.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use spec::{Beside, Standing};
+use spec::{Beside, Head, Standing};
 
 use crate::spec_file::Files;
 use crate::user_files::Own;
@@ -44,7 +44,21 @@ impl Beside for FilesBeside<'_> {
         }
         found
     }
+
+    fn head(&self, path: &str) -> Option<Head> {
+        let place = self.folder.join(path);
+        if self.files == Files::Later || self.is_outside(path) {
+            return None;
+        }
+        let meta = fs::metadata(&place).ok().filter(fs::Metadata::is_file)?;
+        let mut bytes = Vec::new();
+        File::open(place).ok()?.take(HEAD_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(Head { bytes, can_run: meta.permissions().mode() & 0o111 != 0 })
+    }
 }
+
+/// The beginning of a file, as far as it shows what kind of program it is (System V gABI, "ELF Header").
+const HEAD_BYTES: u64 = 20;
 
 /// Whether links lead from a path below a folder to a place outside of it.
 pub fn leads_outside(folder: &Path, path: &str) -> bool {

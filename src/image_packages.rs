@@ -1,15 +1,18 @@
 //! Packages on top of an image: which distribution is in it, what it has installed, and what has to come.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use assemble::Files;
 use packages::{Database, Installed, Lock, Requests, Update, databases};
+use spec::appliance::Arch;
 use spec::base::BaseImage;
 use store::Image;
 use tree::Tree;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::image_refusals::{self, other_image, refuse};
 use crate::images::failed;
 use crate::lock_file::unsatisfiable;
 use crate::spec_file::SpecFile;
@@ -29,14 +32,20 @@ impl Workshop<'_> {
     ) -> Result<Lock, Failure> {
         let images = self.images_of(spec, &requests.base_digest)?;
         let created = images.iter().filter_map(|image| image.config.created_secs).fold(0, i64::max);
-        if spec.appliance().packages.is_empty() || images.is_empty() {
-            return Ok(Lock::without_packages(requests, image::encoders(&spec.appliance().outputs), created));
+        let nothing = || Lock::without_packages(requests, image::encoders(&spec.appliance().outputs), created);
+        if images.is_empty() || !image_refusals::is_about_packages(spec) {
+            return Ok(nothing());
+        }
+        self.fetch_layers(spec, &images)?;
+        let there = images.iter().map(|image| self.installed(spec, image)).collect::<Result<Vec<_>, _>>()?;
+        image_refusals::excluded(spec, &there)?;
+        if !image_refusals::asks_for_packages(spec) {
+            return Ok(nothing());
         }
         let base = self.distribution(spec, &images)?;
         let (mut catalogs, indexes) = self.catalogs(spec, &base, old)?;
         let mut roots = Vec::new();
-        for (image, catalog) in images.iter().zip(&mut catalogs) {
-            let installed = self.installed(image)?;
+        for ((_, installed), catalog) in there.iter().zip(&mut catalogs) {
             installed
                 .add_to(catalog)
                 .map_err(|error| Failure::doing(Exit::Build, "read what is installed in the base image", error))?;
@@ -50,7 +59,7 @@ impl Workshop<'_> {
             );
             let mut lock = one.map_err(|problems| unsatisfiable(spec, &problems))?;
             for root in &mut lock.roots {
-                root.packages.retain(|package| !installed.has(&package.name));
+                root.packages.retain(|package| installed.version_of(&package.name) != Some(&package.version));
             }
             roots.push(lock);
         }
@@ -67,20 +76,19 @@ impl Workshop<'_> {
         for image in images {
             let one = self.distribution_of(spec, image)?;
             if found.as_ref().is_some_and(|known| (&known.name, &known.release) != (&one.name, &one.release)) {
-                let what = "add packages to the base image: it is another distribution on each architecture";
-                return Err(Failure::new(Exit::Build, what));
+                return Err(refuse(spec, "it is another distribution on each architecture", &other_image(spec)));
             }
             found = Some(one);
         }
-        found.ok_or_else(|| Failure::new(Exit::Build, "add packages to the base image: there is none"))
+        found.ok_or_else(|| refuse(spec, "there is none", &other_image(spec)))
     }
 
     fn distribution_of(&self, spec: &SpecFile, image: &Image) -> Result<BaseImage, Failure> {
         let mut tree = self.tree_of(image)?;
         let files = Files { root: &mut tree, blobs: &self.store, epoch_secs: 0 };
-        let family = database(&files)?.family;
+        let family = database(spec, &files)?.family;
         let text = files.read_text("/etc/os-release").map_err(|error| {
-            Failure::doing(Exit::Build, "add packages to the base image: read its /etc/os-release", error)
+            refuse(spec, &format!("its /etc/os-release cannot be read: {error}"), &other_image(spec))
         })?;
         let says = os_release(&text);
         let get = |name: &str| says.get(name).map(String::as_str).unwrap_or_default();
@@ -92,24 +100,31 @@ impl Workshop<'_> {
             let release = base.release == get("VERSION_CODENAME") || is_version(base);
             base.family == family && base.name == get("ID") && release
         };
-        if let Some(what) = spec::misfit(spec.appliance(), family) {
-            return Err(refuse(&format!("it is {}'s, and {what}", get("ID").escape_debug())));
+        let misfits = spec::misfits(&spec.checked, family, &format!("{}'s", get("ID").escape_debug()));
+        if !misfits.is_empty() {
+            return Err(spec.wrong(Exit::Build, misfits));
         }
         spec.bases.iter().find(fits).cloned().ok_or_else(|| {
             let release = [get("VERSION_CODENAME"), get("VERSION_ID")].into_iter().find(|word| !word.is_empty());
             let name = format!("{} {}", get("ID").escape_debug(), release.unwrap_or_default().escape_debug());
-            refuse(&format!("its /etc/os-release says that it is `{}`, and no such base is known", name.trim()))
+            let what = format!("its /etc/os-release says that it is `{}`, and no such base is known", name.trim());
+            refuse(spec, &what, &other_image(spec))
         })
     }
 
-    fn installed(&self, image: &Image) -> Result<Installed, Failure> {
+    /// What an image has installed, by the one database that it has.
+    fn installed(&self, spec: &SpecFile, image: &Image) -> Result<(Arch, Installed), Failure> {
         let mut tree = self.tree_of(image)?;
         let files = Files { root: &mut tree, blobs: &self.store, epoch_secs: 0 };
-        let database = database(&files)?;
+        let database = database(spec, &files)?;
         let bytes = files
             .read(database.path)
             .map_err(|error| Failure::doing(Exit::Build, format!("read {} of the base image", database.path), error))?;
-        database.read(&bytes, image.arch).map_err(|error| Failure::new(Exit::Build, error))
+        let installed = database.read(&bytes, image.arch).map_err(|error| {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            refuse(spec, &format!("what is installed cannot be built on: {error}{cause}"), &other_image(spec))
+        })?;
+        Ok((image.arch, installed))
     }
 
     fn tree_of(&self, image: &Image) -> Result<Tree, Failure> {
@@ -120,22 +135,26 @@ impl Workshop<'_> {
 }
 
 /// The one database of installed packages that an image has.
-fn database(files: &Files<'_>) -> Result<Database, Failure> {
-    match databases(|path| files.exists(path)).as_slice() {
-        [one] => Ok(*one),
-        [] => Err(refuse("it has no package database that is known")
-            .help("put programs there with `file`, or take a distribution as base")),
-        many => {
+fn database(spec: &SpecFile, files: &Files<'_>) -> Result<Database, Failure> {
+    let exists = |path: &str| files.exists(path);
+    match (databases(exists).as_slice(), packages::other_manager(exists)) {
+        ([one], _) => Ok(*one),
+        ([], Some(manager)) => {
+            let what = format!("its packages are {manager}'s, which are not read");
+            Err(refuse(spec, &what, &other_image(spec)))
+        }
+        ([], None) => Err(refuse(
+            spec,
+            "it has no package database that is known",
+            &format!("put programs there with `file`, or {}", other_image(spec)),
+        )),
+        (many, _) => {
             let paths: Vec<&str> = many.iter().map(|one| one.path).collect();
             let what =
                 format!("it has two package databases, {}, and nothing says which one counts", paths.join(" and "));
-            Err(refuse(&what).help("take an image with one of the two"))
+            Err(refuse(spec, &what, &other_image(spec)))
         }
     }
-}
-
-fn refuse(what: &str) -> Failure {
-    Failure::new(Exit::Build, format!("add packages to the base image: {what}"))
 }
 
 /// The locks of several architectures as one.

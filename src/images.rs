@@ -12,6 +12,7 @@ use store::{Image, ImageError, ImageLayer, ImageRequest};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::image_refusals;
 use crate::places;
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
@@ -74,7 +75,7 @@ impl Workshop<'_> {
     /// When packages are asked for and there is no distribution in the images that they could come from.
     pub fn standing_on(&self, mut spec: SpecFile, images: &[Image]) -> Result<SpecFile, Failure> {
         let Some((first, rest)) = images.split_first() else { return Ok(spec) };
-        if !spec.appliance().packages.is_empty() {
+        if image_refusals::asks_for_packages(&spec) {
             spec.image_base = Some(self.distribution(&spec, images)?);
         }
         for (name, value) in &first.config.env {

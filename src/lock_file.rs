@@ -28,7 +28,7 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<(Lo
         Some(lock) if changes.is_empty() => Ok((lock, Vec::new())),
         _ if locked => Err(stale(spec, &changes)),
         old => {
-            let new = resolve(spec, shop, old.as_ref(), &Update::Nothing)?;
+            let new = resolve(spec, shop, old.as_ref(), &Update::Nothing, Tag::Kept)?;
             let what = old.as_ref().and_then(|old| what_moves(old, &new));
             let moves = what.map(|what| changes.iter().map(|change| format!("{what}: {change}")).collect());
             Ok((new, moves.unwrap_or_default()))
@@ -47,12 +47,27 @@ fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
     (old.requests != new.requests || old.encoders != new.encoders).then_some("the lock notes, and no package moves")
 }
 
+/// What becomes of the tag of an image that the lock has a digest for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// It means what it meant.
+    Kept,
+    /// It means what the registry says now.
+    Moved,
+}
+
 /// Decides packages anew. Nothing is written.
 ///
 /// # Errors
 /// When no packages fit or the network fails.
-pub fn resolve(spec: &SpecFile, shop: &Workshop<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock, Failure> {
-    let keep = old.filter(|_| *update != Update::Everything);
+pub fn resolve(
+    spec: &SpecFile,
+    shop: &Workshop<'_>,
+    old: Option<&Lock>,
+    update: &Update,
+    tag: Tag,
+) -> Result<Lock, Failure> {
+    let keep = old.filter(|_| tag == Tag::Kept);
     let requests = requests(spec, shop, keep, false)?;
     let previous = old.map(|lock| (lock, update));
     let lock = match spec.base() {

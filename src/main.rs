@@ -1,6 +1,7 @@
 //! The `appliance` command. This is the only place that prints, colours or chooses exit codes.
 
 mod base_images;
+mod blocked;
 mod boot_files;
 mod boot_mistakes;
 mod boot_platforms;
@@ -19,6 +20,7 @@ mod failed_service;
 mod failure;
 mod files_beside;
 mod image_packages;
+mod image_refusals;
 mod images;
 mod instances;
 mod interrupt;

@@ -1,6 +1,6 @@
 //! What goes into an appliance beside packages: the user's files, the guest binaries, a seccomp profile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::iter;
@@ -51,7 +51,8 @@ impl Materials {
         };
         for entry in &spec.appliance().entries {
             if let EntryKind::From(from) = &entry.kind {
-                read(Written::Source(entry.path.clone()), from);
+                let paths: BTreeSet<String> = spec.appliance().arches.iter().map(|arch| arch.fill(from)).collect();
+                paths.iter().for_each(|from| read(Written::Source(entry.path.clone()), from));
             }
         }
         // What is built may come with the keys of the spec's own repositories, so that packages can be added inside.

@@ -12,6 +12,7 @@ use spec::base::BaseImage;
 use store::Image;
 use tree::TreePath;
 
+use crate::blocked::{self, Blocked};
 use crate::cli::{Build, Scripts};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -47,14 +48,50 @@ pub fn assemble(
         assemble_one(spec, lock, (locked, unpacked), image, materials, shop, policy)
     };
     let (one, unpacked) = (&one, unpack(lock, shop)?);
-    let roots: Result<Vec<Root>, Failure> = thread::scope(|scope| {
+    let roots: Vec<Result<Root, Trouble>> = thread::scope(|scope| {
         let roots = lock.roots.iter().zip(unpacked);
         let roots: Vec<_> = roots.map(|(locked, unpacked)| scope.spawn(move || one(locked, unpacked))).collect();
         roots.into_iter().map(|root| root.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let roots = roots?;
+    let roots = all_of(spec, lock, roots)?;
     warn(spec, shop, &roots);
     Ok(roots)
+}
+
+/// Why there is no root for an architecture.
+enum Trouble {
+    /// Something beside it failed.
+    Failure(Failure),
+    /// It cannot be assembled.
+    Assemble(Arch, AssembleError),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// All roots, or what there is to say of all that failed: mistakes of the spec and scripts in the way are told of every
+/// architecture at once, of other errors the first.
+fn all_of(spec: &SpecFile, lock: &Lock, roots: Vec<Result<Root, Trouble>>) -> Result<Vec<Root>, Failure> {
+    let (mut good, mut blocked, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    for root in roots {
+        match root {
+            Ok(root) => good.push(root),
+            Err(Trouble::Assemble(arch, AssembleError::Blocked { scripts, source })) => {
+                blocked.push(Blocked { arch, scripts, problem: source });
+            }
+            Err(Trouble::Assemble(_, AssembleError::Mistakes(found))) => mistakes.extend(found),
+            Err(Trouble::Assemble(arch, error)) => return Err(failed(error, lock, arch)),
+            Err(Trouble::Failure(failure)) => return Err(failure),
+        }
+    }
+    match (mistakes.is_empty(), blocked.is_empty()) {
+        (true, true) => Ok(good),
+        (false, _) => Err(spec.mistakes(Exit::Build, &mistakes)),
+        (true, false) => Err(blocked::failure(&blocked, lock.roots.len() > 1)),
+    }
 }
 
 /// Tells what is doubtful in the finished trees; what holds for every architecture only once.
@@ -123,7 +160,7 @@ fn assemble_one(
     materials: &Materials,
     shop: &Workshop<'_>,
     scripts: ScriptPolicy,
-) -> Result<Root, Failure> {
+) -> Result<Root, Trouble> {
     let contents = materials.with_store(&shop.store);
     let work = shop.store.root().join("sandbox");
     let mut runner = OnDemand::new(locked.arch, &contents, work);
@@ -141,7 +178,7 @@ fn assemble_one(
         scripts,
         runner: Some(&mut runner),
     };
-    let assembled = assemble::assemble(inputs).map_err(|error| failed(spec, error, lock, locked.arch))?;
+    let assembled = assemble::assemble(inputs).map_err(|error| Trouble::Assemble(locked.arch, error))?;
     Ok(Root { arch: locked.arch, assembled, image })
 }
 
@@ -168,29 +205,11 @@ fn is_what_it_is_called(rules: &dyn Rules, package: &LockedPackage, unpacked: &U
     Err(Failure::new(Exit::Build, what).help("the archive's index or a hand on the lock is wrong"))
 }
 
-/// An error with what to do about it; of several architectures, or of another one than this host's, it says which.
-fn failed(spec: &SpecFile, error: AssembleError, lock: &Lock, arch: Arch) -> Failure {
-    if let AssembleError::Mistakes(mistakes) = &error {
-        return spec.mistakes(Exit::Build, mistakes);
-    }
+/// An error; of several architectures, or of another one than this host's, it says which.
+fn failed(error: AssembleError, lock: &Lock, arch: Arch) -> Failure {
     let foreign = host_arch().is_ok_and(|host| host != arch);
-    let help = match &error {
-        AssembleError::Blocked { source: None, .. } => {
-            Some("--scripts auto runs such a script in a sandbox and takes up what it changed".to_owned())
-        }
-        AssembleError::Blocked { .. } if foreign => Some(format!(
-            "with qemu's user mode emulator, linked statically (on Debian the package qemu-user-static), and Linux 6.7 or \
-             newer such scripts run here; or build on a machine of {arch}, or leave these packages out",
-            arch = arch.name()
-        )),
-        _ => None,
-    };
-    let failure = match foreign || lock.roots.len() > 1 {
+    match foreign || lock.roots.len() > 1 {
         true => Failure::doing(Exit::Build, format!("assemble the root for {}", arch.name()), error),
         false => Failure::new(Exit::Build, error),
-    };
-    match help {
-        Some(help) => failure.help(help),
-        None => failure,
     }
 }

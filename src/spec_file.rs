@@ -118,7 +118,11 @@ impl SpecFile {
 
     /// Mistakes of the spec that only a later stage can know, each at its place.
     pub fn mistakes(&self, exit: Exit, mistakes: &[Mistake]) -> Failure {
-        let found = mistakes.iter().map(|mistake| mistake.diagnostic(Severity::Error, &self.checked)).collect();
+        self.wrong(exit, mistakes.iter().map(|mistake| mistake.diagnostic(Severity::Error, &self.checked)).collect())
+    }
+
+    /// Mistakes of the spec that were found by something else than its check.
+    pub fn wrong(&self, exit: Exit, found: Vec<Diagnostic>) -> Failure {
         Failure::Spec { found: spec::settle(found), sources: self.sources.clone(), exit }
     }
 

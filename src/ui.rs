@@ -24,6 +24,12 @@ pub struct Ui {
     terminal: bool,
 }
 
+/// A number with what it counts: `1 package`, `2 packages`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let word = if count == N::from(1) { one } else { many };
+    format!("{count} {word}")
+}
+
 impl Ui {
     /// As the command line and the environment ask for.
     pub fn new(common: &Common) -> Self {
@@ -114,7 +120,7 @@ impl Ui {
             Failure::Spec { found, sources, .. } => {
                 self.diagnostics(found, sources);
                 let count = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
-                eprintln!("{}", if count == 1 { "1 error".to_owned() } else { format!("{count} errors") });
+                eprintln!("{}", counted(count, "error", "errors"));
             }
             Failure::World { help, .. } if self.json => {
                 self.json(

@@ -10,7 +10,7 @@ use crate::clock::show;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::spec_file::host_arch;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Builds a spec and says what came of it.
 pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
@@ -75,14 +75,19 @@ pub fn tell(built: &Built, ui: &Ui) {
     let ran =
         built.lock.roots.iter().flat_map(|root| &root.ledger).filter(|line| line.class == ScriptClass::Run).count();
     if ran > 0 {
-        ui.note(format!("{ran} maintainer scripts ran in the sandbox; -v shows which"));
+        let scripts = counted(ran, "maintainer script", "maintainer scripts");
+        ui.note(format!("{scripts} ran in the sandbox; -v shows which"));
     }
 }
 
 /// The ledger of maintainer scripts as a table.
 fn ledger(lock: &Lock) -> String {
-    let mut text = String::from("maintainer scripts:");
+    let mut text = String::new();
     for root in &lock.roots {
+        // What is done may differ between architectures, so each has its own table.
+        let of_arch = if lock.roots.len() > 1 { format!(" for {}", root.arch.name()) } else { String::new() };
+        let line = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{line}maintainer scripts{of_arch}:"));
         for line in &root.ledger {
             let reason = if line.reason.is_empty() { String::new() } else { format!(": {}", line.reason) };
             text.push_str(&format!("\n  {:10} {} {}{reason}", line.class.word(), line.package, line.script));

@@ -9,7 +9,7 @@ use crate::copy::{Copier, Place};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::instances::{Instances, connect};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 /// Copies into an instance or out of it.
 pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
@@ -40,12 +40,13 @@ pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
 /// Says what was copied, and what was not.
 fn tell(copier: &Copier, ui: &Ui) -> Exit {
     let Copier { count, left_out, not_given, .. } = copier;
-    ui.detail(format!("copied {count} files, folders and links"));
+    ui.detail(format!("copied {}", counted(*count, "file, folder or link", "files, folders and links")));
     for path in left_out {
         ui.warn(format!("left out {path}: a device, a socket or a pipe is not copied"));
     }
     if *not_given > 0 {
-        ui.note(format!("{not_given} files, folders and links are yours now: only root gives files to others"));
+        let what = counted(*not_given, "file, folder or link is", "files, folders and links are");
+        ui.note(format!("{what} yours now: only root gives files to others"));
     }
     let ok = left_out.is_empty();
     if ui.json {

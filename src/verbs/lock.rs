@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use packages::{Lock as Locked, Update};
 use serde_json::json;
+use spec::appliance::Base;
 
 use crate::cli::Lock;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::lock_file;
+use crate::lock_file::{self, Tag};
 use crate::spec_file::SpecFile;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 use crate::workshop::Workshop;
 
 /// Makes or moves the lock and says what changed.
@@ -20,11 +21,15 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
     let old = lock_file::read(&spec)?;
     let new = match &args.update {
         None => lock_file::current(&spec, &shop, false)?.0,
-        Some(names) if names.is_empty() => lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Everything)?,
+        Some(names) if names.is_empty() => {
+            lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Everything, Tag::Moved)?
+        }
         Some(names) => {
-            known(names, old.as_ref())?;
-            let names: BTreeSet<String> = names.iter().cloned().collect();
-            lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Names(names))?
+            let (image, names): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_image(name, &spec));
+            known(&names, old.as_ref(), &spec)?;
+            let tag = if image.is_empty() { Tag::Kept } else { Tag::Moved };
+            let names: BTreeSet<String> = names.into_iter().cloned().collect();
+            lock_file::resolve(&spec, &shop, old.as_ref(), &Update::Names(names), tag)?
         }
     };
     lock_file::write(&spec, &new)?;
@@ -40,20 +45,37 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
         Some(_) if changes.is_empty() => "nothing moved",
         Some(_) => "moved",
     };
-    ui.note(format!("{}: {count} packages, {moved}", path.display()));
+    ui.note(format!("{}: {}, {moved}", path.display(), counted(count, "package", "packages")));
     Ok(Exit::Success)
 }
 
+/// The name by which `--update` moves the image that a spec stands on, besides its reference.
+const IMAGE: &str = "base";
+
+/// Whether a name is that of the image that the spec stands on.
+fn is_image(name: &str, spec: &SpecFile) -> bool {
+    match &spec.appliance().base {
+        Base::Oci(reference) => name == IMAGE || name == reference.to_string(),
+        Base::Distro { .. } | Base::Scratch => false,
+    }
+}
+
 /// A name that the lock lacks is a mistake, not nothing to do.
-fn known(names: &[String], old: Option<&Locked>) -> Result<(), Failure> {
+fn known(names: &[&String], old: Option<&Locked>, spec: &SpecFile) -> Result<(), Failure> {
     let Some(old) = old else { return Ok(()) };
     let locked: BTreeSet<&str> = old.packages().map(|package| package.name.as_str()).collect();
-    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !locked.contains(name)).collect();
+    let missing: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| !locked.contains(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, format!("update {}: the lock holds no such package", missing.join(", ")))
-        .help("put a new package into the spec instead"))
+    let help = match &spec.appliance().base {
+        Base::Oci(_) => format!(
+            "what the image brought moves with it: `--update {IMAGE}` takes what its tag means now; put a new package into \
+             the spec instead"
+        ),
+        Base::Distro { .. } | Base::Scratch => "put a new package into the spec instead".to_owned(),
+    };
+    Err(Failure::new(Exit::Usage, format!("update {}: the lock holds no such package", missing.join(", "))).help(help))
 }
 
 fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {

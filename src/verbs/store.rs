@@ -10,7 +10,7 @@ use crate::cli::{Store, StoreVerb};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Bar;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 use crate::verbs::build::size;
 use crate::workshop::open_store;
 
@@ -58,7 +58,8 @@ fn cleaned(entries: u64, bytes: u64, left: &[String], ui: &Ui) -> Exit {
         ui.json(&json!({ "ok": left.is_empty(), "entries": entries, "bytes": bytes, "left": left }));
     }
     left.iter().for_each(|what| ui.warn(format!("could not remove {what}")));
-    ui.note(format!("removed {entries} entries, {}", size(bytes)));
+    let what = counted(entries, "entry", "entries");
+    ui.note(format!("removed {what}, {}", size(bytes)));
     if left.is_empty() { Exit::Success } else { Exit::Failure }
 }
 

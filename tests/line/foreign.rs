@@ -58,6 +58,41 @@ fn all_scripts_that_cannot_run_are_named_with_their_packages() {
     assert_eq!(world.traces(), [""; 0]);
 }
 
+#[test]
+fn scripts_in_the_way_are_named_for_every_architecture() {
+    let package = |name: &str| Package::new(name, "1.0").needs("toy-base");
+    let perl = package("toy-perl").control("postinst", 0o755, "#!/usr/bin/perl\nunlink '/etc/issue';\n");
+    let fine = package("toy-fine").script("postinst", "echo fine > /etc/fine");
+    let world = World::of(&[toys::base(), toys::tools(), perl, fine]);
+    let spec = |packages: &str| {
+        world.spec_text(format!(
+            "appliance \"toy\" version=\"1.0.0\" {{\n    base \"toy\"\n    arch \"amd64\" \"arm64\"\n    \
+             packages {packages}\n    output \"oci\"\n}}\n"
+        ));
+    };
+    spec("\"toy-perl\" \"toy-fine\"");
+    world.run(&["build", "--scripts", "emulate-only"]).fails(
+        6,
+        &[
+            "assemble the roots for amd64 and arm64",
+            "emulate amd64 and arm64: postinst of package toy-perl: line 1: the interpreter `#!/usr/bin/perl`",
+            "--scripts auto",
+            &format!("for {} that takes", FOREIGN.0),
+            "qemu-user",
+        ],
+    );
+    assert_eq!(world.traces(), [""; 0]);
+    // The table of what happened says of which architecture it is, where there are several.
+    spec("\"toy-fine\"");
+    let built = world.run(&["build", "-v"]).succeeds();
+    let told: Vec<&str> = built.stderr.lines().filter(|line| line.starts_with("maintainer scripts")).collect();
+    assert_eq!(told, ["maintainer scripts for amd64:", "maintainer scripts for arm64:"], "{}", built.text());
+    let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
+    world.spec_text(text.replace("\"amd64\" \"arm64\"", "\"amd64\""));
+    let built = world.run(&["build", "-v"]).succeeds();
+    assert!(built.stderr.contains("\nmaintainer scripts:\n") || built.stderr.starts_with("maintainer scripts:\n"));
+}
+
 /// Builds a spec of live packages with this `arch`, where no emulator is to be found.
 #[track_caller]
 fn built_without_emulator(folder: &Path, arches: &str) {

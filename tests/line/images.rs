@@ -249,8 +249,18 @@ fn a_tag_stays_what_it_was_until_the_lock_moves() {
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     fs::remove_dir_all(world.path("cache")).unwrap();
     assert_eq!(world.build(), first);
+    // Names move what they name: nothing else, and nothing that is not there.
+    world.run(&["lock", "--update", "toy-x"]).fails(2, &["no such package", "--update base"]);
+    let moved = world.run(&["lock", "--update", "base"]).succeeds();
+    assert!(moved.text().contains("team/app:v1 sha256:"), "{}", moved.text());
+    let again = world.run(&["lock", "--update", &format!("{}/team/app:v1", registry.address)]).succeeds();
+    assert!(again.text().contains("nothing moved"), "{}", again.text());
+    registry.fill(&world, "one", "team/app:v1", &[]);
     let moved = world.run(&["lock", "--update"]).succeeds();
     assert!(moved.text().contains("team/app:v1 sha256:"), "{}", moved.text());
+    assert_eq!(world.build(), first);
+    registry.fill(&world, "two", "team/app:v1", &[]);
+    world.run(&["lock", "--update", "base"]).succeeds();
     assert_ne!(world.build(), first);
     assert!(layers(&world.path("spec/out/oci")).starts_with(&layers(&world.path("spec/two"))));
     // Without a network the cache is enough, and an empty one is told.
@@ -470,7 +480,7 @@ fn packages_need_a_distribution_that_is_known() {
     // What only another family has words for.
     let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
     world.spec_text(text.replace("packages \"toy-x\"", "packages \"so:x.1\""));
-    world.run(&["build"]).fails(6, &["it is toy's", "`so:x.1` is no package of its"]);
+    world.run(&["build"]).fails(6, &["the image is toy's", "`so:x.1` is no package of its"]);
     world.spec_text(text.replace("packages \"toy-x\"", "packages \"toy-x~1\""));
     world.run(&["build"]).fails(6, &["the rule of `toy-x` has a `~`"]);
 }

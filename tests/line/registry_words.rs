@@ -1,6 +1,7 @@
 //! What is said of registries: at the line that names the image, with what to do, and each place once.
 
 use std::fs;
+use std::process::Command;
 
 use crate::layout::Image;
 use crate::server::{Manner, Server};
@@ -15,6 +16,17 @@ fn world(reference: &str) -> (World, Server) {
     (world, server)
 }
 
+/// The command, and nobody is hurried: the server of the test may be slow on a busy machine.
+fn run(world: &World, args: &[&str]) -> Done {
+    Done::of(patient(world, args).output().unwrap())
+}
+
+fn patient(world: &World, args: &[&str]) -> Command {
+    let mut command = world.command(args);
+    command.env("APPLIANCE_PATIENCE_MS", "20000");
+    command
+}
+
 fn standing_on(world: &World, reference: &str) {
     world.spec_text(format!(
         "appliance \"above\" version=\"1\" {{\n    base \"oci\" \"{reference}\"\n    arch \"amd64\"\n    output \"oci\"\n}}\n"
@@ -24,13 +36,12 @@ fn standing_on(world: &World, reference: &str) {
 #[test]
 fn an_image_that_is_not_there_is_told_by_what_named_it() {
     let (world, server) = world("team/app:v2");
-    let told =
-        world.run(&["build"]).fails(5, &["appliance.kdl:2:", "has no image team/app:v2", "check the name and the tag"]);
+    let told = run(&world, &["build"])
+        .fails(5, &["appliance.kdl:2:", "has no image team/app:v2", "check the name and the tag"]);
     assert_eq!(told.stderr.matches("team/app:v2").count(), 2, "{}", told.stderr);
     let digest = format!("sha256:{}", "0".repeat(64));
     standing_on(&world, &format!("{}/team/app@{digest}", server.address));
-    let told = world
-        .run(&["build"])
+    let told = run(&world, &["build"])
         .fails(5, &[&format!("has no image team/app@{digest}"), "registries remove images", "lock --update"]);
     assert!(!told.stderr.contains("check the name and the tag"), "{}", told.stderr);
     // What the lock says of a tag, and is not there any more.
@@ -39,7 +50,7 @@ fn an_image_that_is_not_there_is_told_by_what_named_it() {
     fs::remove_dir_all(world.path("cache")).unwrap();
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     server.misbehave("manifests/sha256:", Manner::Status(404));
-    world.run(&["build"]).fails(5, &["has no image team/app@sha256:", "lock --update"]);
+    run(&world, &["build"]).fails(5, &["has no image team/app@sha256:", "lock --update"]);
 }
 
 #[test]
@@ -47,15 +58,14 @@ fn a_registry_without_tls_is_told_as_such() {
     let (world, server) = world("team/app:v1");
     standing_on(&world, &format!("https://{}/team/app:v1", server.address));
     let words = ["appliance.kdl:2:", "InvalidContentType", "it does not speak TLS", "write http:// in front"];
-    let mut command = world.command(&["build"]);
-    Done::of(command.env("APPLIANCE_PATIENCE_MS", "20000").output().unwrap()).fails(5, &words);
+    run(&world, &["build"]).fails(5, &words);
 }
 
 #[test]
 fn a_mirror_of_a_registry_with_a_port_is_asked_first() {
     let (world, mirror) = world("team/app:v1");
     standing_on(&world, "localhost:9/team/app:v1");
-    let build = |mirrors: &str| Done::of(world.command(&["build", "--mirror", mirrors]).output().unwrap());
+    let build = |mirrors: &str| run(&world, &["build", "--mirror", mirrors]);
     build("localhost:9=somewhere").fails(2, &["localhost:5000=http://localhost:6000"]);
     build(&format!("localhost:8=http://{}", mirror.address)).fails(5, &["appliance.kdl:2:", "talk to localhost:9"]);
     build(&format!("localhost:9=http://{}", mirror.address)).succeeds();
@@ -81,7 +91,7 @@ fn a_file_of_credentials_that_is_broken_is_told() {
     let check = |text: &str, words: &[&str]| {
         fs::write(&file, text).unwrap();
         let place = file.display().to_string();
-        world.run(&["build"]).fails(5, &[&["appliance.kdl:2:", &place, "podman login"], words].concat());
+        run(&world, &["build"]).fails(5, &[&["appliance.kdl:2:", &place, "podman login"], words].concat());
     };
     check(&auths("me:secret"), &["is no text in base 64"]);
     check(&auths("bWU="), &["is no NAME:PASSWORD in base 64"]);
@@ -89,7 +99,7 @@ fn a_file_of_credentials_that_is_broken_is_told() {
     assert_eq!(world.traces(), [""; 0]);
     // The file that the environment names is the only one.
     let own = world.path("auth.json");
-    let mut command = world.command(&["build"]);
+    let mut command = patient(&world, &["build"]);
     command.env("REGISTRY_AUTH_FILE", &own);
     Done::of(command.output().unwrap()).fails(5, &[&own.display().to_string(), "REGISTRY_AUTH_FILE"]);
     fs::write(&own, "{}").unwrap();

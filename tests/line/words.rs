@@ -55,9 +55,13 @@ fn where_a_named_mirror_fails_the_next_is_asked() {
     // A mirror that does not have the archive is passed over without a word, and with one where -v asks for it.
     let elsewhere = crate::server::Server::of(world.path("nothing-here"));
     world.set_mirror(elsewhere.url.trim_end_matches("/toy"));
-    let quiet = world.run(&["lock", "--update"]).succeeds();
+    let patient = |args: &[&str]| {
+        let mut command = world.command(args);
+        Done::of(command.env("APPLIANCE_PATIENCE_MS", "20000").output().unwrap()).succeeds()
+    };
+    let quiet = patient(&["lock", "--update"]);
     assert!(!quiet.text().contains(&elsewhere.address), "{}", quiet.text());
-    let told = world.run(&["lock", "--update", "-v"]).succeeds();
+    let told = patient(&["lock", "--update", "-v"]);
     assert!(
         told.text().contains(&format!("the release of toy one is not at http://{}", elsewhere.address)),
         "{}",

@@ -31,7 +31,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
     base_files::make_folders(&mut files)?;
     base_files::write_names(&mut files, appliance)?;
     entries::add_users(&mut files, &appliance.users)?;
-    let mistakes = entries::put_entries(&mut files, &appliance.entries, sources, &mut origins)?;
+    let mistakes = entries::put_entries(&mut files, &appliance.entries, (arch, sources), &mut origins)?;
     base_files::make_claimed_folders(&mut files, appliance)?;
     AssembleError::of([mistakes, volumes::mistakes(&files, appliance, &origins)].concat())?;
     base_files::put_guest(&mut files, guest, &mut origins)?;

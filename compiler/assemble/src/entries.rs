@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use spec::Written;
-use spec::appliance::{Entry, EntryKind, User};
+use spec::appliance::{Arch, Entry, EntryKind, User};
 use tree::{Kind, Node, TreePath};
 
 use crate::accounts::{Accounts, NewUser};
@@ -115,7 +115,7 @@ fn make_home(files: &mut Files<'_>, user: &User) -> Result<(), AssembleError> {
 pub(crate) fn put_entries(
     files: &mut Files<'_>,
     entries: &[Entry],
-    sources: &BTreeMap<String, Source>,
+    (arch, sources): (Arch, &BTreeMap<String, Source>),
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Vec<Mistake>, AssembleError> {
     let accounts = Accounts::load(files).map_err(|source| AssembleError::Path {
@@ -126,7 +126,7 @@ pub(crate) fn put_entries(
     let mut mistakes = Vec::new();
     for entry in entries {
         match owner_of(&accounts, entry) {
-            Ok(owner) => mistakes.extend(put_entry(files, entry, owner, sources, origins)?),
+            Ok(owner) => mistakes.extend(put_entry(files, entry, owner, (arch, sources), origins)?),
             Err(mistake) => mistakes.push(*mistake),
         }
     }
@@ -154,7 +154,7 @@ fn put_entry(
     files: &mut Files<'_>,
     entry: &Entry,
     owner: (u32, u32),
-    sources: &BTreeMap<String, Source>,
+    (arch, sources): (Arch, &BTreeMap<String, Source>),
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Option<Mistake>, AssembleError> {
     let at_path = |node| vec![(entry.path.as_bytes().to_vec(), node)];
@@ -163,8 +163,10 @@ fn put_entry(
         EntryKind::Dir => at_path(Node::dir(entry.mode.unwrap_or(0o755))),
         EntryKind::Link(target) => at_path(Node::symlink(target)),
         EntryKind::From(from) => {
-            let missing = || AssembleError::NoSource { path: entry.path.clone(), from: from.clone() };
-            source_nodes(sources.get(from).ok_or_else(missing)?, entry)
+            let from = arch.fill(from);
+            let source = sources.get(&from);
+            let missing = || AssembleError::NoSource { path: entry.path.clone(), from };
+            source_nodes(source.ok_or_else(missing)?, entry)
         }
     };
     for (path, mut node) in nodes {
@@ -261,7 +263,7 @@ mod tests {
         folder.insert(TreePath::new("run").unwrap(), Node::file(0o700, "#!")).unwrap();
         let file = Node::file(0o600, "print()");
         let sources = [("dir".to_owned(), Source::Folder(folder)), ("app.py".to_owned(), Source::File(file))].into();
-        let got = match put_entries(&mut files, &[entry], &sources, &mut BTreeMap::new()) {
+        let got = match put_entries(&mut files, &[entry], (Arch::Arm64, &sources), &mut BTreeMap::new()) {
             Err(error) => error.to_string(),
             Ok(mistakes) if !mistakes.is_empty() => told(&mistakes),
             Ok(_) => tree::dump(&tree)
@@ -316,7 +318,7 @@ mod tests {
         let mut origins = BTreeMap::new();
         origins.insert(TreePath::new("etc/passwd").unwrap(), Origin::Base("base-passwd".into()));
         let entry = Entry { path: path.into(), owner: "root".into(), group: None, mode: None, kind };
-        let mistakes = put_entries(&mut files, &[entry], &BTreeMap::new(), &mut origins).unwrap();
+        let mistakes = put_entries(&mut files, &[entry], (Arch::Amd64, &BTreeMap::new()), &mut origins).unwrap();
         assert_eq!(told(&mistakes).strip_prefix(&format!("Entry({path:?}): ")).unwrap_or_default(), want);
     }
 

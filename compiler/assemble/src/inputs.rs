@@ -27,7 +27,7 @@ pub struct Inputs<'a> {
     pub ids: &'a [AllocatedId],
     /// Where contents that are not inline are read.
     pub blobs: &'a dyn Blobs,
-    /// What each `from=` of the spec names.
+    /// What each `from=` of the spec names, as [`Arch::fill`] gives it.
     pub sources: &'a BTreeMap<String, Source>,
     /// The guest binary; `None` leaves it out of the image.
     pub guest: Option<Content>,

@@ -1,17 +1,16 @@
 //! What is installed in a file system already, by the databases that package managers keep there: which families they are
 //! of, and what a spec asks for on top of them.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 
-use spec::appliance::{Arch, PackageRequest, Relation, VersionRule};
+use spec::appliance::{Arch, PackageRequest};
 use spec::base::Family;
 
 use crate::rules::{Constraint, rules_of};
 use crate::{Catalog, CatalogError, Origin, Requests};
 
 /// The archive that a lock never names: what comes from there is there.
-const INSTALLED: &str = "image";
+pub(crate) const INSTALLED: &str = "image";
 
 /// Every family there is.
 const FAMILIES: [Family; 3] = [Family::Deb, Family::Apk, Family::Rpm];
@@ -73,6 +72,20 @@ pub enum InstalledError {
     },
 }
 
+/// Where package managers keep their database that are known and not read: the manager, and the place.
+const OTHERS: [(&str, &str); 5] = [
+    ("rpm", "/var/lib/rpm"),
+    ("rpm", "/usr/lib/sysimage/rpm"),
+    ("pacman", "/var/lib/pacman/local"),
+    ("Gentoo", "/var/db/pkg"),
+    ("Nix", "/nix/var/nix/db"),
+];
+
+/// The package manager of a file system, of which `exists` says what is there, where it is one that is not read.
+pub fn other_manager(exists: impl Fn(&str) -> bool) -> Option<&'static str> {
+    OTHERS.iter().find(|(_, path)| exists(path)).map(|(manager, _)| *manager)
+}
+
 /// The databases of a file system, of which `exists` says what is there.
 pub fn databases(exists: impl Fn(&str) -> bool) -> Vec<Database> {
     let of = |family: Family| {
@@ -106,25 +119,18 @@ impl Installed {
         catalog.add_index(origin, self.index.as_bytes())
     }
 
-    /// Whether a package of this name is there.
-    pub fn has(&self, name: &str) -> bool {
-        self.packages.iter().any(|package| package.name == name)
+    /// The version of a package that is there.
+    pub fn version_of(&self, name: &str) -> Option<&str> {
+        self.packages.iter().find(|package| package.name == name).map(|package| package.version.as_str())
     }
 
-    /// What is asked of the solver for one architecture: what the spec asks for, and everything that is there, as it is.
+    /// What is asked of the solver for one architecture: what the spec asks for and is not there, on top of what is.
     ///
     /// `catalog` holds what is on offer and, by [`Installed::add_to`], what is there.
     pub fn requests(&self, requests: &Requests, catalog: &Catalog) -> Requests {
-        let there: BTreeMap<&str, &str> =
-            self.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
         let is_new = |one: &&PackageRequest| !self.fulfils(one, catalog);
-        let kept = there.iter().map(|(name, version)| PackageRequest {
-            name: (*name).to_owned(),
-            rule: Some(VersionRule { relation: Relation::Equal, version: (*version).to_owned() }),
-        });
-        let mut packages: Vec<PackageRequest> = requests.packages.iter().filter(is_new).cloned().chain(kept).collect();
-        packages.sort();
-        Requests { arches: vec![catalog.arch()], packages, ..requests.clone() }
+        let packages = requests.packages.iter().filter(is_new).cloned().collect();
+        Requests { arches: vec![catalog.arch()], packages, installed: self.packages.clone(), ..requests.clone() }
     }
 
     /// Whether what is there fulfils a request already, by its own name or one that it provides.
@@ -149,6 +155,12 @@ mod tests {
     fn check(there: &[&str], want: &[(Family, &'static str)]) {
         let found = databases(|path| there.contains(&path));
         assert_eq!(found, want.iter().map(|(family, path)| Database { family: *family, path }).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn other_managers_are_known_by_name() {
+        assert_eq!(other_manager(|path| path == "/usr/lib/sysimage/rpm"), Some("rpm"));
+        assert_eq!(other_manager(|path| path == "/var/lib/dpkg/status"), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod unpacked;
 
 pub use archive_digest::{ArchiveDigest, Sha1};
 pub use catalog::{Catalog, CatalogError, Field, IndexReadError, Origin, Package, PackageId};
-pub use installed::{Database, Installed, InstalledError, InstalledPackage, databases};
+pub use installed::{Database, Installed, InstalledError, InstalledPackage, databases, other_manager};
 pub use lock::{
     AllocatedId, IdKind, LedgerLine, Lock, LockError, LockedBase, LockedBootBase, LockedIndex, LockedPackage,
     LockedRoot, ScriptClass,

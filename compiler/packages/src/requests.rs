@@ -6,6 +6,7 @@ use spec::Appliance;
 use spec::appliance::{Arch, Base, Init, PackageRequest};
 use spec::base::BaseImage;
 
+use crate::InstalledPackage;
 use crate::rules::rules_of;
 
 /// The part of an appliance and its base image that resolution depends on.
@@ -39,6 +40,8 @@ pub struct Requests {
     pub init: Init,
     /// Packages that machines boot from, kernels and boot programs, by architecture; they are no part of a root. Sorted.
     pub boot: Vec<(Arch, String)>,
+    /// What the image below has already: it stays, each at its version wherever that is possible. Sorted by name.
+    pub installed: Vec<InstalledPackage>,
     /// Further choices of the caller that a lock should be made anew for, by name.
     pub facts: BTreeMap<String, String>,
 }
@@ -91,6 +94,7 @@ impl Requests {
             repositories: repositories(appliance),
             init: appliance.init,
             boot: boot_packages(appliance, base),
+            installed: Vec::new(),
             facts: BTreeMap::new(),
         }
     }
@@ -114,6 +118,7 @@ impl Requests {
             repositories: repositories(appliance),
             init: appliance.init,
             boot: Vec::new(),
+            installed: Vec::new(),
             facts: BTreeMap::new(),
         }
     }

@@ -85,6 +85,9 @@ const PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 impl Fs<'_> {
     /// The path of a program, where scripts of packages look for it.
     pub fn program(&self, name: &[u8]) -> Option<TreePath> {
+        if name.starts_with(b"/") {
+            return self.resolve(&TreePath::root(), name).ok().filter(|path| self.is_executable(path));
+        }
         self.find_program(name, PATH).map(|(_, path)| path)
     }
 

@@ -93,9 +93,20 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// Every architecture.
+    pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// What stands for the name of the architecture in a path beside the spec.
+    pub const HOLE: &str = "{arch}";
+
     /// The architecture of a Debian name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Amd64, Self::Arm64].into_iter().find(|arch| arch.name() == name)
+        Self::ALL.into_iter().find(|arch| arch.name() == name)
+    }
+
+    /// A path beside the spec as this architecture takes it: [`Arch::HOLE`] stands for its name.
+    pub fn fill(self, from: &str) -> String {
+        from.replace(Self::HOLE, self.name())
     }
 
     /// Debian's name, which is also the OCI (GOARCH) name.

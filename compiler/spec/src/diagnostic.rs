@@ -103,6 +103,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("excluded-package", "a package is asked for and excluded"),
     ("file-missing", "a file beside the spec that the spec names is not there"),
     ("file-unusable", "a file beside the spec cannot be read, or is none that an appliance can hold"),
+    ("foreign-program", "a program is for another processor than the root that it is put into (warning)"),
     ("gpu-impossible", "no declared platform can give the required GPU"),
     ("hidden", "what is put somewhere is never seen, because something is mounted over it (warning)"),
     ("image-unusable", "the image of the base cannot be had, or is none that can be built on"),

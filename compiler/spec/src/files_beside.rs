@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use crate::appliance::Arch;
 use crate::check::{World, shaped};
 use crate::diagnostic::Diagnostic;
 use crate::image_reference::{ImageReference, LocalImage};
 use crate::item::Item;
+use crate::machines::{self, Of};
 use crate::overlap;
 use crate::report::Report;
-use crate::sections::files;
+use crate::sections::{Body, files};
 use crate::source::Place;
 use crate::spec::Spec;
 use crate::suggest::nearest;
@@ -42,6 +44,15 @@ pub enum Standing {
     },
 }
 
+/// The beginning of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its first bytes: twenty, or all where it has less.
+    pub bytes: Vec<u8>,
+    /// Whether somebody may run it.
+    pub can_run: bool,
+}
+
 /// The files beside a spec; paths are relative to its folder.
 pub trait Beside {
     /// How a path stands.
@@ -49,6 +60,9 @@ pub trait Beside {
 
     /// The paths of all files and links in a folder, relative to it; none where that is not known.
     fn files_in(&self, folder: &str) -> Vec<String>;
+
+    /// The beginning of a file; none where it is no file that can be read, or that is not known.
+    fn head(&self, path: &str) -> Option<Head>;
 }
 
 /// An error for each file or folder that the spec takes something from and that cannot be taken, or that links lead to
@@ -58,7 +72,9 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
     let (_, body) = shaped(spec, world, &mut read);
     // What else is wrong is for the check to say.
     let mut report = Report::new(&spec.sources);
-    for (item, (path, place)) in body.iter().filter_map(|item| Some((item, named(item)?))) {
+    let arches = machines::arches(Body(&body), world);
+    let named = body.iter().filter_map(|item| Some((item, named(item)?)));
+    for (item, (path, place)) in named.flat_map(|(item, (path, place))| filled(item, &path, place, &arches)) {
         let standing = beside.standing(&path);
         if standing == Standing::File {
             files::refuse_slash(item, &mut report);
@@ -79,8 +95,19 @@ pub fn file_problems(spec: &Spec, world: &World<'_>, beside: &dyn Beside) -> Vec
             Standing::Special { path, kind } => special(&path, kind, place, &mut report),
         }
     }
-    overlap::check(&body, beside, &mut report);
+    arches.iter().for_each(|arch| overlap::check(&body, &Of(*arch, beside), &mut report));
+    machines::check(Body(&body), &arches, beside, &mut report);
     report.found
+}
+
+/// A path as each architecture takes it, each once; only those of files differ.
+fn filled<'a>(item: &'a Item, path: &str, place: Place, arches: &[Arch]) -> Vec<(&'a Item, (String, Place))> {
+    let mut paths: Vec<String> = match item.rule.name {
+        "file" => arches.iter().map(|arch| arch.fill(path)).collect(),
+        _ => vec![path.to_owned()],
+    };
+    paths.dedup();
+    paths.into_iter().map(|path| (item, (path, place))).collect()
 }
 
 /// What to say of an image that is a folder where a file is named, or a file where a folder is.
@@ -104,6 +131,9 @@ fn missing(path: &str, place: Place, beside: &dyn Beside, report: &mut Report<'_
     let error = report.error("file-missing", place, message, "not there");
     error.help(match near(path, beside) {
         Some(near) => format!("did you mean \"{near}\"?"),
+        None if path.contains(['{', '$', '%']) => {
+            "the name of each architecture is written so: from=\"bin/{arch}/tool\"".to_owned()
+        }
         None => "make it, or correct the path, which is relative to the file that names it".to_owned(),
     });
 }

@@ -33,8 +33,12 @@ pub enum Written {
     Scratch(String),
     /// This writable path.
     Writable(String),
+    /// The repository of this address.
+    Repository(String),
     /// The key of the repository of this address.
     Key(String),
+    /// The first line of a section that is about packages: `packages`, `exclude`, `repository`, `init`.
+    Section(&'static str),
     /// The profile of system calls.
     Seccomp,
     /// What boots.
@@ -46,6 +50,9 @@ pub enum Written {
     /// The image that the base is.
     Image,
 }
+
+/// The sections that are about packages.
+pub(crate) const ABOUT_PACKAGES: [&str; 4] = ["packages", "exclude", "repository", "init"];
 
 /// The labels of everything in a merged body; what stands twice is where it stands first.
 pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Label> {
@@ -73,7 +80,10 @@ pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Labe
                 put(Written::Program(name.clone()), program);
                 put(Written::ServiceUser(name), item.prop("user").map_or(item.place, |user| user.value.place));
             }
-            "repository" => put(Written::Key(name.trim_end_matches('/').to_owned()), item.prop_place("key")),
+            "repository" => {
+                put(Written::Key(name.trim_end_matches('/').to_owned()), item.prop_place("key"));
+                put(Written::Repository(name.trim_end_matches('/').to_owned()), item.arg_place(0));
+            }
             _ => {}
         }
     }
@@ -84,6 +94,9 @@ pub(crate) fn labels(body: &[Item], sources: &Sources) -> BTreeMap<Written, Labe
     }
     for disk in body.all("resources").flat_map(|item| item.child("disk")) {
         put(Written::Disk, disk.arg_place(0));
+    }
+    for section in ABOUT_PACKAGES {
+        body.all(section).for_each(|item| put(Written::Section(section), item.place));
     }
     body.all("base").for_each(|base| put(Written::Image, base.arg_place(1)));
     for item in body.all("volume") {

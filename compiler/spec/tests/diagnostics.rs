@@ -172,6 +172,10 @@ impl Beside for Folder {
         let below = |path: &str| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
         self.0.iter().filter(|(_, standing)| *standing == Standing::File).filter_map(|(path, _)| below(path)).collect()
     }
+
+    fn head(&self, _: &str) -> Option<spec::Head> {
+        None
+    }
 }
 
 /// What can be known of places once the files beside the spec are there.
@@ -238,7 +242,7 @@ fn places_of_files() {
 
 /// What is found where the files beside a spec, or packages, are known.
 fn elsewhere() -> BTreeSet<&'static str> {
-    let beside = ["file-missing", "file-unusable", "overwritten"];
+    let beside = ["file-missing", "file-unusable", "foreign-program", "overwritten"];
     let built =
         ["unknown-program", "user-clash", "image-unusable", "kernel-unfit", "key-unusable", "repository-untrusted"];
     let bytes = ["not-utf8", "too-large", "too-deep", "key-missing"];

@@ -114,6 +114,7 @@ fn requests() -> Requests {
         boot_base: None,
         init: Init::Builtin,
         boot: Vec::new(),
+        installed: Vec::new(),
         facts: BTreeMap::new(),
     }
 }

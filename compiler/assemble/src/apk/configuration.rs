@@ -100,8 +100,10 @@ fn request(request: &PackageRequest) -> String {
         (Relation::Equal, true) => "",
         (Relation::Equal, false) => "=",
         (Relation::Less, _) => "<",
-        (Relation::LessOrEqual, _) => "<=",
-        (Relation::GreaterOrEqual, _) => ">=",
+        (Relation::LessOrEqual, true) => "<",
+        (Relation::LessOrEqual, false) => "<=",
+        (Relation::GreaterOrEqual, true) => ">",
+        (Relation::GreaterOrEqual, false) => ">=",
         (Relation::Greater, _) => ">",
     };
     format!("{}{sign}{}", request.name, rule.version)

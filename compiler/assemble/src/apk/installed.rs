@@ -40,8 +40,13 @@ pub(crate) fn is_there(files: &Files<'_>) -> bool {
     files.exists(format!("{FOLDER}/installed"))
 }
 
-/// Reads the packages of the tree's database, sorted by name, and who ships what; none where there is no database.
-pub(crate) fn read(files: &Files<'_>, shipped: &mut Shipped) -> Result<Vec<Package>, AssembleError> {
+/// Reads the packages of the tree's database, sorted by name, and who ships what; none where there is no database. Those
+/// that a newer version in `new` takes the place of go there, and what they ship is nobody's.
+pub(crate) fn read(
+    files: &Files<'_>,
+    new: &mut [Package],
+    shipped: &mut Shipped,
+) -> Result<Vec<Package>, AssembleError> {
     if !is_there(files) {
         return Ok(Vec::new());
     }
@@ -55,9 +60,13 @@ pub(crate) fn read(files: &Files<'_>, shipped: &mut Shipped) -> Result<Vec<Packa
     let mut scripts = scripts(files)?;
     let triggers = triggers(files)?;
     let mut packages = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
+    for entry in &entries {
         let package = package(entry, &mut scripts, &triggers)?;
-        shipped.has(files, at, &package);
+        if let Some(newer) = new.iter_mut().find(|one| one.name == package.name) {
+            newer.upgrades = Some(Box::new(package));
+            continue;
+        }
+        shipped.has(files, packages.len(), &package);
         packages.push(package);
     }
     Ok(packages)
@@ -87,6 +96,7 @@ fn package(
         built_secs: entry.field('t').parse().unwrap_or(0),
         unpacked: Unpacked { control_files, ..Unpacked::default() },
         installed: Some(owned(entry)?),
+        upgrades: None,
     })
 }
 

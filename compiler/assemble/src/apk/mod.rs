@@ -10,6 +10,7 @@ mod scripts;
 mod system;
 mod triggers;
 mod unpack;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub(crate) const DEBRIS: Debris =
     Debris { dropped: &["lib/apk/db/lock", "var/log/apk.log"], emptied: &["var/cache/apk"], endings: &[] };
 
 /// Installs packages into a tree, beside those that its database has already: each is unpacked between its own scripts,
-/// then triggers are answered. What is there already stays at its version.
+/// then triggers are answered. What is there already stays at its version, unless a newer one of it is among the packages.
 pub(crate) fn install(
     files: &mut Files<'_>,
     mut order: Order<'_>,
@@ -40,8 +41,8 @@ pub(crate) fn install(
 ) -> Result<Installed, AssembleError> {
     let mut shipped = Shipped::default();
     let stands = installed::is_there(files);
-    let mut packages = installed::read(files, &mut shipped)?;
-    let Ordered { packages: new, in_every_root } = read_all(&mut order)?;
+    let Ordered { packages: mut new, in_every_root } = read_all(&mut order)?;
+    let mut packages = installed::read(files, &mut new, &mut shipped)?;
     let in_every_root = [vec![false; packages.len()], in_every_root].concat();
     packages.extend(new);
     let mut scripts = Scripts::new(System::new(order.ids), order.arch, order.scripts, runner);
@@ -82,9 +83,9 @@ fn configure(
         }
     }
     for (at, package) in packages.iter().enumerate().filter(|(_, package)| package.installed.is_none()) {
-        scripts.run(files, package, "pre-install", &[&package.version])?;
+        upgrade::before(files, package, scripts)?;
         unpack::unpack(files, packages, at, shipped)?;
-        scripts.run(files, package, "post-install", &[&package.version])?;
+        upgrade::after(files, package, shipped, scripts)?;
     }
     triggers::answer(files, packages, shipped, scripts)
 }

@@ -31,6 +31,8 @@ pub(crate) struct Package {
     pub unpacked: Unpacked,
     /// What the database says of it, where it is there already.
     pub installed: Option<Entry>,
+    /// The version of it in the base image that it takes the place of.
+    pub upgrades: Option<Box<Self>>,
 }
 
 impl Package {
@@ -56,6 +58,7 @@ impl Package {
             built_secs: info.built_secs,
             unpacked,
             installed: None,
+            upgrades: None,
         })
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tree::{Kind, Node, NodeId, TreePath};
 
-use super::package::Package;
+use super::package::{Package, checksum};
+use super::upgrade;
 use crate::accounts::Accounts;
 use crate::error::AssembleError;
 use crate::files::{Files, PathProblem};
@@ -35,6 +36,11 @@ impl Shipped {
     /// Whether a package, by its place, still owns this path of its.
     pub fn owns(&self, at: usize, path: &TreePath) -> bool {
         self.files.get(at).is_some_and(|files| files.contains(path))
+    }
+
+    /// Whether a package has what stands at a place.
+    pub fn is_owned(&self, place: &TreePath) -> bool {
+        self.places.contains_key(place) || self.folders.contains_key(place)
     }
 
     /// Takes up what a package ships that is there already. What is gone of it stays in the database.
@@ -84,6 +90,7 @@ pub(crate) fn unpack(
     let problem =
         |path: &TreePath, source| AssembleError::Unpack { path: path.clone(), package: package.name.clone(), source };
     let owners = owners(files, package).map_err(|source| problem(&TreePath::root(), source))?;
+    let sums = package.upgrades.as_ref().map(|_| package.checksums()).unwrap_or_default();
     let mut taken = BTreeSet::new();
     let mut links: BTreeMap<NodeId, TreePath> = BTreeMap::new();
     for (path, id, node) in package.tree().iter().skip(1) {
@@ -97,7 +104,13 @@ pub(crate) fn unpack(
         if loses_to_other(packages, at, path, &place, shipped)? {
             continue;
         }
-        let place = beside_what_stands_there(files, place, &node, shipped).map_err(|source| problem(path, source))?;
+        let sum = sums.get(path).map(checksum);
+        let changed = upgrade::goes_beside(files, package, path, &place, sum.as_ref());
+        let place = match changed.map_err(|source| problem(path, source))? {
+            true => beside(&place).map_err(|source| problem(path, source))?,
+            false if package.upgrades.is_some() => place,
+            false => beside_what_stands_there(files, place, &node, shipped).map_err(|source| problem(path, source))?,
+        };
         let put = match links.get(&id) {
             Some(first) => files.root.hard_link(first, place.clone()),
             None => files.root.insert(place.clone(), node),
@@ -173,11 +186,20 @@ fn beside_what_stands_there(
     node: &Node,
     shipped: &Shipped,
 ) -> Result<TreePath, PathProblem> {
-    let is_protected = place.as_bytes().starts_with(b"etc/") && !place.as_bytes().starts_with(b"etc/apk/");
     let stands = files.tree().get(&place).is_some_and(|old| !is_same(&old.kind, &node.kind));
-    if !is_protected || !stands || shipped.places.contains_key(&place) {
+    if !is_protected(&place) || !stands || shipped.places.contains_key(&place) {
         return Ok(place);
     }
+    beside(&place)
+}
+
+/// Whether what somebody changed at a place stays there.
+pub(crate) fn is_protected(place: &TreePath) -> bool {
+    place.as_bytes().starts_with(b"etc/") && !place.as_bytes().starts_with(b"etc/apk/")
+}
+
+/// The place of a new file beside one that stays.
+fn beside(place: &TreePath) -> Result<TreePath, PathProblem> {
     let name = [place.name(), b".apk-new"].concat();
     place.parent().unwrap_or_else(TreePath::root).join(name).map_err(PathProblem::Bad)
 }

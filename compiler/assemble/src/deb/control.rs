@@ -6,6 +6,7 @@ use packages::Unpacked;
 use packages::deb::{Stanzas, parse_relations};
 use tree::Tree;
 
+use super::upgrade::Old;
 use crate::error::AssembleError;
 
 /// A package with its control fields at hand. Holding one proves that it has a name, a version and an architecture.
@@ -20,6 +21,8 @@ pub(crate) struct Package {
     pub tree: Tree,
     /// Its paragraph of dpkg's database, where it was there before anything was installed.
     pub installed: Option<String>,
+    /// The version of it in the base image that it takes the place of.
+    pub upgrades: Option<Box<Old>>,
 }
 
 impl Package {
@@ -48,6 +51,7 @@ impl Package {
             control_files,
             tree,
             installed: None,
+            upgrades: None,
         })
     }
 
@@ -82,6 +86,13 @@ impl Package {
     pub fn conffiles(&self) -> Vec<String> {
         let text = self.control_text("conffiles");
         text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(str::to_owned).collect()
+    }
+
+    /// The conffiles of older versions that are to be removed (deb-conffiles(5), `remove-on-upgrade`).
+    pub fn removed_conffiles(&self) -> Vec<String> {
+        let text = self.control_text("conffiles");
+        let path = |line: &str| Some(line.trim().strip_prefix("remove-on-upgrade")?.trim().to_owned());
+        text.lines().filter_map(path).filter(|path| path.starts_with('/')).collect()
     }
 
     /// A control file as text, empty when there is none.

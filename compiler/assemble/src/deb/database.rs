@@ -131,7 +131,9 @@ fn conffiles(files: &Files<'_>, package: &Package) -> Result<Vec<(String, String
         };
         Ok((path, digest))
     };
-    package.conffiles().into_iter().map(digest).collect()
+    let own: Result<Vec<_>, _> = package.conffiles().into_iter().map(digest).collect();
+    let obsolete = package.upgrades.iter().flat_map(|old| old.obsolete(files, package));
+    Ok(own?.into_iter().chain(obsolete).collect())
 }
 
 /// A package's paragraph of `status`, with an empty line at its end.

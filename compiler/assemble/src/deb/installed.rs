@@ -7,14 +7,20 @@ use tree::{Tree, TreePath};
 use super::control::Package;
 use super::diversions::Diversions;
 use super::unpack::Shipped;
+use super::upgrade::Old;
 use crate::error::AssembleError;
 use crate::files::{Files, PathProblem};
 
 /// Control files of an installed package that still matter when others come.
-const KEPT: [&str; 3] = ["postinst", "templates", "triggers"];
+const KEPT: [&str; 5] = ["postinst", "postrm", "prerm", "templates", "triggers"];
 
-/// Reads the packages of the tree's database, in its order, and who ships what; none where there is no database.
-pub(crate) fn read(files: &Files<'_>, shipped: &mut Shipped) -> Result<Vec<Package>, AssembleError> {
+/// Reads the packages of the tree's database, in its order, and who ships what; none where there is no database. Those
+/// that a newer version in `new` takes the place of go there, and what they ship is nobody's.
+pub(crate) fn read(
+    files: &Files<'_>,
+    new: &mut [Package],
+    shipped: &mut Shipped,
+) -> Result<Vec<Package>, AssembleError> {
     let status = files.read_text("/var/lib/dpkg/status").map_err(super::in_database)?;
     let diversions = Diversions::load(files).map_err(super::in_database)?;
     let mut packages = Vec::new();
@@ -26,6 +32,10 @@ pub(crate) fn read(files: &Files<'_>, shipped: &mut Shipped) -> Result<Vec<Packa
         })?;
         let list = files.read_text(format!("/var/lib/dpkg/info/{}.list", package.info_name()));
         let list = paths(&list.map_err(super::in_database)?);
+        if let Some(newer) = new.iter_mut().find(|one| one.name == package.name && takes_place(one, &package)) {
+            newer.upgrades = Some(Box::new(Old { package, list }));
+            continue;
+        }
         shipped.has(files, packages.len(), &package, list, &diversions);
         packages.push(package);
     }
@@ -45,6 +55,7 @@ fn package(files: &Files<'_>, paragraph: &str) -> Result<Option<Package>, PathPr
         control_files: Default::default(),
         tree: Tree::default(),
         installed: Some(format!("{paragraph}\n\n")),
+        upgrades: None,
     };
     if stanza.get("Status").is_some_and(|status| status.ends_with(" installed")) {
         for kept in KEPT {
@@ -55,6 +66,12 @@ fn package(files: &Files<'_>, paragraph: &str) -> Result<Option<Package>, PathPr
         }
     }
     Ok(Some(package))
+}
+
+/// Whether a package is the same one as an installed one, in another version: of its architecture, or one of them is of all.
+fn takes_place(new: &Package, old: &Package) -> bool {
+    let installed = old.field("Status").is_some_and(|status| status.ends_with(" installed"));
+    installed && (new.arch == old.arch || [&new.arch, &old.arch].into_iter().any(|arch| arch == "all"))
 }
 
 fn paths(list: &str) -> Vec<TreePath> {

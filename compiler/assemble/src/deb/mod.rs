@@ -16,6 +16,7 @@ mod system;
 mod testing;
 mod triggers;
 mod unpack;
+mod upgrade;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ pub(crate) const DEBRIS: Debris = Debris {
 };
 
 /// Installs packages into a tree, beside those that its database has already: unpacks all, then configures all, then
-/// answers triggers. What is installed already stays at its version.
+/// answers triggers. What is installed already stays at its version, unless a newer one of it is among the packages.
 pub(crate) fn install(
     files: &mut Files<'_>,
     order: Order<'_>,
@@ -72,17 +73,22 @@ pub(crate) fn install(
     origins: &mut BTreeMap<TreePath, Origin>,
 ) -> Result<Installed, AssembleError> {
     let mut shipped = Shipped::beside(Filters::load(files).map_err(in_database)?);
-    let mut packages = installed::read(files, &mut shipped)?;
+    let Ordered { packages: mut new, in_every_root } = read_all(order.packages, order.base)?;
+    let mut packages = installed::read(files, &mut new, &mut shipped)?;
+    let is_new_root = packages.is_empty() && new.iter().all(|package| package.upgrades.is_none());
     let first = packages.len();
-    let Ordered { packages: new, in_every_root } = read_all(order.packages, order.base)?;
     packages.extend(new);
     let system = System::new(order.arch, &packages, order.ids);
     let mut scripts = Scripts::new(system, order.scripts, runner);
 
     let is_base = |at: usize| at >= first && in_every_root[at - first];
-    let configured = configure(files, order.arch, &packages, first, &is_base, &mut shipped, &mut scripts);
+    if is_new_root {
+        let begun = begin(files, order.arch, &packages, &is_base, &mut shipped, &scripts);
+        scripts.elsewhere.verdict(begun)?;
+    }
+    let configured = configure(files, &packages, first, &mut shipped, &mut scripts);
     scripts.elsewhere.verdict(configured)?;
-    if first == 0 {
+    if is_new_root {
         apt::write(files, order.appliance, order.base, &packages).map_err(in_database)?;
     }
 
@@ -97,34 +103,44 @@ pub(crate) fn install(
     Ok(Installed { ledger: scripts.elsewhere.into_ledger(), ids })
 }
 
-/// Unpacks and configures the packages from `first` on, with all their scripts.
-fn configure(
+/// What stands in a root before its first package.
+fn begin(
     files: &mut Files<'_>,
     arch: Arch,
     packages: &[Package],
-    first: usize,
     is_base: &dyn Fn(usize) -> bool,
+    shipped: &mut Shipped,
+    scripts: &Scripts<'_>,
+) -> Result<(), AssembleError> {
+    skeleton::make(files, arch).map_err(in_database)?;
+    database::create(files, arch.name()).map_err(in_database)?;
+    if scripts.elsewhere.is_for_all() {
+        lay_out_base(files, packages, is_base, shipped)?;
+    }
+    Ok(())
+}
+
+/// Unpacks and configures the packages from `first` on, with all their scripts.
+fn configure(
+    files: &mut Files<'_>,
+    packages: &[Package],
+    first: usize,
     shipped: &mut Shipped,
     scripts: &mut Scripts<'_>,
 ) -> Result<(), AssembleError> {
-    if first == 0 {
-        skeleton::make(files, arch).map_err(in_database)?;
-        database::create(files, arch.name()).map_err(in_database)?;
-        if scripts.elsewhere.is_for_all() {
-            lay_out_base(files, packages, is_base, shipped)?;
-        }
-    }
     for at in first..packages.len() {
-        scripts.run(files, &packages[at], "preinst", &["install"])?;
+        upgrade::before(files, &packages[at], scripts)?;
         unpack::unpack(files, packages, at, shipped)?;
+        upgrade::after(files, packages, at, shipped, scripts)?;
     }
     database::write(files, packages, shipped).map_err(in_database)?;
     for package in &packages[first..] {
+        let before = package.upgrades.as_ref().map_or("", |old| &old.package.version);
         // debconf runs this script itself when the next one asks it something, and a second time is one too many.
         if !scripts.elsewhere.is_for_all() {
-            scripts.run(files, package, "config", &["configure", ""])?;
+            scripts.run(files, package, "config", &["configure", before])?;
         }
-        scripts.run(files, package, "postinst", &["configure", ""])?;
+        scripts.run(files, package, "postinst", &["configure", before])?;
     }
     answer_triggers(files, packages, shipped, scripts)
 }

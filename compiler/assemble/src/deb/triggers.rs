@@ -35,6 +35,12 @@ impl Interests {
     pub fn save(&self, files: &mut Files<'_>) -> Result<(), PathProblem> {
         let line =
             |(package, no_await): &(String, bool)| format!("{package}{}\n", if *no_await { "/noawait" } else { "" });
+        for name in files.names_in("/var/lib/dpkg/triggers") {
+            // Nobody is interested any more.
+            if !["File", "Unincorp", "Lock"].contains(&name.as_str()) && !self.by_trigger.contains_key(&name) {
+                files.remove(format!("/var/lib/dpkg/triggers/{name}"));
+            }
+        }
         let mut paths = String::new();
         for (trigger, who) in &self.by_trigger {
             if trigger.starts_with('/') {

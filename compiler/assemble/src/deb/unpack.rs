@@ -9,6 +9,7 @@ use super::control::Package;
 use super::diversions::Diversions;
 use super::filters::Filters;
 use super::overrides::Overrides;
+use super::upgrade::{self, Goes};
 use crate::error::AssembleError;
 use crate::files::{Files, PathProblem};
 
@@ -37,6 +38,11 @@ impl Shipped {
             .iter()
             .map(|(place, (at, _))| (place, *at))
             .chain(self.folders.iter().map(|(place, at)| (place, *at)))
+    }
+
+    /// Whether a package has what stands at a place.
+    pub fn is_owned(&self, place: &TreePath) -> bool {
+        self.owners.contains_key(place) || self.folders.contains_key(place)
     }
 
     /// Takes up what a package ships that is installed already. What is gone of it is nobody's.
@@ -115,6 +121,17 @@ pub(crate) fn unpack(
             || is_folder_under_link(files, &place, node)
         {
             continue;
+        }
+        match upgrade::goes(files, package, path, node).map_err(|source| problem(path, source))? {
+            Goes::There => {}
+            goes => {
+                if goes == Goes::Beside {
+                    let beside = format!("{}.dpkg-dist", place.display());
+                    files.put(beside, overrides.apply(path, node)).map_err(|source| problem(path, source))?;
+                }
+                shipped.owners.insert(place, (at, path.clone()));
+                continue;
+            }
         }
         match links.get(&id) {
             Some(first) => {

@@ -74,9 +74,9 @@ fn parse_rule(text: &str) -> Option<Rule<'_>> {
     let relation = match sign {
         "=" | "~" | "=~" | "~=" => Relation::Equal,
         "<" => Relation::Less,
-        "<=" | "<~" => Relation::LessOrEqual,
+        "<=" | "<~" | "<=~" => Relation::LessOrEqual,
         ">" => Relation::Greater,
-        ">=" | ">~" => Relation::GreaterOrEqual,
+        ">=" | ">~" | ">=~" => Relation::GreaterOrEqual,
         // `><` pins the checksum of a package that was installed from a file.
         _ => return None,
     };

@@ -6,6 +6,7 @@ use resolvo::conflict::{ConflictCause, ConflictEdge, ConflictGraph, ConflictNode
 use resolvo::{Requirement, SolvableId, Solver};
 
 use crate::PackageId;
+use crate::installed::INSTALLED;
 use crate::solve::error::ResolveError;
 use crate::solve::offers::Offers;
 use crate::solve::problem::{Asker, Provider, Wanted};
@@ -24,7 +25,9 @@ pub(crate) fn offered(offers: &Offers<'_>, name: &str) -> String {
     let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for id in offers.versions(name) {
         let package = offers.catalog.package(id);
-        by_suite.entry(&package.origin().suite).or_default().push(package.version());
+        let origin = package.origin();
+        let suite = if origin.archive == INSTALLED { "the image" } else { origin.suite.as_str() };
+        by_suite.entry(suite).or_default().push(package.version());
     }
     let parts: Vec<String> = by_suite.iter().map(|(suite, v)| format!("{suite} has {}", v.join(" and "))).collect();
     if !parts.is_empty() {
@@ -53,6 +56,12 @@ pub(crate) fn explain(graph: &ConflictGraph, solver: &Solver<Provider<'_>>, want
         excluded: story.excluded.into_iter().collect(),
         reasons: story.reasons,
     }
+}
+
+/// That a package is there already, with its version.
+fn the_image_has(wish: &Wanted) -> String {
+    let version = wish.constraint.rule.as_ref().map_or("", |rule| rule.version.as_str());
+    format!("the image has {} {version}", wish.constraint.name)
 }
 
 /// Leaves out the middle of a long story: its start says what was wanted, its end what stands against it.
@@ -112,9 +121,11 @@ impl Story<'_, '_> {
         roots.sort_by_key(|(requirement, _)| self.words(*requirement));
         for (requirement, targets) in roots {
             let words = self.words(requirement);
-            let mut wishes = self.wanted.iter().filter(|wish| wish.constraint.to_string() == words);
-            match wishes.find(|wish| wish.by == Asker::Spec) {
-                Some(wish) => drop(self.packages.insert(wish.constraint.name.clone())),
+            let wishes = || self.wanted.iter().filter(|wish| wish.constraint.to_string() == words);
+            let of_image = wishes().find(|wish| wish.by == Asker::Image);
+            match wishes().find(|wish| wish.by == Asker::Spec) {
+                Some(wish) => _ = self.packages.insert(wish.constraint.name.clone()),
+                None if of_image.is_some() => self.say(of_image.map(the_image_has).unwrap_or_default()),
                 None => self.say(format!("every root of this base needs {words}")),
             }
             targets.into_iter().for_each(|target| self.tell(target));

@@ -20,6 +20,7 @@ use crate::{Catalog, IdKind, Lock, LockedIndex, LockedPackage, LockedRoot, Packa
 pub use boot::resolve_boot;
 pub use error::ResolveError;
 use offers::Offers;
+use problem::Standing;
 
 /// Which packages of a previous lock may move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +89,32 @@ pub fn resolve(
     if errors.is_empty() { Ok(lock) } else { Err(errors) }
 }
 
-/// Decides the packages of one architecture, sorted by name.
+/// Decides the packages of one architecture, sorted by name. What an image below has stays as it is if that is possible;
+/// else what the packages asked for need is taken in a newer version.
 ///
 /// # Errors
 /// All names that cannot be found or are ambiguous; or why the rest does not fit together.
 pub fn resolve_root(requests: &Requests, catalog: &Catalog, pins: &Pins) -> Result<Vec<PackageId>, Vec<ResolveError>> {
+    let still = resolve_standing(requests, catalog, pins, Standing::Still);
+    match still {
+        Err(_) if !requests.installed.is_empty() => {
+            let there = requests.installed.iter().map(|package| (package.name.clone(), package.version.clone()));
+            let pins = there.chain(pins.clone()).collect();
+            resolve_standing(requests, catalog, &pins, Standing::OrNewer)
+        }
+        decided => decided,
+    }
+}
+
+/// The same, where this may become of what the image below has.
+fn resolve_standing(
+    requests: &Requests,
+    catalog: &Catalog,
+    pins: &Pins,
+    standing: Standing,
+) -> Result<Vec<PackageId>, Vec<ResolveError>> {
     let mut offers = Offers::new(catalog, pins, requests);
-    let wanted = problem::wanted(requests, &offers)?;
+    let wanted = problem::wanted(requests, &offers, standing)?;
     offers.name(wanted.iter().map(|one| one.constraint.clone()).collect());
     let chosen = problem::solve(requests, &offers, &wanted).map_err(|error| vec![error])?;
     let mut chosen = company::complete(requests, &mut offers, wanted, chosen);

@@ -12,11 +12,13 @@ use resolvo::{
     SolverCache, StringId, UnsolvableOrCancelled, VersionSetId, VersionSetUnionId,
 };
 
+use spec::appliance::{Relation, VersionRule};
+
 use crate::rules::Constraint;
 use crate::solve::error::ResolveError;
 use crate::solve::offers::Offers;
 use crate::solve::{explain, suggest};
-use crate::{PackageId, Requests};
+use crate::{InstalledPackage, PackageId, Requests};
 
 /// A package that must be there, and who says so.
 #[derive(Debug, Clone)]
@@ -31,6 +33,26 @@ pub(crate) enum Asker {
     Spec,
     Base,
     Family,
+    /// The image below, which has it.
+    Image,
+}
+
+/// What may become of the packages of the image below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Each stays as it is.
+    Still,
+    /// Each stays, or a newer version takes its place.
+    OrNewer,
+}
+
+impl Standing {
+    /// The wish that stands for a package of the image.
+    fn wish(self, package: &InstalledPackage) -> Wanted {
+        let relation = if self == Self::Still { Relation::Equal } else { Relation::GreaterOrEqual };
+        let rule = Some(VersionRule { relation, version: package.version.clone() });
+        Wanted { constraint: Constraint { name: package.name.clone(), rule }, by: Asker::Image }
+    }
 }
 
 /// A set of candidates of one name, with the words for it.
@@ -66,7 +88,11 @@ pub(crate) struct Provider<'a> {
 ///
 /// # Errors
 /// All names that are unknown, ambiguous, or not there in a fitting version.
-pub(crate) fn wanted(requests: &Requests, offers: &Offers<'_>) -> Result<Vec<Wanted>, Vec<ResolveError>> {
+pub(crate) fn wanted(
+    requests: &Requests,
+    offers: &Offers<'_>,
+    standing: Standing,
+) -> Result<Vec<Wanted>, Vec<ResolveError>> {
     let plain = |name: &str, by| Wanted { constraint: Constraint { name: name.to_owned(), rule: None }, by };
     let mut wanted: Vec<Wanted> = Vec::new();
     for (_, package) in offers.catalog.packages() {
@@ -84,6 +110,7 @@ pub(crate) fn wanted(requests: &Requests, offers: &Offers<'_>) -> Result<Vec<Wan
         },
         by: Asker::Spec,
     }));
+    wanted.extend(requests.installed.iter().map(|package| standing.wish(package)));
     let errors: Vec<_> = wanted.iter().filter_map(|one| hopeless(one, offers)).collect();
     if errors.is_empty() { Ok(wanted) } else { Err(errors) }
 }

@@ -50,6 +50,7 @@ pub fn requests(words: &str) -> Requests {
         boot_base: None,
         init: Init::Builtin,
         boot: Vec::new(),
+        installed: Vec::new(),
         facts: BTreeMap::new(),
     };
     for word in words.split_whitespace() {

@@ -44,14 +44,19 @@ pub(super) fn ls(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
 
 pub(super) fn stat(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     let parsed = options::parse(call, "c:|format L|dereference 1:|printf")?;
-    let Some(format) = parsed.value('c').map(<[u8]>::to_vec) else { return Err(call.unknown("no format")) };
+    let (format, end): (Vec<u8>, &[u8]) = match (parsed.value('c'), parsed.value('1')) {
+        (Some(format), None) if !format.contains(&b'\\') => (format.to_vec(), b"\n"),
+        (None, Some(format)) => (unescaped(format).ok_or_else(|| call.unknown("a backslash in the format"))?, b""),
+        (Some(_), None) => return Err(call.unknown("a backslash in the format")),
+        _ => return Err(call.unknown("no format")),
+    };
     let mut status = 0;
     for path in &parsed.operands {
         let found = if parsed.has('L') { call.resolve(path) } else { call.resolve_link(path) };
         match found {
             Ok(found) => {
                 let mut line = described(call, &format, path, &found)?;
-                line.push(b'\n');
+                line.extend_from_slice(end);
                 call.out(line)?;
             }
             Err(errno) => status = call.fail(format!("cannot stat '{}': {errno}", String::from_utf8_lossy(path)))?,
@@ -60,13 +65,28 @@ pub(super) fn stat(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     Ok(status)
 }
 
+/// The format of `--printf` with its escapes; none where one is not understood.
+fn unescaped(format: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut bytes = format.iter();
+    while let Some(&byte) = bytes.next() {
+        out.push(match byte {
+            b'\\' => match bytes.next()? {
+                b'n' => b'\n',
+                b't' => b'\t',
+                b'\\' => b'\\',
+                _ => return None,
+            },
+            byte => byte,
+        });
+    }
+    Some(out)
+}
+
 fn described(call: &Call<'_, '_>, format: &[u8], shown: &[u8], path: &TreePath) -> Result<Vec<u8>, Unknown> {
     let mut out = Vec::new();
     let mut bytes = format.iter();
     while let Some(&byte) = bytes.next() {
-        if byte == b'\\' {
-            return Err(call.unknown("a backslash in the format"));
-        }
         if byte != b'%' {
             out.push(byte);
             continue;
@@ -86,6 +106,8 @@ fn described(call: &Call<'_, '_>, format: &[u8], shown: &[u8], path: &TreePath) 
             b's' => out.extend(size(node).ok_or_else(|| call.unknown("the size of a folder"))?.to_string().bytes()),
             b'n' => out.extend(shown),
             b'F' => out.extend(kind_name(node).bytes()),
+            // A root is one file system; which number it has differs from machine to machine.
+            b'd' => out.push(b'1'),
             b'%' => out.push(b'%'),
             _ => return Err(call.unknown(format!("the format %{}", char::from(letter)))),
         }

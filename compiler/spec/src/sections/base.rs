@@ -26,10 +26,12 @@ pub(crate) const BASE: NodeRule = NodeRule {
           `\"oci\"` takes any image: `\"docker.io/library/debian:12\"` from a registry, by tag or by \
           `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout, `\"oci-archive:FILE\"` from one in a tar file and \
           `\"docker-archive:FILE\"` from a tar file of `docker save`, all beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
-          and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`. The \
+          and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`; \
+          `appliance lock --update base` moves the tag alone. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \
           `service` says what runs. `packages` are added to an image of a distribution that is a base here too, from the \
-          archives of that base; what it has already stays at its version.",
+          archives of that base; what it has already stays at its version, unless one of \
+          these needs a newer one.",
     args: &[
         ArgRule { default: Some("auto"), ..ArgRule::one("the base", Kind::Name) },
         ArgRule { count: Count::Optional, ..ArgRule::one("the image reference", Kind::Image) },
@@ -44,7 +46,7 @@ pub(crate) const BASE: NodeRule = NodeRule {
 pub(crate) const ARCH: NodeRule = NodeRule {
     name: "arch",
     doc: "The processor architectures to build for. Default: the one of the machine that builds.",
-    args: &[ArgRule { default: Some("the host's"), ..ArgRule::some("architectures", Kind::Name) }],
+    args: &[ArgRule { default: Some("the host's"), ..ArgRule::some("architectures", Kind::Line) }],
     example: "arch \"amd64\" \"arm64\"",
     ..NodeRule::EMPTY
 };
@@ -85,7 +87,7 @@ pub(crate) fn decode_arches(
     image: Option<&BaseImage>,
     report: &mut Report<'_>,
 ) -> Vec<Arch> {
-    let mut arches = Vec::new();
+    let mut arches: Vec<(Arch, Place)> = Vec::new();
     for (text, place) in body.one("arch").into_iter().flat_map(|item| item.texts_from(0)) {
         match Arch::from_name(text) {
             Some(arch) if image.is_some_and(|image| !image.arches.contains(&arch)) => {
@@ -94,21 +96,29 @@ pub(crate) fn decode_arches(
                     .error("arch-not-supported", place, message, "not this one")
                     .help("remove it, or take another base");
             }
-            Some(arch) => arches.push(arch),
+            Some(arch) => match arches.iter().find(|(known, _)| *known == arch) {
+                Some((_, first)) => {
+                    let error = report.error("duplicate-name", place, format!("{text} is named twice"), "again here");
+                    error.also(*first, "first here").help("remove one of the two: each architecture is built once");
+                }
+                None => arches.push((arch, place)),
+            },
             None => {
-                let help = other_name(text).map_or_else(
-                    || "known are \"amd64\" and \"arm64\"".to_owned(),
-                    |arch| format!("write \"{}\"", arch.name()),
-                );
+                let help = if text.contains([' ', ',', '/', '+']) {
+                    "each stands in quotes of its own: arch \"amd64\" \"arm64\"".to_owned()
+                } else {
+                    let known = || "known are \"amd64\" and \"arm64\"".to_owned();
+                    other_name(text).map_or_else(known, |arch| format!("write \"{}\"", arch.name()))
+                };
                 report.error("bad-value", place, format!("there is no architecture \"{text}\""), "unknown").help(help);
             }
         }
     }
+    let mut arches: Vec<Arch> = arches.into_iter().map(|(arch, _)| arch).collect();
     if arches.is_empty() {
         arches.push(world.host_arch);
     }
     arches.sort_unstable();
-    arches.dedup();
     arches
 }
 
@@ -211,11 +221,11 @@ pub(crate) fn named<'w>(
     };
     let found = releases.iter().find(|image| image.release == release || image.version == release).copied();
     if found.is_none() {
-        let names: Vec<&str> = releases.iter().map(|image| image.release.as_str()).collect();
+        let names = releases.iter().flat_map(|image| [image.release.as_str(), image.version.as_str()]);
         let message = format!("{name} has no release \"{release}\" here");
         let error = report.error("unknown-release", place, message, "unknown release");
-        let near = nearest(release, names.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
-        error.help(format!("{}there are {}", near.unwrap_or_default(), either(&names)));
+        let near = nearest(release, names).map(|near| format!("did you mean \"{near}\"? "));
+        error.help(format!("{}{}", near.unwrap_or_default(), known_releases(&releases)));
     }
     found
 }
@@ -231,6 +241,20 @@ fn refuse_none(name: &str, place: Place, releases: &[&BaseImage], report: &mut R
     let error = report.error("missing-property", place, message, "has no `release=`");
     let first = names.first().copied().unwrap_or_default();
     error.help(format!("write base \"{name}\" release=\"{first}\"; there are {}", either(&names)));
+}
+
+/// The releases of a base by codename and number, as advice.
+fn known_releases(releases: &[&BaseImage]) -> String {
+    let one = |image: &&BaseImage| match image.release.strip_prefix('v') == Some(&image.version) {
+        true => format!("\"{}\"", image.release),
+        false => format!("\"{}\" ({})", image.release, image.version),
+    };
+    let all: Vec<String> = releases.iter().map(one).collect();
+    match all.as_slice() {
+        [one] => format!("there is {one}"),
+        [most @ .., last] => format!("there are {} and {last}", most.join(", ")),
+        [] => String::new(),
+    }
 }
 
 fn refuse_base(name: &str, place: Place, others: &[&'static str], world: &World<'_>, report: &mut Report<'_>) {
@@ -296,6 +320,8 @@ fn refuse_stray(item: &Item, name: &str, report: &mut Report<'_>) {
 /// What other systems call the architectures.
 fn other_name(text: &str) -> Option<Arch> {
     match text.to_ascii_lowercase().as_str() {
+        // These are 32 bits wide.
+        "armhf" | "armel" | "armv7" | "armv7l" | "armv6" => None,
         "x86_64" | "x86-64" | "x64" | "amd_64" => Some(Arch::Amd64),
         "aarch64" | "arm" | "armv8" | "arm_64" => Some(Arch::Arm64),
         lower => Arch::from_name(lower).or_else(|| nearest(lower, ["amd64", "arm64"]).and_then(Arch::from_name)),

@@ -13,7 +13,7 @@ const GROUP: PropRule = PropRule::new("group", Kind::Line, "group that it belong
 /// `file`
 pub(crate) const FILE: NodeRule = NodeRule {
     name: "file",
-    doc: "A file or a whole folder from beside the spec (`from=`), or a file with the text given here (`text=`). It replaces a file of a package; of two lines that bring one file the later one wins.",
+    doc: "A file or a whole folder from beside the spec (`from=`), or a file with the text given here (`text=`). It replaces a file of a package; of two lines that bring one file the later one wins. `{arch}` in `from=` stands for the name of each architecture that is built (`amd64`, `arm64`), so that each gets a file of its own: `from=\"bin/{arch}/tool\"`.",
     args: &[ArgRule::one("the path inside", Kind::Path)],
     props: &[
         PropRule::new(

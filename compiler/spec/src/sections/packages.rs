@@ -1,18 +1,19 @@
 //! What is installed: packages with version rules, packages that must stay out, further repositories.
 
 use super::Body;
-use crate::appliance::{Appliance, PackageRequest, Relation, Repository, VersionRule};
+use crate::appliance::{Appliance, PackageRequest, Relation, Repository};
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
 use crate::naming::Naming;
 use crate::report::Report;
 use crate::source::Place;
 use crate::table::{ArgRule, Kind, NodeRule, Occurs, PropRule};
+use crate::version_rules;
 
 /// `packages`
 pub(crate) const PACKAGES: NodeRule = NodeRule {
     name: "packages",
-    doc: "Packages to install, each a name or a name with a version rule: `<`, `<=`, `=`, `>=`, `>`; on Alpine also `~`, for versions that begin alike, and `name@tag`, for a repository with that tag. What they depend on comes by itself; what they only recommend does not.",
+    doc: "Packages to install, each a name or a name with a version rule: `<`, `<=`, `=`, `>=`, `>`; on Alpine also `~`, for versions that begin alike (`>~` and `<~` for those and later or earlier ones), and `name@tag`, for a repository with that tag, with the rule behind the tag. What they depend on comes by itself; what they only recommend does not.",
     args: &[ArgRule::some("packages", Kind::Line)],
     occurs: Occurs::Many,
     example: "packages \"python3\" \"nodejs>=18\"",
@@ -59,8 +60,13 @@ pub(crate) struct Packages {
 pub(crate) fn decode(body: Body<'_>, naming: Naming, report: &mut Report<'_>) -> Packages {
     let mut excluded: Vec<(String, Place)> = Vec::new();
     for (text, place) in body.all("exclude").flat_map(|item| item.texts_from(0)) {
+        let bare = text.trim_start_matches('!').split(['<', '>', '=', '~', '@', ' ']).next().unwrap_or_default();
         if (naming.is_name)(text) && !text.contains('@') {
             excluded.push((text.to_owned(), place));
+        } else if bare != text && (naming.is_name)(bare) {
+            let message = format!("`exclude` takes names alone, not \"{text}\"");
+            let error = report.error("bad-name", place, message, "more than a name");
+            error.help(format!("write \"{bare}\": no version of it is installed then"));
         } else {
             bad_name(text, naming, place, report);
         }
@@ -139,6 +145,11 @@ fn wanted(
 fn request(text: &str, naming: Naming, place: Place, report: &mut Report<'_>) -> Option<PackageRequest> {
     let at = text.find(['<', '>', '=', '!', '~', '^', ' ', '(']).unwrap_or(text.len());
     let (name, rule) = text.split_at(at);
+    if let Some(unwanted) = text.strip_prefix('!').filter(|unwanted| (naming.is_name)(unwanted)) {
+        let message = format!("\"{text}\" asks for a package that must stay out");
+        report.error("bad-name", place, message, "not a package name").help(format!("write exclude \"{unwanted}\""));
+        return None;
+    }
     if !(naming.is_name)(name) {
         bad_name(name, naming, place, report);
         return None;
@@ -147,73 +158,11 @@ fn request(text: &str, naming: Naming, place: Place, report: &mut Report<'_>) ->
     if rule.is_empty() {
         return Some(PackageRequest { name: name.to_owned(), rule: None });
     }
-    let rule = version_rule(rule, naming);
+    let rule = version_rules::read(rule, naming);
     if let Err(slip) = &rule {
-        bad_rule(text, name, slip, naming, place, report);
+        slip.tell(text, name, naming, place, report);
     }
     rule.ok().map(|rule| PackageRequest { name: name.to_owned(), rule: Some(rule) })
-}
-
-/// Why a version rule cannot be read.
-enum RuleSlip {
-    /// The sign is none; one that may be meant.
-    Sign(String, Option<&'static str>),
-    /// Nothing stands behind this sign.
-    NoVersion(String),
-    /// What stands behind this sign is no version.
-    Version(String),
-}
-
-fn bad_rule(text: &str, name: &str, slip: &RuleSlip, naming: Naming, place: Place, report: &mut Report<'_>) {
-    let signs = if naming.has_tags { "<, <=, =, >=, > or ~" } else { "<, <=, =, >= or >" };
-    let write = |sign: &str| format!("write \"{name}{sign}1.2\": a name, one of {signs}, a version");
-    let (message, label, help) = match slip {
-        RuleSlip::Sign(sign, Some(meant)) => {
-            let version = text.split_once(sign.as_str()).map_or("", |(_, version)| version.trim());
-            let better = format!("write \"{name}{meant}{version}\"; the signs are {signs}");
-            (format!("`{sign}` in \"{text}\" is no sign of a version rule"), "not a sign", better)
-        }
-        RuleSlip::Sign(sign, None) => {
-            (format!("`{sign}` in \"{text}\" is no sign of a version rule"), "not a sign", write(">="))
-        }
-        RuleSlip::NoVersion(sign) => {
-            (format!("\"{text}\" has no version behind `{sign}`"), "a version is missing", write(sign))
-        }
-        RuleSlip::Version(sign) => {
-            (format!("\"{text}\" has no version behind `{sign}` that can be read"), "cannot be read", write(sign))
-        }
-    };
-    report.error("bad-version-rule", place, message, label).help(help);
-}
-
-/// A sign and a version. What only has to begin like a version has a `~` before it.
-fn version_rule(text: &str, naming: Naming) -> Result<VersionRule, RuleSlip> {
-    let digits = text.find(|c: char| !"<>=!~^( ".contains(c)).unwrap_or(text.len());
-    let (sign, version) = text.split_at(digits);
-    let (sign, version) = (sign.trim(), version.trim());
-    let (relation, mark) = match sign {
-        "~" | "=~" | "~=" if naming.has_tags => (Relation::Equal, "~"),
-        sign => (relation(sign).ok_or_else(|| RuleSlip::Sign(sign.to_owned(), meant(sign)))?, ""),
-    };
-    if version.is_empty() {
-        return Err(RuleSlip::NoVersion(sign.to_owned()));
-    }
-    if !version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:_".contains(c)) {
-        return Err(RuleSlip::Version(sign.to_owned()));
-    }
-    Ok(VersionRule { relation, version: format!("{mark}{version}") })
-}
-
-/// The sign that is meant by another tool's, or by one whose halves are swapped.
-fn meant(sign: &str) -> Option<&'static str> {
-    Some(match sign {
-        ">>" => ">",
-        "<<" => "<",
-        "==" | "===" => "=",
-        "=>" | "~>" | "^" => ">=",
-        "=<" => "<=",
-        _ => return None,
-    })
 }
 
 fn repository(item: &Item, naming: Naming, report: &mut Report<'_>) -> Repository {
@@ -261,17 +210,6 @@ fn bad_name(name: &str, naming: Naming, place: Place, report: &mut Report<'_>) {
     report
         .error("bad-name", place, format!("\"{name}\" cannot be the name of a package"), "not a package name")
         .help(help);
-}
-
-fn relation(sign: &str) -> Option<Relation> {
-    Some(match sign {
-        "<" => Relation::Less,
-        "<=" => Relation::LessOrEqual,
-        "=" => Relation::Equal,
-        ">=" => Relation::GreaterOrEqual,
-        ">" => Relation::Greater,
-        _ => return None,
-    })
 }
 
 fn relation_text(relation: Relation) -> &'static str {

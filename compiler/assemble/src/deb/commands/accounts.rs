@@ -97,6 +97,9 @@ pub(super) fn addgroup(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     }
 }
 
+/// What only older versions of adduser do (Ubuntu 22.04): a user of the system gets a password that is none, by usermod.
+const STAR: &str = "'-p', '*', $new_name";
+
 fn add_system_user(call: &mut Call<'_, '_>, name: &str, wish: &Wish) -> Result<i32, Unknown> {
     let mut accounts = Accounts::load(call.files)?;
     if accounts.uid(name).is_some() {
@@ -135,15 +138,14 @@ fn make_user(
         return call.unknown("no id is free");
     };
     let comment = wish.comment.clone().unwrap_or_default();
-    accounts.add_system_user(&NewUser {
-        name,
-        uid,
-        gid,
-        comment: &comment,
-        home: place.0,
-        shell: place.1,
-        password: "!",
-    });
+    let older = call.name == "adduser" && call.files.read_text("/usr/sbin/adduser")?.contains(STAR);
+    let password = if older { "*" } else { "!" };
+    let user = NewUser { name, uid, gid, comment: &comment, home: place.0, shell: place.1, password };
+    if older {
+        accounts.add_user(&user)
+    } else {
+        accounts.add_system_user(&user)
+    }
     call.system.made_users.insert(name.to_owned());
     Ok(uid)
 }

@@ -86,6 +86,7 @@ impl Call<'_, '_> {
 /// The commands by name. All stand for a program of the same name in the image and are there only if it is, but for those
 /// of dpkg itself and for debconf's end, which the replaced `confmodule` calls.
 pub(crate) const COMMANDS: &[(&str, Command)] = &[
+    ("/usr/lib/usrmerge/convert-etc-shells", shells::convert),
     (debconf::NAME, debconf::call),
     ("add-shell", shells::add),
     ("addgroup", accounts::addgroup),
