@@ -29,6 +29,7 @@ mod world;
 
 mod arm64;
 mod disks;
+mod every_hypervisor;
 mod kernel;
 mod machine;
 mod microvm;
