@@ -118,7 +118,10 @@ pub fn build_live(world: &World) -> Result<(), String> {
     let done = Done::of(command.output().unwrap());
     match done.code {
         Some(5) => Err(done.text().lines().take(2).collect::<Vec<_>>().join("; ")),
-        _ => Ok(drop(done.succeeds())),
+        _ => {
+            done.succeeds();
+            Ok(())
+        }
     }
 }
 
