@@ -56,15 +56,15 @@ pub fn of_writing(spec: &SpecFile, error: WriteError) -> Failure {
     else {
         return Failure::new(Exit::Build, error);
     };
-    let (given, needed) = (mib(*size_bytes), mib(*needed_bytes));
+    let needed = needed_bytes.div_ceil(1 << 20);
+    let given = match size_bytes % (1 << 20) {
+        0 => format!("{} MiB", size_bytes >> 20),
+        _ => format!("{} KiB", size_bytes >> 10),
+    };
     let message = format!(
-        "the root for {arch} does not fit a disk of {given} MiB: its parts ({partitions}) and tables need {needed} MiB"
+        "the root for {arch} does not fit a disk of {given}: its parts ({partitions}) and tables need {needed} MiB"
     );
     let help = format!("write disk \"{needed}MiB\" or more, or leave packages out");
     let mistake = Mistake { at: Written::Disk, code: "disk-too-small", message, label: "too small", help };
     spec.mistakes(Exit::Build, &[mistake])
-}
-
-fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
 }

@@ -95,13 +95,20 @@ fn made() -> Result<Bundle, String> {
     if !guest.exists() {
         return Err("there is no guest for arm64 beside the program (make guest ARCH=aarch64, make debug)".to_owned());
     }
-    if !fs::read_to_string("/etc/os-release").unwrap_or_default().contains("ID=debian") {
-        return Err("the host's apt is not configured for Debian".to_owned());
-    }
     let world = World::new();
     fs::copy(guest, world.path("guest/appliance-guest-arm64")).unwrap();
     fs::write(world.path("spec/program"), arm64_program()).unwrap();
     world.spec_text(SPEC);
+    build_live(&world)?;
+    Ok(Bundle { world, qemu })
+}
+
+/// Builds with packages of Debian from the mirror that the host's apt has, in a cache of all such tests; or why that
+/// cannot be.
+pub fn build_live(world: &World) -> Result<(), String> {
+    if !fs::read_to_string("/etc/os-release").unwrap_or_default().contains("ID=debian") {
+        return Err("the host's apt is not configured for Debian".to_owned());
+    }
     let mut command = world.command(&["build"]);
     command.env_remove("APPLIANCE_MIRROR").env("APPLIANCE_PATIENCE_MS", "5000");
     command.env("APPLIANCE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-cache"));
@@ -113,7 +120,7 @@ fn made() -> Result<Bundle, String> {
         Some(5) => Err(done.text().lines().take(2).collect::<Vec<_>>().join("; ")),
         _ => {
             done.succeeds();
-            Ok(Bundle { world, qemu })
+            Ok(())
         }
     }
 }

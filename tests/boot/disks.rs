@@ -154,7 +154,7 @@ fn a_root_that_does_not_fit_the_disk_is_refused_with_numbers() {
     assert!(world.traces().is_empty(), "{:?}", world.traces());
 }
 
-const KEEPING: &str = r#"
+pub const KEEPING: &str = r#"
     packages "toy-shell"
     isolation "auto" { root "writable"; }
     resources { disk "200MiB"; }
@@ -180,7 +180,7 @@ fn one_life(toy: &Toy, firmware: &Path, disk: &Path) -> String {
 }
 
 /// What the service said of its file system's size, in MiB.
-fn mib(console: &str) -> u64 {
+pub fn mib(console: &str) -> u64 {
     let blocks = console.lines().find_map(|line| line.trim().strip_prefix("blocks ")?.parse::<u64>().ok());
     blocks.unwrap_or_else(|| panic!("no size in {console}")) / 256
 }

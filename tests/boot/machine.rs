@@ -123,6 +123,13 @@ impl Machine {
         Self::from_disks(qemu, firmware, disk, format, &[], folder)
     }
 
+    /// The same with the disk on SATA, as VirtualBox and VMware have it.
+    pub fn from_sata_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        let mut command = Command::new(qemu);
+        command.args(["-M", "q35,vmport=off", "-cpu", "max"]);
+        Self::with_disk_on(command, "ide-hd,bus=ide.0", firmware, disk, format, folder)
+    }
+
     /// The same with further raw disks.
     pub fn from_disks(qemu: &Path, firmware: &Path, disk: &Path, format: &str, more: &[&Path], folder: &Path) -> Self {
         let mut command = Command::new(qemu);
@@ -151,11 +158,22 @@ impl Machine {
         Self::with_disk(command, code, disk, format, folder)
     }
 
-    fn with_disk(mut command: Command, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+    fn with_disk(command: Command, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
+        Self::with_disk_on(command, "virtio-blk-pci", firmware, disk, format, folder)
+    }
+
+    fn with_disk_on(
+        mut command: Command,
+        device: &str,
+        firmware: &Path,
+        disk: &Path,
+        format: &str,
+        folder: &Path,
+    ) -> Self {
         command
             .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
             .args(["-drive", &format!("id=disk,file={},format={format},if=none", disk.display())])
-            .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+            .args(["-device", &format!("{device},drive=disk,bootindex=0")]);
         Self::on_pci(command, folder)
     }
 

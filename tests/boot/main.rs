@@ -31,6 +31,7 @@ mod world;
 
 mod arm64;
 mod disks;
+mod every_hypervisor;
 mod kernel;
 mod machine;
 mod microvm;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use assemble::kernel::Platform;
 use bundle::boot::{CommandLine, Selector, Verity};
@@ -10,6 +11,7 @@ use bundle::plan::{Plan, Root};
 use formats::region::{RegionSink, SeekSink};
 use formats::verity::{Hasher, Options};
 
+use crate::disks::{KEEPING, mib};
 use crate::kernel;
 use crate::machine::{Machine, Parts};
 use crate::package::Package;
@@ -230,4 +232,28 @@ fn a_kernel_without_a_driver_is_refused_when_the_appliance_is_built() {
     world.spec("kernel \"linux-image-reel\"\n    output \"microvm\"");
     world.run(&["build"]).fails(4, &["there is no package `linux-image-reel`", "linux-image-real", "appliance.kdl:4"]);
     drop(toy);
+}
+
+#[test]
+fn a_writable_root_is_as_large_as_the_disk_that_was_asked_for_and_is_kept() {
+    let test = "a_writable_root_is_as_large_as_the_disk_that_was_asked_for_and_is_kept";
+    let Some(toy) = Toy::new(test, &KEEPING.replace("\"raw\"", "\"microvm\"")) else { return };
+    let root = toy.world.path("spec/out/root.ext4");
+    assert_eq!(fs::metadata(&root).unwrap().len(), 200 << 20);
+    let life = || {
+        let mut machine = toy.start_bundle(true);
+        machine.wait_for("the service's readiness", |event| *event == Event::Ready);
+        assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
+        assert!(machine.wait_for_end(), "{}", machine.console());
+        let console = machine.console();
+        assert!(!console.contains("failed to"), "{console}");
+        console
+    };
+    let first = life();
+    assert!(first.contains("nothing was kept") && (175..=200).contains(&mib(&first)), "{first}");
+    let second = life();
+    assert!(!second.contains("nothing was kept"), "{second}");
+    let Some(e2fsck) = tool("e2fsck") else { return skip(test, "there is no e2fsck (package e2fsprogs)") };
+    let check = Command::new(e2fsck).arg("-fn").arg(&root).output().unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }

@@ -205,20 +205,23 @@ fn a_package_that_is_missing_where_a_machine_boots_is_told() {
 #[test]
 fn a_root_that_does_not_fit_its_disk_is_told_with_numbers_and_its_place() {
     let world = world(&[ToyKernel::good()]);
-    let spec = |size: &str, root: &str| {
+    let spec = |size: &str, root: &str, output: &str| {
         let lines = format!(
-            "    arch \"amd64\"\n    kernel base=\"other\"\n    resources {{ disk \"{size}\"; }}\n    isolation \"auto\" {{ root \"{root}\"; }}\n    output \"raw\""
+            "    arch \"amd64\"\n    kernel base=\"other\"\n    resources {{ disk \"{size}\"; }}\n    isolation \"auto\" {{ root \"{root}\"; }}\n    output \"{output}\""
         );
         world.spec_text(scratch(&lines));
     };
-    for root in ["read-only", "writable"] {
-        spec("36MiB", root);
-        let words =
-            ["the root for amd64 does not fit a disk of 36 MiB: its parts (", "appliance.kdl:7:22", "write disk \""];
-        let done = world.run(&["build"]).fails(6, &words);
+    let cases = [("36MiB", "36 MiB", "raw"), ("32KiB", "32 KiB", "microvm")];
+    for (size, given, output, root) in cases
+        .into_iter()
+        .flat_map(|(size, given, output)| ["read-only", "writable"].map(|root| (size, given, output, root)))
+    {
+        spec(size, root, output);
+        let message = format!("the root for amd64 does not fit a disk of {given}: its parts (");
+        let done = world.run(&["build"]).fails(6, &[&message, "appliance.kdl:7:22", "write disk \""]);
         let text = done.text();
         let needed = text.split("write disk \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        spec(needed, root);
+        spec(needed, root, output);
         world.build();
         fs::remove_dir_all(world.path("spec/out")).unwrap();
     }

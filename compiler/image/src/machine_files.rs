@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bundle::manifest::ArtifactKind;
-use formats::ovf;
 use formats::qcow2::Compression;
+use formats::region::RegionSource as _;
+use formats::{gpt, ovf};
 use spec::appliance::{Appliance, Arch, NetworkMode, Output, Qcow2Compression};
 use tree::Blobs;
 
 use crate::machine_disk::{
-    Container, DiskError, DiskPlan, DiskSize, EfiProgram, Ext4Source, Format, Partition, PartitionKind, Proof, Storage,
-    write_containers,
+    Container, DiskError, DiskPlan, DiskSize, EfiProgram, Ext4Source, Format, Partition, PartitionKind, Proof, Roomy,
+    Storage, write_containers,
 };
 use crate::plan::{Identity, RootPlan};
 use crate::{FileDigests, Outputs};
@@ -38,6 +39,8 @@ pub(crate) struct MachinePlan {
     pub proves: bool,
     /// Size of a disk whose root is written to; the most for any other.
     pub disk_bytes: Option<u64>,
+    /// Whether a machine takes the root as a disk of its own.
+    pub direct: bool,
 }
 
 /// One file of a machine.
@@ -92,7 +95,7 @@ pub(crate) fn plan(appliance: &Appliance, arch: Arch, several: bool) -> Option<M
     if asked(Output::Ova) {
         files.push(file(ArtifactKind::Ova, "appliance", "ova", Shows::Ova(Box::new(machine(appliance)))));
     }
-    Some(MachinePlan { files, proves, disk_bytes: appliance.resources.disk_bytes })
+    Some(MachinePlan { files, proves, disk_bytes: appliance.resources.disk_bytes, direct: asked(Output::Microvm) })
 }
 
 /// How the clusters of qcow2 disks are compressed.
@@ -123,6 +126,26 @@ impl MachinePlan {
     fn has_disk(&self) -> bool {
         self.files.iter().any(|file| !matches!(file.shows, Shows::Part(_)))
     }
+
+    /// The size of a root that is written to, behind partitions of this size: as a disk of its own it has the room that it
+    /// would have on a whole one.
+    fn room_bytes(&self, before_bytes: u64) -> u64 {
+        let disk_bytes =
+            self.disk_bytes.filter(|_| self.direct).map(|bytes| bytes.next_multiple_of(gpt::ALIGNMENT_BYTES));
+        // The tables stand in the first and the last MiB.
+        let others_bytes = if self.has_disk() { before_bytes + 2 * gpt::ALIGNMENT_BYTES } else { 0 };
+        disk_bytes.unwrap_or(0).saturating_sub(others_bytes)
+    }
+
+    /// Refuses a root that does not fit where no table of partitions does.
+    fn check_root(&self, arch: Arch, root_bytes: u64) -> Result<(), DiskError> {
+        let Some(size_bytes) = self.disk_bytes.filter(|bytes| !self.has_disk() && *bytes < root_bytes) else {
+            return Ok(());
+        };
+        let partitions = format!("root {root_bytes}");
+        let source = gpt::PlanError::NoSpace { size_bytes, needed_bytes: root_bytes, partitions };
+        Err(DiskError::Table { arch: arch.name(), source })
+    }
 }
 
 /// The disk of one root, decided.
@@ -149,6 +172,7 @@ impl<'a> Disk<'a> {
         let arch = root.arch;
         let source = Ext4Source { layout: &ext4.layout, tree: &root.tree, blobs };
         let program = programs.get(&arch).filter(|_| machine.has_disk());
+        machine.check_root(arch, ext4.layout.size_bytes())?;
         let (mut partitions, mut proof) = (Vec::new(), None);
         if machine.proves {
             let (parts, made) = Partition::proven(arch, source, identity)?;
@@ -160,7 +184,9 @@ impl<'a> Disk<'a> {
         }
         if !machine.proves {
             let source = Ext4Source { layout: &ext4.layout, tree: &root.tree, blobs };
-            partitions.push(Partition::root(source, false));
+            let before_bytes = partitions.iter().map(Partition::size_on_disk).sum();
+            let size_bytes = machine.room_bytes(before_bytes).max(source.size_bytes());
+            partitions.push(Partition::root(Roomy { source, size_bytes }, false));
         }
         let size = match machine.disk_bytes.filter(|_| machine.has_disk()) {
             None => DiskSize::Minimal,

@@ -137,6 +137,8 @@ const EVERYWHERE: &[Driver] = &[
     needed("memory laid over the root", &[&["overlay"]]),
     needed("a root that proves itself", &[&["dm_verity"]]),
     useful("SHA-256", &[&["sha256_generic"], &["sha256"]]),
+    // File systems ask for it by what it does, not by a module's name, when they are mounted. New kernels have it always.
+    useful("CRC-32C", &[&["crc32c_generic"], &["crc32c"]]),
 ];
 
 impl Platform {

@@ -5,6 +5,7 @@
 
 mod arm64;
 mod lz4;
+mod lzo;
 mod payload;
 mod x86;
 
@@ -33,7 +34,9 @@ pub enum KernelError {
         minor: u8,
     },
     /// A compression that is recognised but has no decoder here.
-    #[error("unpack the kernel: it is compressed with {0}, which is not supported; gzip, xz, lzma, zstd and lz4 are")]
+    #[error(
+        "unpack the kernel: it is compressed with {0}, which is not supported; gzip, xz, lzma, zstd, lz4 and lzo are"
+    )]
     Unsupported(&'static str),
     /// A payload of no known compression.
     #[error("unpack the kernel: its payload starts with {0:02x?}, which is no known compression")]

@@ -8,7 +8,7 @@ use flate2::bufread::GzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::Stream;
 
-use super::{KernelError, lz4};
+use super::{KernelError, lz4, lzo};
 
 /// Memory that an xz or lzma stream may ask for: kernels use dictionaries of 32 MiB at most (`scripts/xz_wrap.sh`).
 const LZMA_MEMORY_BYTES: u64 = 160 << 20;
@@ -26,7 +26,7 @@ pub enum Packing {
     Zstd,
     /// lz4 in its legacy frame.
     Lz4,
-    /// lzop; there is no decoder for it here.
+    /// lzo, in the form of lzop.
     Lzo,
     /// bzip2; there is no decoder for it here.
     Bzip2,
@@ -41,7 +41,7 @@ impl Packing {
             (b"\x5d\0\0", Self::Lzma),
             (b"\x28\xb5\x2f\xfd", Self::Zstd),
             (&lz4::MAGIC, Self::Lz4),
-            (b"\x89LZO\0", Self::Lzo),
+            (&lzo::MAGIC, Self::Lzo),
             (b"BZh", Self::Bzip2),
         ];
         marks.iter().find(|(mark, _)| bytes.starts_with(mark)).map(|(_, packing)| *packing)
@@ -81,7 +81,8 @@ impl Packing {
                 read(decoder.single_frame(), limit_bytes).map_err(damaged)
             }
             Self::Lz4 => lz4::unpack(payload, limit_bytes).ok_or(KernelError::Damaged("lz4")),
-            Self::Lzo | Self::Bzip2 => Err(KernelError::Unsupported(self.name())),
+            Self::Lzo => lzo::unpack(payload, limit_bytes).ok_or(KernelError::Damaged("lzo")),
+            Self::Bzip2 => Err(KernelError::Unsupported(self.name())),
         }
     }
 }

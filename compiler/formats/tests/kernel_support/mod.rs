@@ -1,6 +1,6 @@
 //! Toy kernels and modules in every form, and Debian's cloud kernel unpacked into a folder.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may use other tools")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may use other tools")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

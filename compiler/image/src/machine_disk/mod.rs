@@ -16,4 +16,4 @@ pub use containers::{Container, Format, Storage};
 pub use pass::write_containers;
 pub use plan::{DiskError, DiskPlan, DiskSize, Partition, PartitionKind, partition_id};
 pub use proven::{EfiProgram, Proof};
-pub use sources::{Ext4Source, FatSource};
+pub use sources::{Ext4Source, FatSource, Roomy};

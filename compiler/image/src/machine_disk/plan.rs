@@ -179,7 +179,8 @@ impl<'a> Partition<'a> {
         Self { kind, name: name.to_owned(), id: None, read_only: false, source }
     }
 
-    fn size_on_disk(&self) -> u64 {
+    /// What it takes on a disk, to where the next one can begin.
+    pub fn size_on_disk(&self) -> u64 {
         self.source.size_bytes().next_multiple_of(gpt::ALIGNMENT_BYTES)
     }
 }

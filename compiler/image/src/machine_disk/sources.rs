@@ -17,6 +17,28 @@ pub struct Ext4Source<'a> {
     pub blobs: &'a dyn Blobs,
 }
 
+/// What is in a partition, with room behind it that reads as zeros: a file system grows into it when it is first mounted.
+pub struct Roomy<S> {
+    /// What is in it.
+    pub source: S,
+    /// Its size with the room.
+    pub size_bytes: u64,
+}
+
+impl<S: RegionSource> RegionSource for Roomy<S> {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn data_ranges(&self) -> Vec<Range<u64>> {
+        self.source.data_ranges()
+    }
+
+    fn write(&self, sink: &mut dyn RegionSink) -> io::Result<()> {
+        self.source.write(sink)
+    }
+}
+
 impl RegionSource for Ext4Source<'_> {
     fn size_bytes(&self) -> u64 {
         self.layout.size_bytes()

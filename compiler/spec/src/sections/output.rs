@@ -31,7 +31,7 @@ pub(crate) const OUTPUT: NodeRule = NodeRule {
 pub(crate) const LAUNCH: NodeRule = NodeRule {
     name: "launch",
     doc: "Platforms to make launch plans for: `podman`, `docker`, `wsl`, `qemu`, `firecracker`, `cloud-hypervisor`, `hyperv`, `vmware`, `virtualbox`. \
-          Default: every platform that the outputs allow. *Has no effect yet*; the built-in runner needs no plan.",
+          Default: every platform that the outputs allow. What boots has drivers for the machines of these platforms only. *No plan is made yet*; the built-in runner needs none.",
     args: &[ArgRule { default: Some("all that the outputs allow"), ..ArgRule::some("platforms", Kind::Name) }],
     occurs: Occurs::Many,
     example: "launch \"podman\" \"qemu\"",
