@@ -111,13 +111,16 @@ pub fn verdict_line(verdict: &Verdict, ui: &Ui) -> String {
     format!("  {held} {:22} {}{remedy}", verdict.item, verdict.how)
 }
 
+/// What the machine is and why, in one line.
+pub fn machine_line(machine: &Machine) -> String {
+    let Machine { board, acceleration, why, memory_mib, cpus, .. } = machine;
+    format!("a machine: QEMU's {board} by {acceleration} ({why}), {memory_mib} MiB, processors: {cpus}")
+}
+
 /// What the machine is and why, then its program with all arguments, one option a line.
 fn describe_machine(name: &str, machine: &Machine) -> String {
-    let Machine { board, acceleration, why, memory_mib, cpus, program, arguments, .. } = machine;
-    let mut text = format!(
-        "{name} would run as a machine: QEMU's {board} by {acceleration} ({why}), {memory_mib} MiB, processors: {cpus}\n  {}",
-        program.display()
-    );
+    let Machine { program, arguments, .. } = machine;
+    let mut text = format!("{name} would run as {}\n  {}", machine_line(machine), program.display());
     for argument in arguments {
         let is_option = argument.starts_with('-');
         let quoted = if argument.contains([' ', '\'']) { format!("{argument:?}") } else { argument.clone() };

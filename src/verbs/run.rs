@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::tail::Tail;
 use crate::ui::Ui;
-use crate::verbs::plan::{bind_here, open_bundle, options, verdict_line};
+use crate::verbs::plan::{bind_here, machine_line, open_bundle, options, verdict_line};
 
 /// Runs a spec or a bundle; the exit code becomes that of what ran.
 pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
@@ -28,6 +28,7 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     loop {
         options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
         let bound = bind_here(&bundle, &options, ui)?;
+        bound.machine().iter().for_each(|machine| ui.detail(machine_line(machine)));
         warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
         if !args.detach {
             let ended = start(&bound, &options, ui)?;

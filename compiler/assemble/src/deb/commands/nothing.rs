@@ -46,11 +46,12 @@ pub(super) fn in_chroot(_: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     Ok(0)
 }
 
-/// Machine ids are made at first boot, never in an image; what stands for one has the mode of one.
+/// Machine ids are made at first boot, never in an image; what stands for one has the mode that the program gives it.
 pub(super) fn machine_id(call: &mut Call<'_, '_>) -> Result<i32, Unknown> {
     call.system.note("the machine id is left to the first start");
     if !call.files.exists("/etc/machine-id") {
-        call.files.write("/etc/machine-id", 0o444, "")?;
+        let mode = if call.name == "systemd-machine-id-setup" { 0o444 } else { 0o644 };
+        call.files.write("/etc/machine-id", mode, "")?;
     }
     Ok(0)
 }
