@@ -12,13 +12,12 @@ use std::path::Path;
 use host::{Child, Namespaces};
 
 use crate::bind::{Body, Bound, CHANNEL_FD, Container, Ids, Machine};
-use crate::control::{Desk, EndedInstance, Info, OpenPort, State};
+use crate::control::{Desk, Info, OpenPort, State};
 use crate::ended;
 use crate::id_namespace::IdNamespace;
 use crate::inside;
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
-use crate::look::{remains, remains_beside_folder};
 use crate::machine::Running;
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
@@ -82,16 +81,22 @@ fn run_main() -> i32 {
     0
 }
 
-struct Run<'a> {
-    bound: &'a Bound,
-    socket: &'a UnixStream,
-    taken: Vec<Step>,
+/// A run under way.
+pub struct Run<'a> {
+    /// What to do.
+    pub bound: &'a Bound,
+    /// The command that started it.
+    pub socket: &'a UnixStream,
+    /// Steps to undo.
+    pub taken: Vec<Step>,
     /// Kept from removal as long as this process lives.
-    layers: Vec<InUse>,
-    journal: Option<Journal>,
-    desk: Option<Desk>,
+    pub layers: Vec<InUse>,
+    /// Where they are written down.
+    pub journal: Option<Journal>,
+    /// Where commands come.
+    pub desk: Option<Desk>,
     /// What was made on the host, in words.
-    made: Vec<String>,
+    pub made: Vec<String>,
 }
 
 /// The name is taken by an instance that runs, or is being started.
@@ -161,68 +166,6 @@ impl Run<'_> {
         let desk = Desk::open(folder, info, printed).map_err(|error| format!("open the instance's socket: {error}"))?;
         self.desk = Some(desk);
         Ok(())
-    }
-
-    /// Undoes everything, writes down how it ended, where nobody may be waiting, and tells those who are. Says what was
-    /// removed and what could not be.
-    ///
-    /// The end is written down before the instance's folder goes: whoever looks finds one of both.
-    fn end(&mut self, result: &Result<host::Ended, Failure>) -> (Vec<String>, Vec<String>) {
-        let (bound, mut desk) = (self.bound, self.desk.take());
-        // The groups count it, and go with the steps.
-        let out_of_memory = desk.as_ref().and_then(Desk::out_of_memory);
-        if let (Some(desk), Some(found)) = (&mut desk, out_of_memory)
-            && desk.say_untold(found)
-        {
-            wire::report(self.socket, &Report::OutOfMemory(found));
-        }
-        let (removed, mut left) = undo_steps(&self.taken);
-        let killed = desk.as_ref().map(Desk::all_killed).unwrap_or_default();
-        let mut ended = EndedInstance { out_of_memory, killed, ..self.ended(result, &removed) };
-        ended.left = left.iter().cloned().chain(remains_beside_folder(bound, None)).collect();
-        if let Some(desk) = desk.as_ref().filter(|_| bound.about.detached) {
-            ended.printed_from = desk.printed_from();
-            // Without it the end is told to those who wait, and to nobody later.
-            let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
-        }
-        if left.is_empty() {
-            left.extend(self.journal.take().and_then(close));
-        }
-        if let Some(desk) = desk {
-            let all_left: Vec<String> = left.iter().cloned().chain(remains(bound, None)).collect();
-            if bound.about.detached && all_left != ended.left {
-                ended.left.clone_from(&all_left);
-                let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
-            }
-            ended.left = all_left;
-            desk.close(&ended);
-        }
-        (removed, left)
-    }
-
-    /// How it ended, before anybody looked for what is left.
-    fn ended(&mut self, result: &Result<host::Ended, Failure>, removed: &[String]) -> EndedInstance {
-        let bound = self.bound;
-        let (status, signal) = match result {
-            Ok(host::Ended::Exit(status)) => (*status, None),
-            Ok(host::Ended::Signal(signal)) => (128 + signal, Some(*signal)),
-            Err(_) => (125, None),
-        };
-        EndedInstance {
-            name: bound.instance.clone(),
-            about: bound.about.clone(),
-            status,
-            signal,
-            failed: result.as_ref().err().map(|failure| causes(failure.as_ref())),
-            lost: false,
-            killed: Vec::new(),
-            made: std::mem::take(&mut self.made),
-            removed: removed.to_vec(),
-            left: Vec::new(),
-            out_of_memory: None,
-            verdicts: bound.verdicts.clone(),
-            printed_from: 0,
-        }
     }
 
     fn note(&mut self, line: &Line) -> io::Result<()> {
@@ -333,12 +276,6 @@ impl Run<'_> {
         let given = Given { child, ports, channel, terminal, machine: None };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
-}
-
-/// Removes the instance's folder; what went wrong with that.
-fn close(journal: Journal) -> Option<String> {
-    let folder = journal.folder().display().to_string();
-    journal.close().err().map(|error| format!("{folder}: {error}"))
 }
 
 /// Undoes steps, last first; says what was removed and what could not be.

@@ -10,6 +10,7 @@ mod connection;
 mod control;
 mod detach;
 mod ended;
+mod ending;
 mod facts;
 mod helper;
 mod id_namespace;
