@@ -184,7 +184,10 @@ impl Prepared {
     fn become_program(&self, launch: &Launch<'_>) -> Result<Infallible, (Step, Errno)> {
         reset_signals();
         be_killed_before_others();
-        unistd::setsid().map_err(|errno| (Step::Session, errno))?;
+        // Who leads a session already, as what systemd starts, has one of its own.
+        if unistd::getsid(None) != Ok(unistd::getpid()) {
+            unistd::setsid().map_err(|errno| (Step::Session, errno))?;
+        }
         connect_streams(launch).map_err(|errno| (Step::Streams, errno))?;
         capabilities::bound(launch.capabilities).map_err(|errno| (Step::Capabilities, errno))?;
         if let Some(user) = launch.user {
