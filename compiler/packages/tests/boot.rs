@@ -6,9 +6,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use packages::lock::{parse, render};
-use packages::{Lock, LockedIndex, RequestedBase, Requests, ResolveError, Sha256, Update, resolve, resolve_boot};
+use packages::{Lock, RequestedBase, Requests, ResolveError, Update, resolve, resolve_boot};
 use spec::appliance::Arch;
-use support::catalog;
+use support::{catalog, index_of};
 
 const KERNELS: &str = "a 1
     linux-image-toy 1; Depends: linux-image-1-toy (= 1)
@@ -77,15 +77,8 @@ fn what_cannot_be_found_or_is_no_longer_asked_for_is_said() {
 fn make_from(dates_secs: [i64; 2], previous: Option<(&Lock, &Update)>) -> Result<Lock, Vec<ResolveError>> {
     let base = RequestedBase { name: "other".to_owned(), release: "new".to_owned(), digest: "1".repeat(64) };
     let wish = Requests { boot_base: Some(base), ..requests(Some("linux-image-toy")) };
-    let index = |suite: &str, date_secs| LockedIndex {
-        archive: "debian".to_owned(),
-        suite: suite.to_owned(),
-        date_secs,
-        sha256: Sha256::of(suite.as_bytes()),
-        key: "AB".repeat(20),
-    };
-    let root = resolve(&wish, &[catalog("a 1")], vec![index("toy", 5)], BTreeMap::new(), previous)?;
-    let indexes = vec![index("toy", dates_secs[0]), index("unused", dates_secs[1])];
+    let root = resolve(&wish, &[catalog("a 1")], vec![index_of("toy", 5)], BTreeMap::new(), previous)?;
+    let indexes = vec![index_of("toy", dates_secs[0]), index_of("unused", dates_secs[1])];
     resolve_boot(&wish, &[catalog(KERNELS)], indexes, root, previous)
 }
 

@@ -6,19 +6,12 @@ mod support;
 use std::collections::BTreeMap;
 
 use packages::lock::{parse, render};
-use packages::{AllocatedId, IdKind, LedgerLine, Lock, LockedIndex, ScriptClass, Sha256, Update, resolve};
-use support::{catalog, requests};
+use packages::{AllocatedId, IdKind, LedgerLine, Lock, LockedIndex, ScriptClass, Update, resolve};
+use support::{catalog, index_of, requests};
 use tree::Digest;
 
 fn indexes() -> Vec<LockedIndex> {
-    let index = |suite: &str, date_secs| LockedIndex {
-        archive: "debian".to_owned(),
-        suite: suite.to_owned(),
-        date_secs,
-        sha256: Sha256::of(suite.as_bytes()),
-        key: "AB".repeat(20),
-    };
-    vec![index("toy-updates", 1_750_000_000), index("toy", 1_747_472_138)]
+    vec![index_of("toy-updates", 1_750_000_000), index_of("toy", 1_747_472_138)]
 }
 
 fn make(lines: &str, wish: &str, previous: Option<(&Lock, &Update)>) -> Lock {

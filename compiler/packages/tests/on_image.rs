@@ -4,7 +4,7 @@ mod support;
 
 use packages::deb::read_installed;
 use packages::{Pins, Requests, resolve_root};
-use support::{catalog, index_text, requests};
+use support::{catalog, index_text, requests, words};
 
 /// `wish` on an image that has `image` gives `expected`: what comes or moves, as `name=version` words, or the error's words.
 #[track_caller]
@@ -20,13 +20,7 @@ fn check(lines: &str, image: &str, wish: &str, expected: &str) {
             let new = packages.filter(|one| installed.version_of(one.name()) != Some(one.version()));
             new.map(|one| format!("{}={}", one.name(), one.version())).collect::<Vec<_>>().join(" ")
         }
-        Err(errors) => {
-            let show = |e: &packages::ResolveError| match e.help() {
-                Some(help) => format!("{e} [{help}]"),
-                None => e.to_string(),
-            };
-            errors.iter().map(show).collect::<Vec<_>>().join("\n")
-        }
+        Err(errors) => words(&errors),
     };
     assert_eq!(found, expected);
 }

@@ -4,7 +4,7 @@ mod support;
 
 use packages::{Pins, resolve_root};
 use spec::{Label, Span};
-use support::{catalog, requests};
+use support::{catalog, requests, words};
 
 /// `wish` against `lines` gives `expected`: `name=version` words, or the error's words.
 #[track_caller]
@@ -25,13 +25,7 @@ fn check_pinned(lines: &str, wish: &str, pinned: &str, expected: &str) {
             let show = |id| format!("{}={}", catalog.package(id).name(), catalog.package(id).version());
             ids.into_iter().map(show).collect::<Vec<_>>().join(" ")
         }
-        Err(errors) => {
-            let show = |e: &packages::ResolveError| match e.help() {
-                Some(help) => format!("{e} [{help}]"),
-                None => e.to_string(),
-            };
-            errors.iter().map(show).collect::<Vec<_>>().join("\n")
-        }
+        Err(errors) => words(&errors),
     };
     assert_eq!(found, expected);
 }

@@ -50,7 +50,7 @@ fn block(mut input: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Copies from what was written before; where the two overlap, the copied bytes repeat.
-fn copy(out: &mut Vec<u8>, from: usize, count: usize) {
+pub(super) fn copy(out: &mut Vec<u8>, from: usize, count: usize) {
     let offset = out.len() - from;
     let mut left = count;
     while left > 0 {

@@ -3,6 +3,8 @@
 //!
 //! Checksums are passed over: what comes out must be a kernel, and its package was verified as a whole.
 
+use super::lz4::copy;
+
 /// First bytes of a file.
 pub(super) const MAGIC: [u8; 9] = [0x89, b'L', b'Z', b'O', 0, b'\r', b'\n', 0x1a, b'\n'];
 
@@ -120,18 +122,6 @@ fn block(mut input: Input<'_>, out: &mut Vec<u8>, end: usize) -> Option<()> {
         copy(out, from, count);
         out.extend_from_slice(input.take(literals)?);
         state = literals;
-    }
-}
-
-/// Copies from what was written before; where the two overlap, the copied bytes repeat.
-fn copy(out: &mut Vec<u8>, from: usize, count: usize) {
-    let offset = out.len() - from;
-    let mut left = count;
-    while left > 0 {
-        let piece = left.min(offset);
-        let at = out.len() - offset;
-        out.extend_from_within(at..at + piece);
-        left -= piece;
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use packages::{Catalog, Origin, Requests};
+use packages::{Catalog, LockedIndex, Origin, Requests, ResolveError, Sha256};
 use spec::appliance::{Arch, Init, PackageRequest, Relation, VersionRule};
 use spec::base::Family;
 
@@ -13,7 +13,7 @@ pub fn index_text(lines: &str) -> String {
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut parts = line.split(';').map(str::trim);
         let (name, version) = parts.next().unwrap().split_once(' ').unwrap();
-        let digest = packages::Sha256::of(line.as_bytes());
+        let digest = Sha256::of(line.as_bytes());
         out += &format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\n");
         out += &format!("Filename: pool/{name}_{}.deb\nSize: 1\nSHA256: {digest}\n", version.replace(':', "%3a"));
         parts.for_each(|field| out += &format!("{field}\n"));
@@ -32,6 +32,26 @@ pub fn catalog(lines: &str) -> Catalog {
 /// An origin in this suite.
 pub fn origin(suite: &str) -> Origin {
     Origin { archive: "debian".to_owned(), suite: suite.to_owned(), component: "main".to_owned() }
+}
+
+/// A signed index of this suite and date.
+pub fn index_of(suite: &str, date_secs: i64) -> LockedIndex {
+    LockedIndex {
+        archive: "debian".to_owned(),
+        suite: suite.to_owned(),
+        date_secs,
+        sha256: Sha256::of(suite.as_bytes()),
+        key: "AB".repeat(20),
+    }
+}
+
+/// What is said when nothing can be chosen: an error a line, its help in brackets.
+pub fn words(errors: &[ResolveError]) -> String {
+    let show = |error: &ResolveError| match error.help() {
+        Some(help) => format!("{error} [{help}]"),
+        None => error.to_string(),
+    };
+    errors.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
 /// Requests for these words: `name`, `name>=1`, or `-name` to exclude.
