@@ -49,7 +49,8 @@ impl Instances {
         Ok(Self { state_folder, live, ended })
     }
 
-    /// The instance that a word means: a name, or an appliance of which only one runs.
+    /// The instance that a word means: a name, of one that runs before one that has ended; or an appliance of which only
+    /// one runs.
     ///
     /// # Errors
     /// There is none, or there are several; the help says which there are.
@@ -62,17 +63,19 @@ impl Instances {
     /// # Errors
     /// There are several.
     pub fn find(&self, word: &str) -> Result<Option<Meant>, Failure> {
+        let ended = self.ended.iter().find(|ended| ended.name == word);
+        let ended = || ended.map(|ended| Meant::Ended(Box::new(ended.clone())));
         let mut found = find_instance(&self.live, word);
+        if found.iter().all(|found| found.name != word) && ended().is_some() {
+            // It has this very name; what runs is only of an appliance that is called so.
+            return Ok(ended());
+        }
         if found.len() > 1 {
             let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
             let what = format!("tell which instance of {word} is meant: {} run", names.len());
             return Err(Failure::new(Exit::Failure, what).help(format!("name them: {}", names.join(", "))));
         }
-        if let Some(found) = found.pop() {
-            return Ok(Some(Meant::Live(found)));
-        }
-        let ended = self.ended.iter().find(|ended| ended.name == word);
-        Ok(ended.map(|ended| Meant::Ended(Box::new(ended.clone()))))
+        Ok(found.pop().map(Meant::Live))
     }
 
     /// The instance that lives and that a word means.

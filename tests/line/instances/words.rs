@@ -31,6 +31,13 @@ fn of_several_instances_each_is_done_and_what_failed_is_told() {
         );
         toy.verb(&["rm", "two", "one"]).fails(1, &["removed one", "remove two: it is running"]);
         assert_eq!(toy.verb(&["ps", "--all", "--names"]).succeeds().stdout, "two\n");
+        // What has ended and has the very name is meant before what runs of an appliance of that name.
+        let first = toy.verb(&["run", "-d", "out"]).succeeds().stdout;
+        assert_eq!(first.trim(), &*toy.name);
+        toy.verb(&["stop", &toy.name]).succeeds();
+        toy.verb(&["wait", &toy.name]).fails(143, &[]);
+        toy.verb(&["rm", "--force", &toy.name]).succeeds();
+        assert_eq!(toy.verb(&["ps", "--names"]).succeeds().stdout, "two\n");
         // Of its appliance only one runs now.
         toy.verb(&["rm", "--force", &toy.name]).succeeds();
     });
