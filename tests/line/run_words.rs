@@ -141,7 +141,8 @@ fn what_ends_well_too_early_is_told() {
     });
 }
 
-const DEAF: &str = r#"
+/// A service that does not end when it is asked to, before the time in place of `WITHIN` is over.
+pub const DEAF: &str = r#"
     service "deaf" {
         run "/bin/sh" "-c" "trap '' TERM INT HUP; touch /tmp/up; while :; do sleep 1; done"
         ready file="/tmp/up" within="60s"

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::threads::joined;
+
 /// Names the encoder and all that shapes its bytes. A change of library, level or frame size changes it.
 pub const ENCODER: &str = "zstd-1.5.7/3/4MiB-frames/1";
 
@@ -51,7 +53,7 @@ pub fn compress_frames<T>(
         let mut splitter = Splitter { frame: Vec::with_capacity(FRAME_BYTES), inputs, next: 0 };
         let produced = produce(&mut splitter).and_then(|value| splitter.finish().map(|()| value));
         drop(splitter);
-        let written = writer.join().expect("the writer of frames does not panic");
+        let written = joined(writer);
         match (produced, written) {
             // A producer sees a closed lane when the output failed; the output's error says why.
             (Err(error), Err(cause)) if error.kind() == io::ErrorKind::BrokenPipe => Err(cause),

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::FileDigests;
 use crate::artifact::hex;
+use crate::threads::joined;
 
 /// Parts that may wait for a digest. They share their buffers with whoever writes them, so this bounds the memory.
 const WAITING_PARTS: usize = 4;
@@ -70,8 +71,8 @@ pub fn side_by_side(size_bytes: u64, produce: impl FnOnce(&mut Digests) -> io::R
         let produced =
             produce(&mut digests).and_then(|()| digests.take(size_bytes.max(digests.end_bytes), Arc::default(), 0..0));
         drop(digests);
-        let blake3 = blake3.join().expect("digesting does not panic");
-        let sha256 = sha256.join().expect("digesting does not panic");
+        let blake3 = joined(blake3);
+        let sha256 = joined(sha256);
         produced.map(|()| FileDigests { size_bytes, blake3, sha256 })
     })
 }

@@ -11,6 +11,7 @@ use formats::region::{RegionSink, SeekSink, Stretch};
 
 use crate::artifact::FileDigests;
 use crate::digests::{Digests, side_by_side};
+use crate::threads::joined;
 
 /// Buffers that may wait to be written. The digests hold the same ones, so this bounds the memory.
 const WAITING_STRETCHES: usize = 4;
@@ -32,7 +33,7 @@ pub fn write_disk<W: Write + Seek + Send>(
         let written = scope.spawn(move || stretches.into_iter().try_for_each(|stretch| output.stretch(stretch)));
         let digests = side_by_side(size_bytes, |digests| fill(&mut DigestedSink { sender, digests }));
         // What fills the image only sees that nothing is taken any more when the output failed, which says why.
-        written.join().expect("writing a file does not panic").and(digests)
+        joined(written).and(digests)
     })
 }
 

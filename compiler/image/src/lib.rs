@@ -15,6 +15,7 @@ mod machine_files;
 mod oci;
 mod outputs;
 mod plan;
+mod threads;
 mod volumes;
 mod write;
 mod wsl;

@@ -17,6 +17,7 @@ use crate::layers::Layer;
 use crate::machine_files::{BootPrograms, Disk, MachineFile};
 use crate::oci::{self, Document, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
+use crate::threads::joined;
 use crate::volumes;
 use crate::wsl::{self, WslPlan};
 use crate::{DiskError, FileDigests, LayerCache, Outputs, Part, WrittenLayer};
@@ -87,9 +88,9 @@ pub fn write(
         let distributions = distributions.map(|(arch, wsl)| write_wsl(arch, wsl, blobs, outputs, workers));
         let distributions = distributions.collect::<Result<Vec<_>, _>>()?;
         let layout = if plan.oci { Some(write_layout(appliance, plan, blobs, cache, outputs, workers)?) } else { None };
-        let mut written: Written = machines.join().expect("writing a disk does not panic")?;
+        let mut written: Written = joined(machines)?;
         for ext4 in alone {
-            written.artifacts.push(ext4.join().expect("writing a file system does not panic")?);
+            written.artifacts.push(joined(ext4)?);
         }
         written.artifacts.extend(distributions);
         written.artifacts.extend(layout);
@@ -219,7 +220,7 @@ fn make_layers(
     let of_root = |root: &RootPlan| root.layers.iter().map(one).collect::<Result<RootLayers, _>>();
     thread::scope(|scope| {
         let all: Vec<_> = plan.roots.iter().map(|root| scope.spawn(|| of_root(root))).collect();
-        all.into_iter().map(|root| root.join().expect("making a layer does not panic")).collect()
+        all.into_iter().map(joined).collect()
     })
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::TALKER;
 use crate::run::{WEB, check};
+use crate::run_words::DEAF;
 use crate::world::Done;
 
 #[test]
@@ -112,14 +113,6 @@ fn what_was_printed_is_told_as_json_too() {
     });
 }
 
-/// A service that does not end when it is asked to.
-const DEAF: &str = r#"
-    service "deaf" {
-        run "/bin/sh" "-c" "trap '' TERM INT HUP; touch /tmp/up; while :; do sleep 1; done"
-        ready file="/tmp/up" within="60s"
-        stop within="600s"
-    }"#;
-
 #[test]
 fn two_at_once_of_one_name_are_one() {
     check("two_at_once_of_one_name_are_one", WEB, |toy| {
@@ -173,7 +166,7 @@ fn more_commands_than_fit_are_told_so() {
 
 #[test]
 fn a_service_that_is_deaf_is_told_of_when_it_is_stopped() {
-    check("a_service_that_is_deaf_is_told_of", DEAF, |toy| {
+    check("a_service_that_is_deaf_is_told_of", &DEAF.replace("WITHIN", "600s"), |toy| {
         toy.detach("one");
         let mut command = toy.command(&["stop", "one"]);
         let mut stop = command.stderr(Stdio::piped()).spawn().unwrap();

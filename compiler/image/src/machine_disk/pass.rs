@@ -11,6 +11,7 @@ use super::chunks::{Chunk, Chunker, Lanes};
 use super::compressed;
 use super::containers::{self, Container, Disk, Format, vmdk_options};
 use crate::FileDigests;
+use crate::threads::joined;
 
 /// Chunks that may wait in each lane. With the one that a lane works on, this bounds the memory.
 const WAITING_CHUNKS: usize = 1;
@@ -38,8 +39,7 @@ pub fn write_containers(
         }
         let mut chunker = Chunker::new(lanes);
         let read = disk.write(&mut chunker).and_then(|()| chunker.finish());
-        let written: Vec<_> =
-            writers.into_iter().map(|writer| writer.join().expect("writing a container does not panic")).collect();
+        let written: Vec<_> = writers.into_iter().map(joined).collect();
         let written = written.into_iter().collect::<io::Result<Vec<_>>>();
         // A source only sees a closed lane when an output failed, so the output's error comes first: it says why.
         written.and_then(|digests| read.map(|()| digests))

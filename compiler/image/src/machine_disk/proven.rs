@@ -13,6 +13,8 @@ use formats::fat;
 use formats::region::{RegionSink, RegionSource, Stretch};
 use formats::verity::{self, HashTree, Hasher, VerityError};
 
+use crate::threads::joined;
+
 /// Buffers that may wait to be hashed; the containers take the same ones, so this bounds the memory.
 const WAITING_STRETCHES: usize = 4;
 
@@ -70,7 +72,7 @@ impl<S: RegionSource> RegionSource for ProvenSource<S> {
                 stretches.into_iter().try_for_each(|stretch| hasher.stretch(stretch)).map(|()| hasher.finish())
             });
             let written = self.source.write(&mut HashedSink { sink, sender });
-            let hashed = hashed.join().expect("hashing does not panic");
+            let hashed = joined(hashed);
             written.and(hashed)
         })?;
         // A disk that is written again gives the same tree.
