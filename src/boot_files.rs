@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use assemble::kernel::{Initramfs, KernelPackage, Machines, Platform, RootType, efi_stub, initramfs, plan_modules};
+use assemble::kernel::{
+    Initramfs, KernelPackage, Machines, ModulePlan, Platform, RootType, efi_stub, initramfs, plan_modules,
+};
 use bundle::boot::{CommandLine, Selector, Verity, Volume};
 use bundle::guest::GUEST_PATH;
 use bundle::manifest::{Artifact, ArtifactKind};
@@ -110,28 +112,33 @@ impl Maker<'_> {
             none if none.is_empty() => None,
             platforms => {
                 let vmlinux = kernel.uncompressed().map_err(unfit)?;
-                Some(Direct { initrd: self.initrd(&kernel, &platforms)?, vmlinux })
+                // Nothing that starts a kernel directly has Secure Boot, which alone makes it refuse what is not signed.
+                let modules = self.modules(&kernel, &platforms)?.without_signatures();
+                Some(Direct { initrd: self.initrd(&modules)?, vmlinux })
             }
         };
         let disk = match platforms(appliance, |output| image::DISKS.contains(&output)) {
             none if none.is_empty() => None,
             platforms => {
                 let stub = efi_stub(&trees, self.arch, &self.shop.store).map_err(unfit)?;
-                Some(Firmware { stub, initrd: self.initrd(&kernel, &platforms)? })
+                Some(Firmware { stub, initrd: self.initrd(&self.modules(&kernel, &platforms)?)? })
             }
         };
         let init = self.plan.process.args.first().cloned().unwrap_or_else(|| GUEST_PATH.to_owned());
         Ok(BootParts { arch: self.arch, kernel, init, microvm, disk })
     }
 
-    fn initrd(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<Vec<u8>, Failure> {
+    fn modules(&self, kernel: &KernelPackage, platforms: &[Platform]) -> Result<ModulePlan, Failure> {
         let network = self.spec.appliance().network.mode != NetworkMode::None;
         let machines = Machines { platforms, root: RootType::Ext4, network };
-        let modules = plan_modules(kernel, machines, &self.shop.store);
-        let modules = modules.map_err(|problem| boot_mistakes::of_kernel(self.spec, self.arch, &problem))?;
+        plan_modules(kernel, machines, &self.shop.store)
+            .map_err(|problem| boot_mistakes::of_kernel(self.spec, self.arch, &problem))
+    }
+
+    fn initrd(&self, modules: &ModulePlan) -> Result<Vec<u8>, Failure> {
         let (guest, root, epoch_secs) = (self.guest.clone(), self.plan.root.clone(), self.lock.boot_epoch_secs());
         let volumes = self.plan.volumes.iter().map(|volume| self.volume(volume)).collect();
-        let tree = initramfs(Initramfs { guest, modules: &modules, root, volumes, epoch_secs });
+        let tree = initramfs(Initramfs { guest, modules, root, volumes, epoch_secs });
         cpio::write_tree(&tree, &self.shop.store, Vec::new())
             .map_err(|error| Failure::doing(Exit::Build, "make the initial file system", error))
     }
@@ -174,14 +181,18 @@ pub fn programs<'a>(
     programs.map(program).collect()
 }
 
+/// Ciphers and digests are not tried out at each start. Distributions build their kernels so that they are, which takes more
+/// than half of the instructions of a start; the kernel's own default was not to, for most of its life.
+const EVERYWHERE: &str = "cryptomgr.notests";
+
 /// What the kernel is told where firmware starts it. The first serial line is the console, where there is one.
 fn firmware_words(arch: Arch) -> String {
-    format!("console=tty0 console={} panic=-1{} quiet", serial_line(arch), of_arch(arch))
+    format!("console=tty0 console={} panic=-1{} {EVERYWHERE} quiet", serial_line(arch), of_arch(arch))
 }
 
 /// What the kernel is told where it is started directly; a kernel that stops ends the machine.
 fn direct_words(arch: Arch) -> String {
-    format!("console={} panic=-1 reboot=t{} quiet", serial_line(arch), of_arch(arch))
+    format!("console={} panic=-1 reboot=t{} {EVERYWHERE} quiet", serial_line(arch), of_arch(arch))
 }
 
 fn serial_line(arch: Arch) -> &'static str {

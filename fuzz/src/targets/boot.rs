@@ -47,6 +47,7 @@ pub fn kernel(data: &[u8]) -> bool {
 pub fn kmod(data: &[u8]) -> bool {
     for name in ["a.ko", "a.ko.xz", "a.ko.zst", "a.ko.gz"] {
         if let Ok(elf) = kmod::unpack(name, data) {
+            assert!(elf.starts_with(kmod::without_signature(&elf)));
             drop(Module::read(&elf));
         }
     }

@@ -69,15 +69,17 @@ extern "C" fn main() -> c_int {
 }
 
 fn run() -> u8 {
-    if boot::is_wanted() {
-        let Err(boot::Failure { reason, machine }) = boot::run();
-        eprintln!("appliance: failed to {reason}");
-        say_last_words(machine, &reason);
-        machine::end(machine.end);
-    }
-    let arguments = arguments();
+    let booted = match boot::is_wanted().then(boot::run).transpose() {
+        Ok(booted) => booted,
+        Err(boot::Failure { reason, machine }) => {
+            fail(Some(machine), &reason);
+            machine::end(machine.end);
+        }
+    };
+    // What the kernel hands to its first process is not meant for this one.
+    let arguments = if booted.is_some() { Arguments::parse([]) } else { arguments() };
     let is_agent = arguments.as_ref().is_ok_and(|arguments| arguments.role == Role::Agent);
-    let machine = machine_of_environment(is_agent);
+    let machine = booted.or_else(|| is_agent.then(machine_of_environment)?);
     let ended = arguments.and_then(|arguments| match &arguments.role {
         Role::Unit(name) => settings::read(&arguments.settings).and_then(|settings| systemd::run(name, &settings)),
         Role::Ended(name) => systemd::ended(name),
@@ -100,9 +102,9 @@ fn fail(machine: Option<Machine>, problem: &str) -> u8 {
     STATUS_GUEST_FAILED
 }
 
-/// The machine that this process is the first of, or whose agent it is; `None` in a container.
-fn machine_of_environment(is_agent: bool) -> Option<Machine> {
-    let text = std::env::var(MACHINE_ENV).ok().filter(|_| is_agent || Pid::this().as_raw() == 1)?;
+/// The machine that this process is the agent of.
+fn machine_of_environment() -> Option<Machine> {
+    let text = std::env::var(MACHINE_ENV).ok()?;
     Some(Machine::parse(&text).unwrap_or_default())
 }
 
@@ -140,7 +142,11 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
     if is_agent {
         systemd::speak_on_console();
     }
-    let engine_env = if is_agent { systemd::own_environment() } else { environment::own() };
+    let engine_env = match machine {
+        _ if is_agent => systemd::own_environment(),
+        Some(_) => environment::of_a_machine(),
+        None => environment::own(),
+    };
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     let memory = Memory::inherit(&engine_env, machine.is_some());
     spawn::close_inherited(memory.descriptors().chain(channel.as_ref().map(Channel::number)));

@@ -106,6 +106,23 @@ pub fn name_of_file(file_name: &str) -> Option<String> {
     plain.strip_suffix(".ko").filter(|name| !name.is_empty()).map(canonical_name)
 }
 
+/// What stands at the end of a signed module (kernel sources, `include/linux/module_signature.h`, `MODULE_SIG_STRING`).
+const SIGNATURE_END: &[u8] = b"~Module signature appended~\n";
+
+/// Bytes of `struct module_signature` before it, the last four of which are the signature's length, big end first.
+const SIGNATURE_HEADER_BYTES: usize = 12;
+
+/// The ELF file of a module without the signature that may stand behind it.
+pub fn without_signature(bytes: &[u8]) -> &[u8] {
+    let unsigned = || {
+        let rest = bytes.strip_suffix(SIGNATURE_END)?;
+        let (rest, header) = rest.split_at_checked(rest.len().checked_sub(SIGNATURE_HEADER_BYTES)?)?;
+        let length = usize::try_from(u32::from_be_bytes(*header.last_chunk()?)).ok()?;
+        rest.get(..rest.len().checked_sub(length)?)
+    };
+    unsigned().unwrap_or(bytes)
+}
+
 /// The ELF file inside a module's file: decompressed where its name ends in `.xz`, `.zst` or `.gz`.
 ///
 /// # Errors
@@ -121,4 +138,22 @@ pub fn unpack(file_name: &str, bytes: &[u8]) -> Result<Vec<u8>, KmodError> {
     let mut out = Vec::new();
     let read = compression::open(kind, bytes, bounds).and_then(|mut stream| stream.read_to_end(&mut out));
     read.map(|_| out).map_err(|_| KmodError::Damaged(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_what_its_own_length_says() {
+        let signed = |length: u32| {
+            let header: Vec<u8> = [0; 8].into_iter().chain(length.to_be_bytes()).collect();
+            [b"ELF and more".as_slice(), b"signature", &header, SIGNATURE_END].concat()
+        };
+        assert_eq!(without_signature(&signed(9)), b"ELF and more");
+        assert_eq!(without_signature(&signed(0)), b"ELF and moresignature");
+        for whole in [signed(22), signed(u32::MAX), b"ELF".to_vec(), SIGNATURE_END.to_vec(), Vec::new()] {
+            assert_eq!(without_signature(&whole), whole);
+        }
+    }
 }

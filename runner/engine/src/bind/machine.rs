@@ -308,13 +308,15 @@ impl Files<'_> {
         let Some(Direct { kernel, initrd, command_line, .. }) = direct else {
             return (Start::Firmware(machines.firmware.clone().unwrap_or_default()), Vec::new());
         };
+        // What keeps the kernel's secrets from guesses of the processor protects nothing on one that is emulated.
+        let emulated = if acceleration == Acceleration::None { " mitigations=off" } else { "" };
         // Such a machine has no other clock to measure this one with.
         let rate = machines.tsc_khz.filter(|_| acceleration == Acceleration::None && machines.processor == "x86_64");
         let rate = rate.map(|khz| format!(" tsc_early_khz={khz}")).unwrap_or_default();
         let start = Start::Kernel {
             kernel: kernel.path.clone(),
             initrd: initrd.path.clone(),
-            command_line: format!("{command_line}{rate}"),
+            command_line: format!("{command_line}{emulated}{rate}"),
         };
         (start, vec![proof(kernel), proof(initrd)])
     }

@@ -1,7 +1,8 @@
 //! From the kernel's first process to the root of the appliance: the guest as `/init` of the initial file system.
 //!
-//! Input is [`Boot`], which the compiler put beside this program, and the kernel's command line. It ends by becoming the
-//! program in the root that takes over; everything here happens once, in one order, and nothing is tried twice.
+//! Input is [`Boot`], which the compiler put beside this program, and the kernel's command line. Where the guest is the root's
+//! init as well, this process goes on as that; another init it becomes. Everything here happens once, in one order, and nothing
+//! is tried twice.
 
 mod devices;
 mod first;
@@ -39,14 +40,17 @@ pub struct Failure {
     pub machine: Machine,
 }
 
-/// Brings the root up and becomes its init.
-pub fn run() -> Result<Infallible, Failure> {
+/// Brings the root up. It comes back where this program is the root's init, which then has this machine; another init it
+/// becomes.
+pub fn run() -> Result<Machine, Failure> {
     let mut machine = Machine::default();
-    let result = go(&mut machine);
-    result.map_err(|reason| Failure { reason, machine })
+    match go(&mut machine) {
+        Ok(()) => Ok(machine),
+        Err(reason) => Err(Failure { reason, machine }),
+    }
 }
 
-fn go(machine: &mut Machine) -> Result<Infallible, String> {
+fn go(machine: &mut Machine) -> Result<(), String> {
     machine::mount_kernel_file_systems();
     let boot = read_boot()?;
     let line =
@@ -67,9 +71,14 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
     if keeps && let Err(problem) = grow::partition(&line.root) {
         eprintln!("appliance: failed to {problem}");
     }
-    root::mount(&device, &boot, keeps, line.init != GUEST_PATH)?;
+    let is_ours = line.init == GUEST_PATH;
+    root::mount(&device, &boot, keeps, !is_ours)?;
     root::switch()?;
-    become_init(&line)
+    // The root holds the same program, and to start it anew would read and prove every block of it.
+    if !is_ours {
+        become_init(&line)?;
+    }
+    Ok(())
 }
 
 fn read_boot() -> Result<Boot, String> {

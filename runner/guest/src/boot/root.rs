@@ -87,7 +87,7 @@ pub fn mount(device: &Path, boot: &Boot, keeps: bool, runs_on_memory: bool) -> R
 /// Makes [`ROOT`] the root of everything and gives back the memory of the initial file system.
 pub fn switch() -> Result<(), String> {
     call("enter the root", chdir(ROOT))?;
-    // This program runs on; its file goes when it has become another.
+    // This program runs on, and its file is there as long as it does.
     for path in [BOOT_PATH, INIT_PATH] {
         let _ = fs::remove_file(path);
     }
