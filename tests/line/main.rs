@@ -25,6 +25,8 @@ mod live_world;
 mod minirootfs;
 #[path = "../support/package.rs"]
 mod package;
+#[path = "../support/registry.rs"]
+mod registry;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../../compiler/packages/tests/support/signer.rs"]
