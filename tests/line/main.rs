@@ -75,6 +75,7 @@ mod run_words;
 mod slim_images;
 mod tls;
 mod trust;
+mod two_architectures;
 mod upgrades;
 mod words;
 mod wsl;
