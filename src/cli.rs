@@ -31,7 +31,7 @@ pub struct Common {
     /// Say more; on `build`, print the script ledger
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Say nothing but errors
+    /// Say nothing but errors and warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
@@ -53,6 +53,8 @@ pub enum Verb {
     /// Start a new spec from a template
     New(New),
     /// Check a spec and show every mistake in it; `-` is standard input
+    ///
+    /// Nobody is asked: whether an archive has the packages, or a registry the image, is found out by `lock` and `build`.
     Check(SpecArgs),
     /// Show a spec fully expanded, with where each value comes from; `-` is standard input
     Explain(SpecArgs),

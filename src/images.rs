@@ -23,13 +23,14 @@ struct Wish<'a> {
     folder: PathBuf,
     mirrors: BTreeMap<String, Vec<String>>,
     auth_files: Vec<PathBuf>,
+    certificates: Vec<PathBuf>,
     offline: bool,
 }
 
 impl Wish<'_> {
     fn request(&self) -> ImageRequest<'_> {
-        let Self { reference, folder, mirrors, auth_files, offline } = self;
-        ImageRequest { reference, folder, offline: *offline, mirrors, auth_files }
+        let Self { reference, folder, mirrors, auth_files, certificates, offline } = self;
+        ImageRequest { reference, folder, offline: *offline, mirrors, auth_files, certificates }
     }
 }
 
@@ -74,19 +75,24 @@ impl Workshop<'_> {
     /// # Errors
     /// When packages are asked for and there is no distribution in the images that they could come from.
     pub fn standing_on(&self, mut spec: SpecFile, images: &[Image]) -> Result<SpecFile, Failure> {
-        let Some((first, rest)) = images.split_first() else { return Ok(spec) };
-        if image_refusals::asks_for_packages(&spec) {
+        if !images.is_empty() && image_refusals::asks_for_packages(&spec) {
             spec.image_base = Some(self.distribution(&spec, images)?);
         }
+        self.inherit_env(&mut spec, images);
+        Ok(spec)
+    }
+
+    /// Puts the environment of images below that of a spec.
+    pub fn inherit_env(&self, spec: &mut SpecFile, images: &[Image]) {
+        let Some((first, rest)) = images.split_first() else { return };
         for (name, value) in &first.config.env {
             let env = &mut spec.checked.appliance.env;
             if rest.iter().all(|image| image.config.env.get(name) == Some(value)) {
                 env.entry(name.clone()).or_insert_with(|| value.clone());
             } else if !env.contains_key(name) {
-                self.ui.note(format!("the base image has another {name} on each architecture; set it with `env`"));
+                self.ui.warn(format!("the base image has another {name} on each architecture; set it with `env`"));
             }
         }
-        Ok(spec)
     }
 
     /// Brings the layers of images into the store.
@@ -144,6 +150,7 @@ impl Workshop<'_> {
             folder: spec.folder(),
             mirrors: mirrors(self.known.given.iter().chain(&self.known.configured)),
             auth_files: places::registry_auth_files(),
+            certificates: places::registry_certificates(),
             offline: self.offline,
         }
     }

@@ -28,7 +28,7 @@ pub fn current(spec: &SpecFile, shop: &Workshop<'_>, locked: bool) -> Result<(Lo
         Some(lock) if changes.is_empty() => Ok((lock, Vec::new())),
         _ if locked => Err(stale(spec, &changes)),
         old => {
-            let new = resolve(spec, shop, old.as_ref(), &Update::Nothing, Tag::Kept)?;
+            let new = resolve_requests(spec, shop, old.as_ref(), &Update::Nothing, &requests)?;
             let what = old.as_ref().and_then(|old| what_moves(old, &new));
             let moves = what.map(|what| changes.iter().map(|change| format!("{what}: {change}")).collect());
             Ok((new, moves.unwrap_or_default()))
@@ -68,19 +68,28 @@ pub fn resolve(
     tag: Tag,
 ) -> Result<Lock, Failure> {
     let keep = old.filter(|_| tag == Tag::Kept);
-    let requests = requests(spec, shop, keep, false)?;
+    resolve_requests(spec, shop, old, update, &requests(spec, shop, keep, false)?)
+}
+
+fn resolve_requests(
+    spec: &SpecFile,
+    shop: &Workshop<'_>,
+    old: Option<&Lock>,
+    update: &Update,
+    requests: &Requests,
+) -> Result<Lock, Failure> {
     let previous = old.map(|lock| (lock, update));
     let lock = match spec.base() {
-        None => shop.resolve_on_images(spec, &requests, old, update)?,
+        None => shop.resolve_on_images(spec, requests, old, update)?,
         Some(base) => {
             let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
-            packages::resolve(&requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
+            packages::resolve(requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
                 .map_err(|problems| unsatisfiable(spec, &problems))?
         }
     };
     let Some(base) = spec.other_boot_base().filter(|_| requests.boot_base.is_some()) else { return Ok(lock) };
     let (catalogs, indexes) = shop.boot_catalogs(spec, base, old)?;
-    packages::resolve_boot(&requests, &catalogs, indexes, lock, previous)
+    packages::resolve_boot(requests, &catalogs, indexes, lock, previous)
         .map_err(|problems| unsatisfiable(spec, &problems))
 }
 

@@ -24,6 +24,7 @@ mod image_refusals;
 mod images;
 mod instances;
 mod interrupt;
+mod known_image;
 mod last_words;
 mod layer_cache;
 mod listener;

@@ -65,6 +65,13 @@ pub fn registry_auth_files() -> Vec<PathBuf> {
     ]
 }
 
+/// Folders with certificate authorities of single registries, the first that has one for a registry counts
+/// (containers-certs.d(5)): the user's own, then those of this host.
+pub fn registry_certificates() -> Vec<PathBuf> {
+    let own = below("HOME", "/").join(".config/containers/certs.d");
+    vec![own, PathBuf::from("/etc/containers/certs.d"), PathBuf::from("/etc/docker/certs.d")]
+}
+
 /// What a spec is called where nothing else is said.
 pub const SPEC_NAME: &str = "appliance.kdl";
 

@@ -91,9 +91,9 @@ impl Ui {
         }
     }
 
-    /// Prints diagnostics: graphical on a terminal, else one line each.
+    /// Prints diagnostics, also in quiet mode: graphical on a terminal, else one line each.
     pub fn diagnostics(&self, found: &[Diagnostic], sources: &Sources) {
-        if self.json || (self.quiet && !found.iter().any(Diagnostic::is_error)) {
+        if self.json {
             return;
         }
         if !self.terminal {

@@ -30,8 +30,8 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
             "stages": stages,
         }));
     }
-    if ui.verbose > 0 {
-        ui.note(ledger(&built.lock));
+    if let Some(ledger) = ledger(&built.lock) {
+        ui.detail(ledger);
     }
     tell(&built, ui);
     if !built.unchanged && runs_here(&built) {
@@ -80,10 +80,10 @@ pub fn tell(built: &Built, ui: &Ui) {
     }
 }
 
-/// The ledger of maintainer scripts as a table.
-fn ledger(lock: &Lock) -> String {
+/// The ledger of maintainer scripts as a table; nothing where there are none.
+fn ledger(lock: &Lock) -> Option<String> {
     let mut text = String::new();
-    for root in &lock.roots {
+    for root in lock.roots.iter().filter(|root| !root.ledger.is_empty()) {
         // What is done may differ between architectures, so each has its own table.
         let of_arch = if lock.roots.len() > 1 { format!(" for {}", root.arch.name()) } else { String::new() };
         let line = if text.is_empty() { "" } else { "\n" };
@@ -93,7 +93,7 @@ fn ledger(lock: &Lock) -> String {
             text.push_str(&format!("\n  {:10} {} {}{reason}", line.class.word(), line.package, line.script));
         }
     }
-    text
+    (!text.is_empty()).then_some(text)
 }
 
 /// A size for people, in binary units.

@@ -1,6 +1,8 @@
 //! `appliance check`: every mistake of a spec at once.
 
 use serde_json::json;
+use spec::ImageReference;
+use spec::appliance::Base;
 
 use crate::cli::SpecArgs;
 use crate::exit::Exit;
@@ -33,5 +35,8 @@ pub fn check(args: &SpecArgs, ui: &Ui) -> Result<Exit, Failure> {
         spec.appliance().name,
         spec.appliance().version
     ));
+    if let Base::Oci(reference @ ImageReference::Registry(_)) = &spec.appliance().base {
+        ui.note(format!("no registry was asked whether there is a {reference}; `appliance lock` asks"));
+    }
     Ok(Exit::Success)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::image_tree::{blob, manifests, read};
 use crate::package::Package;
 use crate::support::{copy_program, is_root, program, skip, static_busybox, tool};
 use crate::toys;
@@ -174,20 +175,14 @@ fn the_kernel_sees_on_the_disk_what_tar_sees_in_the_layers() {
     assert_eq!(disk.len(), image.len());
 }
 
-/// The files of the layers of an image, lowest first.
+/// The files of the layers of the first image of a layout, lowest first.
 pub fn layers(oci: &Path) -> Vec<PathBuf> {
-    let read = |path: PathBuf| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let blob = |descriptor: &serde_json::Value| {
-        let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
-        oci.join("blobs/sha256").join(digest)
-    };
-    let index = read(oci.join("index.json"));
-    let manifest = read(blob(&index["manifests"][0]));
-    manifest["layers"].as_array().unwrap().iter().map(blob).collect()
+    let manifest = read(&blob(oci, &manifests(oci)[0]));
+    manifest["layers"].as_array().unwrap().iter().map(|layer| blob(oci, layer)).collect()
 }
 
-/// `podman run` with a storage of its own, without a network and within the limits that a machine may cap.
-fn podman_run(podman: &Path, world: &World) -> Command {
+/// podman with a storage of its own.
+pub fn podman(podman: &Path, world: &World) -> Command {
     let storage = world.path("podman");
     let mut command = Command::new(podman);
     command.arg("--root").arg(storage.join("root")).arg("--runroot").arg(storage.join("run"));
@@ -195,8 +190,28 @@ fn podman_run(podman: &Path, world: &World) -> Command {
     if tool("runc").is_some() {
         command.args(["--runtime", "runc"]);
     }
+    command
+}
+
+/// `podman run` without a network and within the limits that a machine may cap.
+pub fn podman_run(podman: &Path, world: &World) -> Command {
+    let mut command = self::podman(podman, world);
     command.args(["run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
     command
+}
+
+/// Whether podman works on this host at all, told by a root of its own.
+pub fn podman_runs_here(podman: &Path, world: &World) -> Result<(), String> {
+    if !is_root() {
+        return Err("as an ordinary user podman wants a session of its own".to_owned());
+    }
+    let bare = world.path("bare");
+    fs::create_dir_all(bare.join("bin")).unwrap();
+    copy_program(&program(&["/bin/busybox", "/usr/bin/busybox"]).unwrap(), &bare.join("bin/busybox"));
+    let probe = podman_run(podman, world).arg("--rootfs").arg(&bare).args(["/bin/busybox", "true"]).output().unwrap();
+    let said = String::from_utf8_lossy(&probe.stderr).into_owned();
+    let why = || format!("podman cannot run here: {}", said.lines().last().unwrap_or_default());
+    if probe.status.success() { Ok(()) } else { Err(why()) }
 }
 
 #[test]
@@ -204,20 +219,11 @@ fn podman_runs_the_image() {
     let test = "podman_runs_the_image";
     let Some(podman) = tool("podman") else { return skip(test, "there is no podman") };
     let Some(busybox) = static_busybox() else { return skip(test, "no static busybox on this host") };
-    if !is_root() {
-        return skip(test, "as an ordinary user podman wants a session of its own");
-    }
     let world = World::of(&[toys::base(), toys::shell(busybox), Package::new("toy-x", "1")]);
     world.spec("packages \"toy-shell\"\nuser \"luna\" uid=1000\nfile \"/etc/motd\" text=\"hello\\n\" owner=\"luna\"\noutput \"oci\"");
     world.build();
-    // A root of its own tells whether podman works on this host at all.
-    let bare = world.path("bare");
-    fs::create_dir_all(bare.join("bin")).unwrap();
-    copy_program(&program(&["/bin/busybox", "/usr/bin/busybox"]).unwrap(), &bare.join("bin/busybox"));
-    let probe = podman_run(&podman, &world).arg("--rootfs").arg(&bare).args(["/bin/busybox", "true"]).output().unwrap();
-    if !probe.status.success() {
-        let said = String::from_utf8_lossy(&probe.stderr).into_owned();
-        return skip(test, &format!("podman cannot run here: {}", said.lines().last().unwrap_or_default()));
+    if let Err(why) = podman_runs_here(&podman, &world) {
+        return skip(test, &why);
     }
     // It takes a path for a name, and a name has no capitals.
     let mut command = podman_run(&podman, &world);

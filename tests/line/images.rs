@@ -2,21 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::apks::{entry, file, gzip};
 use crate::conformance::Ext4;
 use crate::layout::{Image, layer};
 use crate::package::Package;
+use crate::registry::{Registry, copy};
 use crate::support::{is_root, skip, static_busybox, tool};
 use crate::toys;
 use crate::world::World;
-
-/// What a hang costs a test before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Builds a toy image with this text in it, as the layout `NAME` beside the spec of the same world.
 fn put_image(world: &World, name: &str, text: &str) {
@@ -53,7 +49,7 @@ fn blob(layout: &Path, descriptor: &serde_json::Value) -> serde_json::Value {
 }
 
 fn manifest(layout: &Path) -> serde_json::Value {
-    blob(layout, &json(&layout.join("index.json"))["manifests"][0])
+    blob(layout, &crate::image_tree::manifests(layout)[0])
 }
 
 /// The digests of the layers of an image.
@@ -156,83 +152,6 @@ fn an_appliance_on_an_image_runs() {
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "above\ninherited\nC.UTF-8\n"), "{}", done.text());
 }
 
-/// `skopeo copy` with these arguments; what it said, where it failed.
-fn copy(args: &[&str]) -> Result<(), String> {
-    let mut command = Command::new(tool("skopeo").ok_or("there is no skopeo")?);
-    // Not this user's own passwords, which may lie where only root can read.
-    let nobody = tempfile::NamedTempFile::new().unwrap();
-    fs::write(nobody.path(), "{}").unwrap();
-    command.env("REGISTRY_AUTH_FILE", nobody.path()).args(["--insecure-policy", "copy", "--quiet"]);
-    let output = command.args(args).output().unwrap();
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
-}
-
-/// The registry of the distribution project, from Debian's package.
-struct Registry {
-    address: String,
-    child: Child,
-}
-
-impl Registry {
-    /// Starts it; none, with the reason said, where it is not installed.
-    fn start(test: &str, world: &World, with_password: bool) -> Option<Self> {
-        let (Some(program), Some(_)) = (tool("docker-registry"), tool("skopeo")) else {
-            skip(test, "there is no docker-registry or no skopeo");
-            return None;
-        };
-        let (config, users) = (world.path("registry.yml"), world.path("htpasswd"));
-        // `me` with `secret`, hashed by bcrypt.
-        fs::write(&users, "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n").unwrap();
-        let auth = format!("auth: {{ htpasswd: {{ realm: toy, path: {} }} }}\n", users.display());
-        // Another process may take the port in between; then it is tried again.
-        for _ in 0..5 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-            let storage = world.path("registry").display().to_string();
-            let text = format!(
-                "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {storage} }} }}\nhttp: {{ addr: \"{address}\" }}\n{}",
-                if with_password { &auth } else { "" }
-            );
-            fs::write(&config, text).unwrap();
-            let mut command = Command::new(&program);
-            command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut registry = Self { address, child: command.spawn().unwrap() };
-            if registry.is_up() {
-                return Some(registry);
-            }
-        }
-        panic!("the registry does not start")
-    }
-
-    fn is_up(&mut self) -> bool {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if std::net::TcpStream::connect(&self.address).is_ok() {
-                return true;
-            }
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
-    }
-
-    /// Copies a layout of the spec's folder into the registry.
-    #[track_caller]
-    fn fill(&self, world: &World, layout: &str, name: &str, more: &[&str]) {
-        let from = format!("oci:{}", world.path("spec").join(layout).display());
-        let to = format!("docker://{}/{name}", self.address);
-        copy(&[&["--dest-tls-verify=false"], more, &[from.as_str(), to.as_str()]].concat()).unwrap();
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_tag_stays_what_it_was_until_the_lock_moves() {
     let world = world_with_packages();
@@ -332,18 +251,42 @@ fn a_registry_with_a_password_opens_to_who_is_logged_in() {
 }
 
 #[test]
-fn a_wrong_architecture_and_a_wrong_tag_are_told() {
+fn what_a_registry_lacks_is_told_part_by_part() {
     let world = world_with_packages();
-    let Some(registry) = Registry::start("a_wrong_architecture_and_a_wrong_tag_are_told", &world, false) else {
-        return;
-    };
+    let Some(registry) = Registry::start("what_a_registry_lacks_is_told_part_by_part", &world, false) else { return };
     put_image(&world, "one", "one\\n");
     registry.fill(&world, "one", "team/app:v1", &[]);
-    standing_on(&world, &format!("{}/team/app:v2", registry.address));
-    world.run(&["build"]).fails(5, &["has no image team/app:v2", "check the name and the tag"]);
+    let fails = |name: &str, words: &[&str]| {
+        standing_on(&world, &format!("{}/{name}", registry.address));
+        let told = world.run(&["build"]).fails(5, &[&["appliance.kdl:2:", &registry.address], words].concat());
+        assert!(!told.stderr.contains("proxy"), "{}", told.stderr);
+    };
+    fails("team/app:v2", &["no image team/app:v2: the repository is there, its tags are v1", "did you mean `v1`?"]);
+    fails("team/ap:v1", &["has no image team/ap:v1: it has no repository team/ap", "help: check the name"]);
+    let latest = "where a reference has no tag, `latest` is meant";
+    fails("team/app", &["has no image team/app:latest: the repository is there", latest]);
+    fails("team/ap", &["it has no repository team/ap,", latest]);
+    // Of many tags those come first that begin like the one that was asked for.
+    for tag in ["1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "trixie-1", "trixie-2"] {
+        registry.fill(&world, "one", &format!("team/app:{tag}"), &[]);
+    }
+    fails("team/app:trixie", &["its tags are trixie-1, trixie-2, ", " and others", "did you mean `trixie-1`?"]);
+    standing_on(&world, &format!("{}/team/app:v1", registry.address));
     let text = fs::read_to_string(world.path("spec/appliance.kdl")).unwrap();
-    world.spec_text(text.replace("app:v2", "app:v1").replace("\"amd64\"", "\"arm64\""));
+    world.spec_text(text.replace("\"amd64\"", "\"arm64\""));
     world.run(&["build"]).fails(5, &["linux/arm64", "there is linux/amd64"]);
+    registry.fill(&world, "one", "team/app:latest", &[]);
+    standing_on(&world, &format!("{}/team/app", registry.address));
+    world.build();
+    assert!(world.lock().contains("team/app:latest\" digest=\"sha256:"), "{}", world.lock());
+    // A registry that is off is asked once and told once, without words of proxies, which do not stand before it.
+    let address = registry.address.clone();
+    drop(registry);
+    standing_on(&world, &format!("{address}/team/app:v1"));
+    let told =
+        world.run(&["build"]).fails(5, &[&format!("talk to {address}: nothing listens there"), "start the registry"]);
+    assert_eq!(told.stderr.matches("talk to").count(), 1, "{}", told.stderr);
+    assert!(!told.stderr.contains("proxy"), "{}", told.stderr);
 }
 
 #[test]
@@ -498,7 +441,7 @@ fn each_architecture_stands_on_its_own_image() {
     standing_on(&world, "oci:base");
     world.spec_text(both(fs::read_to_string(&spec).unwrap()));
     world.build();
-    let index = |layout: &Path| json(&layout.join("index.json"))["manifests"].as_array().unwrap().clone();
+    let index = |layout: &Path| crate::image_tree::manifests(layout);
     let (below, above) = (world.path("spec/base"), world.path("spec/out/oci"));
     for (old, new) in index(&below).iter().zip(index(&above)) {
         assert_eq!(old["platform"], new["platform"]);

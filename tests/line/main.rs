@@ -25,6 +25,8 @@ mod live_world;
 mod minirootfs;
 #[path = "../support/package.rs"]
 mod package;
+#[path = "../support/registry.rs"]
+mod registry;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../../compiler/packages/tests/support/signer.rs"]
@@ -73,6 +75,7 @@ mod run_words;
 mod slim_images;
 mod tls;
 mod trust;
+mod two_architectures;
 mod upgrades;
 mod words;
 mod wsl;

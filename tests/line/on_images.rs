@@ -116,7 +116,19 @@ fn each_architecture_gets_its_own_file() {
         ] {
             assert!(told.text().contains(word), "{verb}: {}", told.text());
         }
+        // Quiet is about what goes as it should.
+        let quiet = world.run(&[verb, "--quiet"]).succeeds();
+        assert!(quiet.stderr.contains("is a program for amd64, and arm64 cannot run it"), "{verb}: {}", quiet.text());
+        assert!(!quiet.stderr.contains("up to date") && !quiet.stderr.contains("valid"), "{verb}: {}", quiet.text());
     }
+    // Nothing ran, so there is no table of what ran.
+    let _ = fs::remove_dir_all(world.path("spec/out"));
+    let detailed = world.run(&["build", "-v"]).succeeds();
+    assert!(
+        detailed.text().contains("built") && !detailed.text().contains("maintainer scripts"),
+        "{}",
+        detailed.text()
+    );
     fs::remove_file(world.path("spec/bin/arm64/tool")).unwrap();
     spec("file \"/bin/tool\" from=\"bin/{arch}/tool\" mode=\"0755\"\nfile \"/etc/arch\" from=\"bin/{arch}/name\"");
     world.run(&["build"]).fails(3, &["there is no \"bin/arm64/tool\" beside the spec"]);

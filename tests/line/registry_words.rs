@@ -105,3 +105,80 @@ fn a_file_of_credentials_that_is_broken_is_told() {
     fs::write(&own, "{}").unwrap();
     Done::of(command.output().unwrap()).succeeds();
 }
+
+#[test]
+fn what_a_tag_means_is_asked_once() {
+    let (world, server) = world("team/app:v1");
+    let asked = || server.log().iter().filter(|path| path.ends_with("manifests/v1")).count();
+    world.build();
+    assert_eq!(asked(), 1, "{:?}", server.log());
+    fs::remove_file(world.path("spec/appliance.lock")).unwrap();
+    run(&world, &["lock"]).succeeds();
+    assert_eq!(asked(), 2, "{:?}", server.log());
+    run(&world, &["lock", "--update"]).succeeds();
+    assert_eq!(asked(), 3, "{:?}", server.log());
+}
+
+#[test]
+fn check_says_that_no_registry_was_asked() {
+    let (world, server) = world("team/app:v2");
+    let address = &server.address;
+    let checked = run(&world, &["check"]).succeeds();
+    let told = format!("no registry was asked whether there is a {address}/team/app:v2; `appliance lock` asks");
+    assert!(checked.stderr.contains(&told), "{}", checked.stderr);
+    assert_eq!(server.log(), [""; 0]);
+    Image::good().write(&world.path("spec/base"));
+    standing_on(&world, "oci:base");
+    let checked = run(&world, &["check"]).succeeds();
+    assert!(!checked.stderr.contains("asked"), "{}", checked.stderr);
+}
+
+#[test]
+fn explain_shows_what_is_known_of_the_image() {
+    let (world, server) = world("team/app:v1");
+    Image { config: |it| it["config"] = serde_json::json!({ "Env": ["TOY=inherited"] }), ..Image::good() }.publish(
+        &world.path("registry"),
+        "team/app",
+        "v1",
+    );
+    let explain = || run(&world, &["explain"]).succeeds().stdout;
+    let base = format!("base \"oci\" \"{}/team/app:v1\" // appliance.kdl:2", server.address);
+    let before = explain();
+    assert!(before.contains(&base) && before.contains("// there is no lock yet: `appliance lock`"), "{before}");
+    assert_eq!(server.log(), [""; 0], "nobody is asked");
+    world.build();
+    let after = explain();
+    let lock = world.lock();
+    let digest = lock.split("digest=\"").nth(1).unwrap().split('"').next().unwrap();
+    let known = format!("// appliance.lock has {digest} for linux/amd64\n");
+    for line in
+        [&base, &known, "// its image for linux/amd64 has 1 layer of ", "env TOY=\"inherited\" // the base image"]
+    {
+        assert!(after.contains(line), "{after}\ndoes not say {line:?}");
+    }
+    // It is a spec still.
+    assert!(world.run_with(&after, &["fmt", "-"]).succeeds().stdout.contains("team/app:v1"), "{after}");
+    fs::remove_dir_all(world.path("cache")).unwrap();
+    let without = explain();
+    assert!(without.contains(&known) && without.contains("the image is not in the cache"), "{without}");
+    assert!(!world.path("cache").exists(), "explain makes nothing");
+    standing_on(&world, &format!("{}/team/app:v2", server.address));
+    let moved = explain();
+    assert!(moved.contains("appliance.lock is of another base") && !moved.contains(digest), "{moved}");
+    fs::write(world.path("spec/appliance.lock"), "no lock").unwrap();
+    assert!(explain().contains("appliance.lock cannot be read"));
+}
+
+#[test]
+fn another_image_is_told_by_its_reference_alone() {
+    let world = World::new();
+    for name in ["one", "two"] {
+        Image::good().write(&world.path("spec").join(name));
+    }
+    standing_on(&world, "oci:one");
+    world.build();
+    standing_on(&world, "oci:two");
+    let told =
+        run(&world, &["build", "--locked"]).fails(7, &["it was made for the base oci:one", "the base is oci:two now"]);
+    assert!(!told.stderr.contains("oci oci"), "{}", told.stderr);
+}

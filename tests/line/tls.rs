@@ -71,6 +71,37 @@ fn a_mirror_is_spoken_to_over_tls_where_its_authority_is_known() {
 }
 
 #[test]
+fn a_registry_has_authorities_of_its_own_where_podman_looks() {
+    let test = "a_registry_has_authorities_of_its_own_where_podman_looks";
+    let Some((world, tls)) = world(test) else { return };
+    Image::good().publish(&world.path("registry"), "team/app", "v1");
+    let server = Server::with_tls(world.path("registry"), tls);
+    world.spec_text(format!(
+        "appliance \"above\" version=\"1\" {{\n    base \"oci\" \"{}/team/app:v1\"\n    arch \"amd64\"\n    output \"oci\"\n}}\n",
+        server.address
+    ));
+    let nobody = world.path("not-there.pem");
+    let folder = world.path("home/.config/containers/certs.d").join(&server.address);
+    // What stands there for others counts for nothing, and neither do other files.
+    let others = folder.with_file_name("127.0.0.1:1");
+    for (folder, name) in [(&others, "ca.crt"), (&folder, "ca.pem")] {
+        fs::create_dir_all(folder).unwrap();
+        fs::copy(world.path("ca.pem"), folder.join(name)).unwrap();
+    }
+    build(&world, nobody.clone()).fails(5, &["appliance.kdl:2:", "this machine has no certificate authorities"]);
+    let file = folder.join("ca.crt");
+    for broken in ["", "no certificate\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        fs::write(&file, broken).unwrap();
+        let words = ["appliance.kdl:2:", "trust 127.0.0.1:", "help: correct the file", &folder.display().to_string()];
+        build(&world, nobody.clone()).fails(5, &words);
+    }
+    fs::remove_file(&file).unwrap();
+    fs::copy(world.path("ca.pem"), &file).unwrap();
+    build(&world, nobody).succeeds();
+    assert!(server.log().iter().any(|path| path.contains("/blobs/")), "{:?}", server.log());
+}
+
+#[test]
 fn a_registry_is_spoken_to_over_tls_where_its_authority_is_known() {
     let Some((world, tls)) = world("a_registry_is_spoken_to_over_tls_where_its_authority_is_known") else { return };
     Image::good().publish(&world.path("registry"), "team/app", "v1");

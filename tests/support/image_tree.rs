@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use formats::tar::{EntryKind, Limits, Reader};
 use tree::TreePath;
 
+/// Media type of an index (OCI image specification, `image-index.md`).
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// One path: all but its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -26,22 +29,38 @@ pub struct Entry {
 /// Every path of the image for an architecture.
 #[track_caller]
 pub fn image_tree(layout: &Path, arch: &str) -> BTreeMap<String, Entry> {
-    let read = |path: PathBuf| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let blob = |of: &serde_json::Value| layout.join("blobs").join(of["digest"].as_str().unwrap().replace(':', "/"));
-    let index = read(layout.join("index.json"));
-    let index = match index["manifests"][0]["platform"].is_null() {
-        true => read(blob(&index["manifests"][0])),
-        false => index,
-    };
-    let manifests = index["manifests"].as_array().unwrap();
+    let manifests = manifests(layout);
     let is_for = |manifest: &&serde_json::Value| manifest["platform"]["architecture"] == arch;
-    let manifest = read(blob(manifests.iter().find(is_for).unwrap_or_else(|| panic!("no {arch} in {index}"))));
+    let found = manifests.iter().find(is_for).unwrap_or_else(|| panic!("no {arch} in {manifests:?}"));
+    let manifest = read(&blob(layout, found));
     let mut entries = BTreeMap::new();
     for layer in manifest["layers"].as_array().unwrap() {
-        let tar = zstd::decode_all(fs::File::open(blob(layer)).unwrap()).unwrap();
+        let tar = zstd::decode_all(fs::File::open(blob(layout, layer)).unwrap()).unwrap();
         read_layer(&tar, &mut entries);
     }
     entries
+}
+
+/// What names the manifests of a layout: its index, or the one index that this names.
+#[track_caller]
+pub fn manifests(layout: &Path) -> Vec<serde_json::Value> {
+    let mut index = read(&layout.join("index.json"));
+    if index["manifests"][0]["mediaType"] == INDEX {
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 1, "{index}");
+        index = read(&blob(layout, &index["manifests"][0]));
+    }
+    index["manifests"].as_array().unwrap().clone()
+}
+
+/// The file that a descriptor names.
+pub fn blob(layout: &Path, descriptor: &serde_json::Value) -> PathBuf {
+    layout.join("blobs").join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
+}
+
+/// A document.
+#[track_caller]
+pub fn read(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 fn read_layer(tar: &[u8], entries: &mut BTreeMap<String, Entry>) {

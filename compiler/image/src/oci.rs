@@ -124,22 +124,44 @@ pub(crate) fn manifest(
     }))
 }
 
-/// The index of the layout, naming the manifest of each architecture.
-pub(crate) fn index(appliance: &Appliance, created: &str, manifests: &[(Arch, Document)]) -> Document {
-    let manifests: Vec<Value> = manifests
-        .iter()
-        .map(|(arch, manifest)| {
-            let mut entry = manifest.descriptor(MediaType::ImageManifest);
-            entry["platform"] = json!({ "architecture": arch.name(), "os": "linux" });
-            entry["annotations"] =
-                json!({ "org.opencontainers.image.ref.name": format!("{}:{}", appliance.name, appliance.version) });
-            entry
-        })
-        .collect();
+/// The index of the layout, which names one thing: the manifest of the one architecture, or an index of those of all.
+///
+/// Tools take a layout for one image and let the name choose it; they look for the architecture only in an index that is
+/// a blob of its own.
+pub(crate) struct LayoutIndex {
+    /// The index of the manifests, where there are several.
+    pub nested: Option<Document>,
+    /// The file `index.json`.
+    pub index: Document,
+}
+
+impl LayoutIndex {
+    pub fn new(appliance: &Appliance, created: &str, manifests: &[(Arch, Document)]) -> Self {
+        let mut entries: Vec<Value> = manifests
+            .iter()
+            .map(|(arch, manifest)| {
+                let mut entry = manifest.descriptor(MediaType::ImageManifest);
+                entry["platform"] = json!({ "architecture": arch.name(), "os": "linux" });
+                entry
+            })
+            .collect();
+        let nested = (entries.len() > 1).then(|| index(appliance, created, &entries));
+        if let Some(nested) = &nested {
+            entries = vec![nested.descriptor(MediaType::ImageIndex)];
+        }
+        let name = format!("{}:{}", appliance.name, appliance.version);
+        for entry in &mut entries {
+            entry["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+        }
+        Self { index: index(appliance, created, &entries), nested }
+    }
+}
+
+fn index(appliance: &Appliance, created: &str, entries: &[Value]) -> Document {
     Document::new(&json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageIndex.to_string(),
-        "manifests": manifests,
+        "manifests": entries,
         "annotations": annotations(appliance, created),
     }))
 }

@@ -1,6 +1,6 @@
 //! Carries an image plan out: layers from the cache or made anew, documents, file systems, and their digests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::thread;
 
@@ -15,7 +15,7 @@ use crate::artifact::{HashingWriter, hex};
 use crate::compress::{Codec, compress_frames};
 use crate::layers::Layer;
 use crate::machine_files::{BootPrograms, Disk, MachineFile};
-use crate::oci::{self, Document, blob_path};
+use crate::oci::{self, LayoutIndex, blob_path};
 use crate::plan::{Ext4Plan, ImagePlan, RootPlan};
 use crate::threads::joined;
 use crate::volumes;
@@ -168,7 +168,7 @@ fn write_layout(
     workers: usize,
 ) -> Result<Artifact, WriteError> {
     let created = oci::rfc3339(plan.identity.epoch_secs);
-    let mut size_bytes = 0;
+    let (mut size_bytes, mut counted) = (0, BTreeSet::new());
     let mut manifests = Vec::new();
     for (root, layers) in plan.roots.iter().zip(make_layers(plan, blobs, cache, workers)?) {
         for (part, layer) in &layers {
@@ -177,26 +177,38 @@ fn write_layout(
         }
         let config = oci::config(appliance, root.arch, &created, &plan.process, root, &layers);
         let manifest = oci::manifest(appliance, &created, &config, root, &layers);
-        size_bytes += take_below(root, outputs)?;
-        size_bytes += layers.iter().map(|(_, layer)| layer.size_bytes).sum::<u64>();
+        take_below(root, outputs)?;
+        let all = layer_sizes(root, &layers);
+        // What the roots of two architectures share is there once.
+        size_bytes += all.iter().filter(|(digest, _)| !counted.contains(digest)).map(|(_, size)| size).sum::<u64>();
+        counted.extend(all.into_iter().map(|(digest, _)| digest));
         for document in [&config, &manifest] {
             size_bytes += put(outputs, &document.blob_path(), &document.bytes)?;
         }
         manifests.push((root.arch, manifest));
     }
-    let index: Document = oci::index(appliance, &created, &manifests);
+    let LayoutIndex { nested, index } = LayoutIndex::new(appliance, &created, &manifests);
+    if let Some(nested) = &nested {
+        size_bytes += put(outputs, &nested.blob_path(), &nested.bytes)?;
+    }
     size_bytes += put(outputs, "oci/oci-layout", oci::LAYOUT_FILE)?;
     size_bytes += put(outputs, "oci/index.json", &index.bytes)?;
     Ok(artifact(ArtifactKind::OciLayout, None, "oci", FileDigests { size_bytes, ..index.digests }))
 }
 
-/// Takes the layers of a base image as they are; gives their size.
-fn take_below(root: &RootPlan, outputs: &dyn Outputs) -> Result<u64, WriteError> {
+/// Takes the layers of a base image as they are.
+fn take_below(root: &RootPlan, outputs: &dyn Outputs) -> Result<(), WriteError> {
     for layer in &root.below {
         let taken = outputs.take_base_layer(layer, &blob_path(&layer.digest));
         taken.map_err(|error| WriteError::Layer("of the base image", error))?;
     }
-    Ok(root.below.iter().map(|layer| layer.size_bytes).sum())
+    Ok(())
+}
+
+/// The digest and the size of each layer of a root.
+fn layer_sizes(root: &RootPlan, own: &[(Part, WrittenLayer)]) -> Vec<(String, u64)> {
+    let own = own.iter().map(|(_, layer)| (layer.digest.clone(), layer.size_bytes));
+    root.below.iter().map(|layer| (layer.digest.clone(), layer.size_bytes)).chain(own).collect()
 }
 
 /// The finished layers of a root, lowest first.

@@ -50,6 +50,11 @@ impl Checked {
         self.labels.get(what).map(|label| Label { text: text.to_owned(), ..label.clone() })
     }
 
+    /// Adds what is known of the base and no section shows, in words: a line each.
+    pub fn say_of_base(&mut self, lines: Vec<String>) {
+        self.of_base.extend(lines);
+    }
+
     /// The place at which the spec asks for this package or excludes it, for what is found out later about it.
     pub fn package_label(&self, name: &str) -> Option<Label> {
         self.package_labels.get(name).cloned()

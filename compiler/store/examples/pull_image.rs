@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         offline: false,
         mirrors: &mirrors,
         auth_files: &[],
+        certificates: &[],
     };
     let root = store.resolve_image(&request)?;
     let arch = if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::Amd64 };

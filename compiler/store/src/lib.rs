@@ -30,6 +30,7 @@ pub use fetch::{FetchPackagesError, Mirrors};
 pub use housekeeping::{Collected, Damage, Garbage, Usage, names_of};
 pub use images::{
     AuthFile, Challenge, Image, ImageError, ImageLayer, ImageRequest, RegistryError, read_auth_file, read_challenge,
+    read_tags,
 };
 pub use layers::PutError;
 pub use network::{FetchError, Patience, TransferError, in_one_line};

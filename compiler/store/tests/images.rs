@@ -190,7 +190,14 @@ impl Client {
 
     fn request(&self) -> ImageRequest<'_> {
         let Self { reference, mirrors, auth_files, offline, .. } = self;
-        ImageRequest { reference, folder: self.folder.path(), offline: *offline, mirrors, auth_files }
+        ImageRequest {
+            reference,
+            folder: self.folder.path(),
+            offline: *offline,
+            mirrors,
+            auth_files,
+            certificates: &[],
+        }
     }
 
     fn pull(&self) -> Result<(Sha256, Image), ImageError> {
@@ -420,7 +427,26 @@ fn what_is_not_there_is_told() {
     at("team/app:v2").fails(&["team/app:v2", "has no", "check the name and the tag"]);
     at("other/app:v1").fails(&["other/app:v1", "has no"]);
     at("team/app:v1").fails(&["linux/amd64", "linux/arm64, linux/s390x"]);
-    Client::of("localhost:1/team/app:v1").fails(&["http://localhost:1", "https://localhost:1"]);
+    // Where nothing listens on this machine nobody waits: another try would come after an hour.
+    let mut client = Client::of("localhost:1/team/app:v1");
+    let patience = Patience { backoff: Duration::from_secs(3600), ..Patience::default() };
+    client.store = Store::open_with(&client.folder.path().join("hurried"), patience).unwrap();
+    client.fails(&["talk to localhost:1: nothing listens there", "start the registry"]);
+}
+
+#[test]
+fn tags_are_listed_to_who_may_see_them() {
+    let registry = with_tokens(true);
+    let at = |name: &str| Client::of(&format!("{}/{name}", registry.address));
+    let list = |body: &str| {
+        registry.put("/v2/team/app/tags/list?n=1000", body.as_bytes());
+    };
+    list(r#"{"name":"team/app","tags":["v1","2\u001b[31m","latest"]}"#);
+    at("team/app:v2").fails(&["team/app:v2: the repository is there, its tags are v1, latest", "did you mean `v1`?"]);
+    list(r#"{"name":"team/app","tags":null}"#);
+    at("team/app:v2").fails(&["the repository is there, without any tag", "name another image"]);
+    list("<html>");
+    at("team/app:v2").fails(&["has no image team/app:v2, or does not show it", "check the name and the tag"]);
 }
 
 /// A registry that answers like this wherever a path contains a text.

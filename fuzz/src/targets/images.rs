@@ -8,7 +8,7 @@ use formats::tar::Limits;
 use packages::{Catalog, databases};
 use spec::ImageReference;
 use spec::appliance::Arch;
-use store::{Challenge, read_auth_file, read_challenge};
+use store::{Challenge, read_auth_file, read_challenge, read_tags};
 use tree::{Content, Digest};
 
 use super::archives::sealed;
@@ -53,10 +53,10 @@ pub fn image_reference(data: &[u8]) -> bool {
     true
 }
 
-/// What a registry says of access, and the files with credentials for it.
+/// What a registry says of access and of its tags, and the files with credentials for it.
 pub fn registry_texts(data: &[u8]) -> bool {
     let challenge = read_challenge(&String::from_utf8_lossy(data));
-    !matches!(challenge, Challenge::Other(_)) || read_auth_file(data).is_some()
+    !matches!(challenge, Challenge::Other(_)) || read_auth_file(data).is_some() || read_tags(data).is_some()
 }
 
 /// The package database of an image, of whichever family: what is read of it is an index that the catalogue takes or

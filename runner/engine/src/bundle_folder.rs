@@ -112,6 +112,12 @@ pub enum BundleError {
 /// Larger than any document that a build writes; a hostile one must not fill memory.
 const MAX_DOCUMENT_BYTES: u64 = 8 << 20;
 
+/// The media type of an index (image-spec `image-index.md`).
+const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+
+/// The layout's own index, and one of all architectures below it.
+const MAX_INDEXES: usize = 2;
+
 #[derive(Deserialize)]
 struct Index {
     manifests: Vec<Descriptor>,
@@ -176,14 +182,9 @@ impl Bundle {
         Ok(plan)
     }
 
-    /// From the layout's index to the layers (image-spec `image-index.md`, `manifest.md`, `config.md`).
+    /// From the layout's index to the layers (image-spec `manifest.md`, `config.md`).
     fn image(folder: &Path, manifest: &Manifest, arch: &str) -> Result<Vec<Layer>, BundleError> {
-        let bytes = read_only_one(folder, manifest, ArtifactKind::OciLayout, "oci/index.json")?;
-        let index: Index = parse(folder, "oci/index.json", &bytes)?;
-        let fits = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|platform| platform.architecture == arch);
-        let chosen = index.manifests.iter().find(fits);
-        let chosen = chosen.ok_or_else(|| other_arch(folder, manifest, arch))?;
-        let image: ImageManifest = blob(folder, chosen)?;
+        let image = Self::image_manifest(folder, manifest, arch)?;
         let config: ImageConfig = blob(folder, &image.config)?;
         if image.layers.len() != config.rootfs.diff_ids.len() {
             return Err(unusable(folder, "its image lists other layers in the manifest than in the configuration"));
@@ -197,6 +198,23 @@ impl Bundle {
                 Ok(layer)
             })
             .collect()
+    }
+
+    /// The manifest for an architecture. The layout's index names it, or an index of its own that does (image-spec
+    /// `image-index.md`).
+    fn image_manifest(folder: &Path, manifest: &Manifest, arch: &str) -> Result<ImageManifest, BundleError> {
+        let bytes = read_only_one(folder, manifest, ArtifactKind::OciLayout, "oci/index.json")?;
+        let mut index: Index = parse(folder, "oci/index.json", &bytes)?;
+        let fits = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|platform| platform.architecture == arch);
+        for _ in 0..MAX_INDEXES {
+            let chosen = index.manifests.iter().find(fits);
+            let chosen = chosen.ok_or_else(|| other_arch(folder, manifest, arch))?;
+            if chosen.media_type != INDEX_TYPE {
+                return blob(folder, chosen);
+            }
+            index = blob(folder, chosen)?;
+        }
+        Err(unusable(folder, "the indexes of its image nest too deep"))
     }
 }
 

@@ -74,13 +74,24 @@ impl Lock {
     }
 }
 
+/// A base for people: an image by its reference alone, which says where it is.
+fn base(text: &str) -> &str {
+    text.strip_prefix("oci ").unwrap_or(text).trim_end()
+}
+
+/// The beginning of a digest, behind the name of its kind.
+fn short(digest: &str) -> &str {
+    let kind = digest.find(':').map_or(0, |at| at + 1);
+    digest.get(..kind + 12).unwrap_or(digest)
+}
+
 fn removed(kind: &str, text: &str) -> String {
     match kind {
         "appliance" => format!("it was made for the appliance {text}"),
-        "base" => format!("it was made for the base {text}"),
-        "base-image" => format!("it was made with the base image {}", text.get(..12).unwrap_or(text)),
+        "base" => format!("it was made for the base {}", base(text)),
+        "base-image" => format!("it was made with the base image {}", short(text)),
         "boot-base" => format!("it was made with the kernel of the base {text}"),
-        "boot-base-image" => format!("the kernel's base image was {}", text.get(..12).unwrap_or(text)),
+        "boot-base-image" => format!("the kernel's base image was {}", short(text)),
         "required" => format!("it was made with required packages: {text}"),
         "init" => format!("it was made with the init {text}"),
         "fact" => format!("it was made with {text}"),
@@ -91,10 +102,10 @@ fn removed(kind: &str, text: &str) -> String {
 fn added(kind: &str, text: &str) -> String {
     match kind {
         "appliance" => format!("the appliance is {text} now"),
-        "base" => format!("the base is {text} now"),
-        "base-image" => format!("the base image is {} now", text.get(..12).unwrap_or(text)),
+        "base" => format!("the base is {} now", base(text)),
+        "base-image" => format!("the base image is {} now", short(text)),
         "boot-base" => format!("the kernel is of the base {text} now"),
-        "boot-base-image" => format!("the kernel's base image is {} now", text.get(..12).unwrap_or(text)),
+        "boot-base-image" => format!("the kernel's base image is {} now", short(text)),
         "required" => format!("required packages are asked for now: {text}"),
         "init" => format!("the init is {text} now"),
         "fact" => format!("{} now", text.replacen(' ', " is ", 1)),

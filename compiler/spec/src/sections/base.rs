@@ -25,7 +25,7 @@ pub(crate) const BASE: NodeRule = NodeRule {
           `\"scratch\"` is an empty root, for static programs.\n\n\
           `\"oci\"` takes any image: `\"docker.io/library/debian:12\"` from a registry, by tag or by \
           `@sha256:…`; `\"oci:FOLDER:NAME\"` from an image layout, `\"oci-archive:FILE\"` from one in a tar file and \
-          `\"docker-archive:FILE\"` from a tar file of `docker save`, all beside the spec. The registry is always written out. A registry is spoken to over https, except on this machine \
+          `\"docker-archive:FILE\"` from a tar file of `docker save`, all beside the spec. The registry is always written out; without a tag or digest `latest` is meant. A registry is spoken to over https, except on this machine \
           and where `http://` stands in front. What a tag means is kept in the lock until `appliance lock --update`; \
           `appliance lock --update base` moves the tag alone. The \
           image's environment comes below the spec's `env`; its entry point, user, ports and volumes are not taken over: a \

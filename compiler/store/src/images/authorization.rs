@@ -136,6 +136,7 @@ fn token(
         return Err(wrong("is no https: address"));
     }
     let scope = scope.map_or_else(|| format!("repository:{}:pull", asking.repository), str::to_owned);
+    network.trust_alike(realm, asking.host);
     let answer = network.ask(&question(asking, realm, service, &scope))?;
     match answer.status {
         200..=299 => {}

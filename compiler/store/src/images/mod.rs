@@ -15,6 +15,8 @@ mod layers;
 mod layout;
 mod oci_archive;
 mod registry;
+mod registry_error;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +29,9 @@ use spec::appliance::Arch;
 
 pub use authorization::{Challenge, read_challenge};
 pub use credentials::{AuthFile, read_auth_file};
-pub use error::{ImageError, RegistryError};
+pub use error::ImageError;
+pub use registry_error::RegistryError;
+pub use tags::read_tags;
 
 use crate::disk;
 use crate::{Progress, Store};
@@ -45,6 +49,9 @@ pub struct ImageRequest<'a> {
     pub mirrors: &'a BTreeMap<String, Vec<String>>,
     /// Files with credentials, the first that knows a registry counts; of several none need exist, a single one must.
     pub auth_files: &'a [PathBuf],
+    /// Folders that may have one for a registry (`HOST[:PORT]`) with certificate authorities of its own, `*.crt` in PEM;
+    /// the first that has one counts (containers-certs.d(5)).
+    pub certificates: &'a [PathBuf],
 }
 
 /// The image of one architecture: verified documents.

@@ -4,6 +4,7 @@
 //! wants to be authorised. Blobs then come several at once, resumed and verified like packages.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use formats::oci::MAX_DOCUMENT_BYTES;
 use packages::{ArchiveDigest, Sha256};
@@ -13,7 +14,7 @@ use super::authorization::{Asking, answer};
 use super::credentials::{self, Credential};
 use super::{ImageError, ImageRequest, RegistryError, Wanted};
 use crate::disk::DiskError;
-use crate::network::{Answer, Job, Question, is_this_machine};
+use crate::network::{Answer, BadCertificates, Job, Question, is_on_this_machine};
 use crate::{FetchError, Progress, Store, TransferError, Unit};
 
 /// What manifests and indexes may be (OCI image specification, and Docker's own types from before it).
@@ -28,12 +29,14 @@ const HUB: (&str, &str) = ("docker.io", "https://registry-1.docker.io");
 const BATCH: usize = 64;
 
 /// One place that may have the image.
-struct Place {
+pub(super) struct Place {
     /// `SCHEME://HOST[/PATH]`, without a slash at the end.
     root: String,
     /// The repository there, which mirrors may have below a folder of their own.
-    repository: String,
+    pub(super) repository: String,
     credential: Option<Credential>,
+    /// Whether it is the registry itself, whose word is final.
+    is_registry: bool,
 }
 
 impl Store {
@@ -86,16 +89,25 @@ impl Store {
         mut work: impl FnMut(&Place) -> Result<T, RegistryError>,
     ) -> Result<T, ImageError> {
         let mut tried = Vec::new();
-        for (root, repository) in roots(reference, request.mirrors) {
+        let roots = roots(reference, request.mirrors);
+        let last = roots.last().map(|(root, _)| root.clone()).unwrap_or_default();
+        for (root, repository) in roots {
             let credential = credentials::find(request.auth_files, &account(&root, reference), &repository);
-            let place = |credential| Place { root: root.clone(), repository, credential };
-            let done = credential.and_then(|credential| work(&place(credential)));
+            let is_registry = host_of(&root) == host_of(&last);
+            let place = |credential| Place { root: root.clone(), repository, credential, is_registry };
+            let trusted = self.trust(&root, request.certificates);
+            let done = trusted.and(credential).and_then(|credential| work(&place(credential)));
             match done {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     // This machine is asked a second time only where it may have wanted TLS.
-                    let is_enough = root == format!("http://{}", reference.registry) && !wants_tls(&error);
-                    tried.push((root, error));
+                    let is_plain = root == format!("http://{}", reference.registry);
+                    let is_enough = is_plain && !wants_tls(&error);
+                    // So does who speaks TLS answer what is none; what is said over TLS counts.
+                    let is_no_word = matches!(error, RegistryError::Status { status: 400, .. });
+                    if !(is_plain && reference.scheme.is_none() && is_no_word) {
+                        tried.push((root, error));
+                    }
                     if is_enough {
                         break;
                     }
@@ -103,6 +115,13 @@ impl Store {
             }
         }
         Err(ImageError::Pull { reference: request.reference.to_string(), tried })
+    }
+
+    /// Takes note of who else vouches for a place that is spoken to over TLS.
+    fn trust(&self, root: &str, folders: &[PathBuf]) -> Result<(), RegistryError> {
+        let Some(host) = root.strip_prefix("https://").map(|_| host_of(root)) else { return Ok(()) };
+        let bad = |BadCertificates { path, what }| RegistryError::Certificates { host: host.to_owned(), path, what };
+        self.network.trust(host, folders).map_err(bad)
     }
 
     /// Gets a manifest by tag or digest; gives also the authorisation that opened the way.
@@ -124,6 +143,9 @@ impl Store {
             authorization = self.authorize(place, &answered.challenges)?;
             question.headers.extend(authorization.clone().map(|value| ("authorization", value)));
             answered = self.network.ask(&question)?;
+        }
+        if answered.status == 404 && expected.is_none() && place.is_registry {
+            return Err(self.missing(place, name, &answered, authorization));
         }
         let bytes = place.accept(answered, name, authorization.is_some() && place.credential.is_some())?;
         let found = Sha256::of(&bytes);
@@ -208,19 +230,24 @@ impl Store {
 }
 
 impl Place {
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         host_of(&self.root)
     }
 
     fn manifest_url(&self, name: &str) -> String {
-        format!("{}/v2/{}/manifests/{name}", self.root, self.repository)
+        self.url_of(&format!("manifests/{name}"))
+    }
+
+    /// The URL of what this names below the repository.
+    pub(super) fn url_of(&self, below: &str) -> String {
+        format!("{}/v2/{}/{below}", self.root, self.repository)
     }
 
     fn url(&self, wanted: &Wanted) -> String {
         let digest = format!("sha256:{}", wanted.sha256);
         match wanted.is_manifest {
             true => self.manifest_url(&digest),
-            false => format!("{}/v2/{}/blobs/{digest}", self.root, self.repository),
+            false => self.url_of(&format!("blobs/{digest}")),
         }
     }
 
@@ -291,7 +318,7 @@ fn roots(reference: &RegistryReference, mirrors: &BTreeMap<String, Vec<String>>)
     let own = match (registry, reference.scheme) {
         (name, _) if name == HUB.0 || name == "index.docker.io" => vec![HUB.1.to_owned()],
         (_, Some(scheme)) => vec![format!("{}{registry}", scheme.prefix())],
-        _ if is_loopback(registry) => vec![format!("http://{registry}"), format!("https://{registry}")],
+        _ if is_on_this_machine(registry) => vec![format!("http://{registry}"), format!("https://{registry}")],
         _ => vec![format!("https://{registry}")],
     };
     mirrors.chain(own.into_iter().map(|root| (root, repository.to_owned()))).collect()
@@ -311,11 +338,6 @@ fn account(root: &str, reference: &RegistryReference) -> String {
 fn host_of(root: &str) -> &str {
     let rest = root.split_once("://").map_or(root, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
-}
-
-fn is_loopback(registry: &str) -> bool {
-    let port = registry.rfind(':').filter(|at| registry.get(*at..).is_some_and(|port| !port.contains(']')));
-    is_this_machine(registry.get(..port.unwrap_or(registry.len())).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Network {
         let answered = self.block_on(async {
             let mut failures = 0;
             loop {
-                let error = match once(self.client(), question).await {
+                let error = match once(&self.client(&question.url), question).await {
                     Ok(answer) if !is_trouble(answer.status) => return Ok(answer),
                     Ok(Answer { status, retry_secs, .. }) => {
                         TransferError::Status { host: host(&question.url), status, retry_secs }

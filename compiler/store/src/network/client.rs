@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Certificate, Url};
 
 use super::Patience;
 
@@ -24,9 +24,16 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// One that takes these authorities too, besides this machine's.
+    pub(super) fn with_authorities(patience: Patience, more: &[Certificate]) -> reqwest::Result<Self> {
+        choose_ring();
+        let build = |builder: reqwest::ClientBuilder| builder.tls_certs_merge(more.iter().cloned()).build();
+        let (http, direct) = (build(builder(patience))?, build(builder(patience).no_proxy())?);
+        Ok(Self { http: Some(http), direct: Some(direct), has_authorities: true, stall: patience.stall })
+    }
+
     pub(super) fn new(patience: Patience) -> Self {
-        // The first caller's choice stands; all choose the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_ring();
         let stall = patience.stall;
         match (builder(patience).build(), builder(patience).no_proxy().build()) {
             (Ok(http), Ok(direct)) => Self { http: Some(http), direct: Some(direct), has_authorities: true, stall },
@@ -51,8 +58,19 @@ impl Client {
     }
 }
 
+/// The first caller's choice of the cryptography stands; all choose the same.
+fn choose_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Whether a host with or without a port, as it stands in a URL, is this machine.
+pub(crate) fn is_on_this_machine(authority: &str) -> bool {
+    let port = authority.rfind(':').filter(|at| authority.get(*at..).is_some_and(|port| !port.contains(']')));
+    is_this_machine(authority.get(..port.unwrap_or(authority.len())).unwrap_or_default())
+}
+
 /// Whether a host, as it stands in a URL, is this machine.
-pub(crate) fn is_this_machine(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,11 +1,12 @@
 //! What goes wrong with downloads, in words that name the configured host and what to do.
 
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use crate::{ArchiveError, DiskError};
 
-use super::Job;
+use super::{Job, is_on_this_machine};
 
 /// Why one place did not give a file.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +151,7 @@ impl TransferError {
     /// Whether another try at the same place makes sense.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { .. } => !self.is_untrusted() && !self.is_without_tls(),
+            Self::Connection { .. } => !self.is_untrusted() && !self.is_without_tls() && !self.is_nobody_here(),
             Self::Stalled { .. } | Self::CutOff { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             _ => false,
@@ -170,6 +171,37 @@ impl TransferError {
     /// Whether the other side answered something else than TLS where that was spoken. The library tells it as a text alone.
     pub fn is_without_tls(&self) -> bool {
         matches!(self, Self::Connection { .. }) && in_one_line(self).contains("InvalidContentType")
+    }
+
+    /// Whether it is this machine that was asked, and nothing listens there.
+    pub(crate) fn is_nobody_here(&self) -> bool {
+        let Self::Connection { host, source } = self else { return false };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(source);
+        let mut refused = false;
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>();
+            refused |= io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            cause = error.source();
+        }
+        refused && is_on_this_machine(host)
+    }
+
+    /// The host that was asked, where it is about one.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Connection { host, .. }
+            | Self::NoAuthorities { host }
+            | Self::Stalled { host, .. }
+            | Self::Status { host, .. }
+            | Self::WebPage { host }
+            | Self::Redirects { host }
+            | Self::CutOff { host, .. }
+            | Self::Size { host, .. }
+            | Self::TooLarge { host, .. }
+            | Self::Digest { host, .. }
+            | Self::Refused { host, .. } => Some(host),
+            Self::Url(_) | Self::Missing | Self::System(_) | Self::Disk(_) => None,
+        }
     }
 
     /// How long the server asks to wait.

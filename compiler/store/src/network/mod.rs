@@ -4,16 +4,17 @@
 //! The runtime and the HTTP client are made when first needed, so that a build without downloads pays nothing.
 
 mod answer;
+mod certificates;
 mod client;
 mod error;
 mod local;
 mod partial;
 mod transfer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use packages::{ArchiveDigest, Sha256};
@@ -22,8 +23,9 @@ use tree::Digest;
 use crate::Progress;
 
 pub(crate) use self::answer::{Answer, Question};
+pub(crate) use self::certificates::BadCertificates;
 use self::client::Client;
-pub(crate) use self::client::is_this_machine;
+pub(crate) use self::client::is_on_this_machine;
 pub use self::error::{FetchError, TransferError, in_one_line};
 pub(crate) use self::error::{UNTRUSTED, asked_to_wait, listed};
 
@@ -109,7 +111,9 @@ pub(crate) struct Fetched {
 pub(crate) struct Network {
     patience: Patience,
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
-    client: OnceLock<Client>,
+    client: OnceLock<Arc<Client>>,
+    /// Clients for the hosts that other authorities vouch for too, by `HOST[:PORT]`.
+    trusting: Mutex<BTreeMap<String, Arc<Client>>>,
     /// What was said of places that were passed over: one place fails for many files in the same way.
     told: Mutex<BTreeSet<String>>,
 }
@@ -169,8 +173,39 @@ impl Network {
         }
     }
 
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(self.patience))
+    /// From now on the authorities in the folder of a registry (`HOST[:PORT]`) vouch for it too, if there is one.
+    pub(crate) fn trust(&self, registry: &str, folders: &[PathBuf]) -> Result<(), BadCertificates> {
+        let at = transfer::host(&format!("https://{registry}"));
+        let Some(folder) = certificates::folder(folders, registry).filter(|_| !self.trusting().contains_key(&at))
+        else {
+            return Ok(());
+        };
+        let authorities = certificates::authorities(&folder)?;
+        if authorities.is_empty() {
+            return Ok(());
+        }
+        let client = Client::with_authorities(self.patience, &authorities);
+        let client = client.map_err(|error| BadCertificates::new(&folder, in_one_line(&error)))?;
+        self.trusting().insert(at, Arc::new(client));
+        Ok(())
+    }
+
+    /// Who vouches for a registry vouches for the server that gives tokens for it, where nobody else does.
+    pub(crate) fn trust_alike(&self, url: &str, registry: &str) {
+        let mut trusting = self.trusting();
+        if let Some(client) = trusting.get(&transfer::host(&format!("https://{registry}"))).cloned() {
+            trusting.entry(transfer::host(url)).or_insert(client);
+        }
+    }
+
+    fn trusting(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Client>>> {
+        self.trusting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client for a URL.
+    fn client(&self, url: &str) -> Arc<Client> {
+        let known = self.trusting().get(&transfer::host(url)).cloned();
+        known.unwrap_or_else(|| self.client.get_or_init(|| Arc::new(Client::new(self.patience))).clone())
     }
 }
 

@@ -108,7 +108,7 @@ async fn once(network: &Network, job: &Job, url: &str, partial: &mut Partial<'_>
     }
     let at = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let at = at.ok_or_else(|| TransferError::Url(url.to_owned()))?;
-    let client = network.client();
+    let client = &network.client(url);
     if at.scheme() == "https" && !client.has_authorities {
         return Err(TransferError::NoAuthorities { host: host(url) });
     }
