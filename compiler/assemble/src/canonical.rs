@@ -30,7 +30,9 @@ pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>
     let gone: Vec<TreePath> = tree
         .iter()
         .filter(|(path, _, node)| {
-            !node.is_dir() && (is_secret(path) || (is_volatile(path, &node.kind) && !origins.contains_key(*path)))
+            let origin = origins.get(*path);
+            let is_leaked = is_secret(path) && origin != Some(&Origin::Appliance);
+            !node.is_dir() && (is_leaked || (is_volatile(path, &node.kind) && origin.is_none()))
         })
         .map(|(path, _, _)| path.clone())
         .collect();
@@ -51,7 +53,8 @@ pub(crate) fn canonicalise(tree: &mut Tree, origins: &BTreeMap<TreePath, Origin>
     }
 }
 
-/// Whether this is a key that must be made anew on each machine; never kept.
+/// Whether this is a key that must be made anew on each machine; kept only where the spec itself brings it, and so has every
+/// copy of the appliance known by it.
 fn is_secret(path: &TreePath) -> bool {
     let path = path.as_bytes();
     let host_key = path.starts_with(b"etc/ssh/ssh_host_") && (path.ends_with(b"_key") || path.ends_with(b"_key.pub"));
@@ -99,6 +102,8 @@ mod tests {
             "usr/lib/a/__pycache__/x.pyc",
             "usr/lib/b/__pycache__/y.pyc",
             "etc/ssh/ssh_host_rsa_key",
+            "etc/ssh/ssh_host_ed25519_key",
+            "etc/ssl/private/ssl-cert-snakeoil.key",
             "var/lib/apt/lists/x",
             "etc/x",
         ] {
@@ -109,6 +114,8 @@ mod tests {
         let origins = [
             (path("usr/lib/b/__pycache__/y.pyc"), Origin::Package("b".to_owned())),
             (path("etc/x"), Origin::Appliance),
+            (path("etc/ssh/ssh_host_ed25519_key"), Origin::Appliance),
+            (path("etc/ssl/private/ssl-cert-snakeoil.key"), Origin::Image),
         ]
         .into();
         canonicalise(&mut tree, &origins, 40);
@@ -117,7 +124,8 @@ mod tests {
             .filter(|(_, _, node)| !node.is_dir())
             .map(|(path, _, node)| (path.display(), node.meta.mtime_secs))
             .collect();
-        assert_eq!(files, [("/etc/x".to_owned(), 40), ("/usr/lib/b/__pycache__/y.pyc".to_owned(), 40)]);
+        let kept = ["/etc/ssh/ssh_host_ed25519_key", "/etc/x", "/usr/lib/b/__pycache__/y.pyc"];
+        assert_eq!(files, kept.map(|name| (name.to_owned(), 40)));
         assert!(tree.get(&path("usr/lib/a/__pycache__")).is_none());
         assert!(tree.get(&path("var/lib/apt/lists")).is_some());
     }

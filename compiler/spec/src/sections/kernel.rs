@@ -2,7 +2,7 @@
 
 use super::base::{Found, Named, named};
 use super::{Body, not_yet};
-use crate::appliance::{Appliance, Arch, Base, Init, Kernel, KernelBase};
+use crate::appliance::{Appliance, Arch, Base, Init, Kernel, KernelBase, Output};
 use crate::base::BaseImage;
 use crate::check::World;
 use crate::explain::{BUILT_IN, Page};
@@ -129,19 +129,33 @@ pub(crate) fn decode_init(body: Body<'_>, report: &mut Report<'_>) -> Init {
     init
 }
 
-/// The base has the init.
+/// The base has the init, and something is built that it can start.
 pub(crate) fn check_init(appliance: &Appliance, body: Body<'_>, image: Option<&BaseImage>, report: &mut Report<'_>) {
     let Some(item) = body.one("init").filter(|_| appliance.init == Init::Systemd) else { return };
     let is_scratch = body.one("base").is_some_and(|item| item.arg(0) == Some("scratch"));
     let base = match image {
         Some(image) if !image.family.has_systemd() => image.name.as_str(),
         None if is_scratch => "scratch",
-        _ => return,
+        _ => return has_a_machine(appliance, body, item, report),
     };
     let message = format!("the base \"{base}\" has no systemd");
     report.error("init-impossible", item.arg_place(0), message, "not there").help(
         "write `init \"builtin\"`, which needs nothing of the base, or take a base with systemd, such as \"debian\"",
     );
+}
+
+/// systemd has a machine to start: a container of `run` does not give it what it wants.
+fn has_a_machine(appliance: &Appliance, body: Body<'_>, init: &Item, report: &mut Report<'_>) {
+    let has_one = appliance.outputs.iter().any(|output| output.boots() || *output == Output::Wsl);
+    if has_one || body.one("output").is_none() || report.unread.may_hold_section("output") {
+        return;
+    }
+    report
+        .warning("no-machine", init.place, "`init \"systemd\"` needs a machine, and no output is one", "nothing to start")
+        .help(
+            "add \"microvm\" to `output`, and `run` takes that machine; a container engine can start the image where it \
+             gives systemd control groups of its own",
+        );
 }
 
 /// Prints kernel and init.
