@@ -89,6 +89,16 @@ impl Channel {
         self.execs.advance(&mut self.session, stream, end);
     }
 
+    /// When to look again at terminals whose input has ended, in milliseconds from now.
+    pub fn next_look_ms(&self) -> Option<u64> {
+        self.execs.next_look_ms()
+    }
+
+    /// Looks at them.
+    pub fn look_at_terminals(&mut self) {
+        self.execs.look_at_ends();
+    }
+
     /// The files that are watched to wait for.
     pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.files.waits_for(&self.session)

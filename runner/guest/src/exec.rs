@@ -4,8 +4,7 @@
 //! has given credit. They are children of PID 1 like every service, so that its filter, its groups and its rights bind them.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bundle::channel::{ExecNote, PIECE_HEADER_BYTES, Piece, Session, TerminalSize, piece_header};
 use nix::errno::Errno;
@@ -16,6 +15,7 @@ use nix::unistd;
 
 use crate::signals;
 use crate::streams::Streams;
+use crate::terminal::{self, EndOfInput, resize};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -64,8 +64,8 @@ struct Running {
     host_finished: bool,
     /// The last byte that was written to its input.
     last_byte: Option<u8>,
-    /// Its terminal was told that no more comes.
-    told_end: bool,
+    /// What its terminal was told of the end of its input.
+    end: EndOfInput,
     /// It has ended with this.
     status: Option<u8>,
 }
@@ -82,7 +82,7 @@ pub fn streams(terminal: Option<TerminalSize>) -> nix::Result<(Ends, Given)> {
         let ends = Ends { input: Some(input), out: Some(out), err: Some(err), is_terminal: false };
         return Ok((ends, Given { stdin, output: (out_writer, err_writer), is_terminal: false }));
     };
-    let (host_end, program_end) = open_terminal()?;
+    let (host_end, program_end) = terminal::open()?;
     resize(&host_end, size);
     let clone = |fd: &OwnedFd| fd.try_clone().map_err(|_| Errno::EMFILE);
     let output = (clone(&program_end)?, clone(&program_end)?);
@@ -94,8 +94,8 @@ impl Execs {
     /// Takes a program that was started for this stream.
     pub fn add(&mut self, stream: u32, pid: u32, ends: Ends) {
         let (to_input, last_byte) = (VecDeque::new(), None);
-        let (host_finished, told_end, status) = (false, false, None);
-        self.0.insert(stream, Running { pid, ends, to_input, host_finished, last_byte, told_end, status });
+        let (host_finished, end, status) = (false, EndOfInput::default(), None);
+        self.0.insert(stream, Running { pid, ends, to_input, host_finished, last_byte, end, status });
     }
 
     /// Whether this stream is a program's.
@@ -182,10 +182,6 @@ impl Execs {
             _ => {
                 let Some(running) = self.0.get_mut(stream) else { return };
                 running.read(session, stream, end);
-                if running.host_finished && running.to_input.is_empty() {
-                    // It may have made its terminal one of lines meanwhile.
-                    running.tell_end();
-                }
                 if running.status.is_some() {
                     // What it printed before its end is in the pipes by now; what others print to them later is not its own.
                     while running.drain(session, stream) {}
@@ -193,6 +189,17 @@ impl Execs {
             }
         }
         self.say_end(session, stream);
+    }
+
+    /// When to look again at terminals whose input has ended, in milliseconds from now.
+    pub fn next_look_ms(&self) -> Option<u64> {
+        let waiting = self.0.iter().filter(|(_, running)| running.hears_no_more());
+        waiting.filter_map(|(_, running)| running.end.next_look_ms()).min()
+    }
+
+    /// Looks at them: who reads there now may not have heard of it.
+    pub fn look_at_ends(&mut self) {
+        self.0.iter_mut().filter(|(_, running)| running.hears_no_more()).for_each(|(_, running)| running.tell_end());
     }
 
     /// Programs that have ended may have had no room for their last pieces: tries again.
@@ -218,10 +225,10 @@ impl Execs {
             running.last_byte = running.to_input.drain(..count).next_back().or(running.last_byte);
             session.used(stream, count);
         }
-        match running.ends.is_terminal {
-            _ if !running.host_finished => {}
-            true => running.tell_end(),
-            false => running.ends.input = None,
+        match running.host_finished {
+            true if running.hears_no_more() => running.tell_end(),
+            true if !running.ends.is_terminal => running.ends.input = None,
+            _ => {}
         }
     }
 
@@ -240,12 +247,15 @@ impl Execs {
 }
 
 impl Running {
-    /// A terminal has no end; who reads lines from it knows a character for it, which ends a line that has begun too.
+    /// Whether it runs on a terminal whose input has ended.
+    fn hears_no_more(&self) -> bool {
+        self.ends.is_terminal && self.host_finished && self.to_input.is_empty() && self.status.is_none()
+    }
+
     fn tell_end(&mut self) {
-        let Some(input) = self.ends.input.as_ref().filter(|_| self.ends.is_terminal && !self.told_end) else { return };
-        let Some(character) = end_of_input(input) else { return };
-        let times = if self.last_byte.is_none_or(|last| last == b'\n') { 1 } else { 2 };
-        self.told_end = unistd::write(input, &vec![character; times]).is_ok();
+        if let Some(input) = &self.ends.input {
+            self.end.tell(input, &mut self.last_byte);
+        }
     }
 
     /// Reads once. `false` when there is nothing more for now, no room, or nothing ever.
@@ -287,38 +297,4 @@ impl Running {
             signals::send_to_group(self.pid, Signal::SIGHUP);
         }
     }
-}
-
-/// Both ends of a new terminal (`pty(7)`, `TIOCGPTPEER` of `ioctl_tty(2)`).
-fn open_terminal() -> nix::Result<(OwnedFd, OwnedFd)> {
-    let opened =
-        ["/dev/pts/ptmx", "/dev/ptmx"].iter().find_map(|path| File::options().read(true).write(true).open(path).ok());
-    let host_end = OwnedFd::from(opened.ok_or(Errno::ENOENT)?);
-    let unlock: libc::c_int = 0;
-    // SAFETY: the request reads an integer, which lives through the call.
-    Errno::result(unsafe { libc::ioctl(host_end.as_raw_fd(), libc::TIOCSPTLCK as _, &raw const unlock) })?;
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: the request takes flags and gives a new file descriptor.
-    let fd = Errno::result(unsafe { libc::ioctl(host_end.as_raw_fd(), libc::TIOCGPTPEER as _, flags) })?;
-    // SAFETY: the kernel has just made it, and nobody else knows it.
-    let program_end = unsafe { OwnedFd::from_raw_fd(fd) };
-    fcntl(&host_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    Ok((host_end, program_end))
-}
-
-/// The character that ends input, where the terminal is one of lines (canonical mode, `termios(3)`) and has such a character.
-fn end_of_input(terminal: &OwnedFd) -> Option<u8> {
-    // SAFETY: a zeroed `termios` is a valid one for the call to fill, and it lives through the call.
-    let settings = unsafe {
-        let mut settings: libc::termios = std::mem::zeroed();
-        (libc::tcgetattr(terminal.as_raw_fd(), &raw mut settings) == 0).then_some(settings)?
-    };
-    let character = *settings.c_cc.get(libc::VEOF)?;
-    (settings.c_lflag & libc::ICANON != 0 && character != 0).then_some(character)
-}
-
-fn resize(terminal: &OwnedFd, size: TerminalSize) {
-    let size = libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the request reads the size, which lives through the call.
-    unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size) };
 }

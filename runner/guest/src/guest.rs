@@ -106,6 +106,7 @@ impl Guest {
             self.logs.sweep();
             self.advance_probers();
             self.look_at_memory();
+            self.channel.iter_mut().for_each(Channel::look_at_terminals);
             self.join();
             self.feed(Input::Tick);
             self.direct_units();
@@ -422,7 +423,8 @@ impl Guest {
     fn deadline(&self) -> Option<u64> {
         let link = self.link.as_ref().filter(|_| self.channel.is_none()).map(Link::deadline);
         let others = self.supervisor.deadline().into_iter().chain(self.memory.deadline()).chain(link);
-        self.probers.iter().map(Prober::deadline).chain(others).min()
+        let look = self.channel.as_ref().and_then(Channel::next_look_ms).map(|left| self.now() + left);
+        self.probers.iter().map(Prober::deadline).chain(others).chain(look).min()
     }
 
     fn wait(&self, deadline: Option<u64>) -> Vec<(Token, PollFlags)> {

@@ -33,6 +33,7 @@ mod spawn;
 mod streams;
 mod supervisor;
 mod systemd;
+mod terminal;
 mod watch;
 mod words;
 

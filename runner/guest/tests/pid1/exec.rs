@@ -188,6 +188,33 @@ fn a_terminal_has_a_size_and_takes_ctrl_c() {
 }
 
 #[test]
+fn the_end_of_input_is_heard_by_every_reader_of_a_terminal() {
+    if skip("the_end_of_input_is_heard_by_every_reader_of_a_terminal") {
+        return;
+    }
+    let mut running = sleeping();
+    let host = running.host();
+    let terminal = Some(TerminalSize { columns: 90, rows: 30 });
+    let keys = "stty raw -echo; head -c 1 | od -An -tx1; stty sane";
+    for (text, input, expected) in [
+        // Each reads until the end, and the second one begins after the first one has heard of it.
+        ("cat; cat; echo both", "", "both\r\n"),
+        ("cat; sleep 0.3; cat >/dev/null; echo both", "abc", "abcabcboth\r\n"),
+        // Keys are read, without a line or a word from the program.
+        (&format!("cat; {keys}"), "", "04"),
+        (keys, "", "0"),
+    ] {
+        let stream = start(host, Exec { terminal, ..sh(text) });
+        host.session.send(stream, input.as_bytes()).expect("it is open");
+        host.session.finish(stream).expect("it is open");
+        let ended = until_end(host, stream);
+        assert_eq!(ended.status, Some(0), "{text}: {ended:?}");
+        assert!(ended.out.contains(expected), "{text}: {ended:?}");
+    }
+    stop(running);
+}
+
+#[test]
 fn what_cannot_be_run_is_said_with_a_status() {
     if skip("what_cannot_be_run_is_said_with_a_status") {
         return;
