@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::cli_instances::{Cp, Exec, Kill, Logs, Many, One, Open, Port, Ps, Rm, Stop};
+use crate::cli_instances::{Cp, Exec, Kill, Logs, Ls, Many, One, Open, Port, Ps, Rm, Stop, Watch};
 
 /// Compile one spec into images and launch plans, the same bytes on every machine, and run them.
 #[derive(Debug, Parser)]
@@ -74,6 +74,10 @@ pub enum Verb {
     Exec(Exec),
     /// Copy files and folders into an instance or out of it
     Cp(Cp),
+    /// List files and folders of an instance
+    Ls(Ls),
+    /// Tell what happens to a file or a folder of an instance, one change a line; Ctrl-C ends
+    Watch(Watch),
     /// Stop instances in order, and wait until nothing is left of them
     Stop(Stop),
     /// End instances at once, or send them a signal

@@ -142,6 +142,31 @@ pub struct Cp {
     pub archive: bool,
 }
 
+/// `ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// The instance: its name, or its appliance's name where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// The path in it
+    #[arg(value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// The folder itself, not what stands in it
+    #[arg(long, short = 'd', visible_alias = "directory")]
+    pub itself: bool,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The instance: its name, or its appliance's name where only one runs
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// The path in it, with all folders below
+    #[arg(value_name = "PATH")]
+    pub path: String,
+}
+
 /// Milliseconds of a time: seconds, with a fraction or without, or a number with a unit.
 fn milliseconds(text: &str) -> Result<u64, String> {
     let units = [("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0), ("h", 3_600_000.0)];

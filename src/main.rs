@@ -41,6 +41,7 @@ mod roots;
 mod script_runner;
 mod secure_boot;
 mod settings;
+mod shown;
 mod spec_file;
 mod tail;
 mod trust;
@@ -94,6 +95,8 @@ fn act(verb: &Verb, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Logs(args) => verbs::logs::logs(args, ui),
         Verb::Exec(args) => verbs::exec::exec(args, ui),
         Verb::Cp(args) => verbs::cp::cp(args, ui),
+        Verb::Ls(args) => verbs::ls::ls(args, ui),
+        Verb::Watch(args) => verbs::watch::watch(args, ui),
         Verb::Stop(args) => verbs::stop::stop(args, ui),
         Verb::Kill(args) => verbs::kill::kill(args, ui),
         Verb::Wait(args) => verbs::wait::wait(args, ui),

@@ -27,7 +27,7 @@ impl Copier {
     }
 
     /// What stands at a path of the instance.
-    pub(super) fn stat(&mut self, path: &str) -> Result<Entry, CopyError> {
+    pub fn stat(&mut self, path: &str) -> Result<Entry, CopyError> {
         let answer: Value = self.connection.ask(&Request::Stat { path: path.to_owned() })?;
         serde_json::from_value(answer["entry"].clone())
             .map_err(|error| CopyError::Wrong(format!("look at {path}: {error}")))
@@ -63,6 +63,17 @@ impl Copier {
             Err(_) if to.symlink_metadata().is_ok_and(|meta| meta.is_dir()) => {}
             other => other.map_err(here("make the folder", to))?,
         }
+        for child in &self.entries(from)? {
+            let path = format!("{}/{}", from.trim_end_matches('/'), child.name);
+            self.bring(&path, child, &to.join(&child.name), depth + 1)?;
+        }
+        self.dress(entry, to, to)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// What stands in a folder of the instance, sorted by name.
+    pub fn entries(&mut self, from: &str) -> Result<Vec<Entry>, CopyError> {
         let (mut entries, mut line) = (Vec::new(), Vec::new());
         self.read_pieces(&Request::List { path: from.to_owned() }, &mut |piece| {
             let Piece::Out(bytes) = piece else { return Ok(()) };
@@ -78,13 +89,7 @@ impl Copier {
             Ok(())
         })?;
         entries.sort_by(|one: &Entry, other| one.name.cmp(&other.name));
-        for child in &entries {
-            let path = format!("{}/{}", from.trim_end_matches('/'), child.name);
-            self.bring(&path, child, &to.join(&child.name), depth + 1)?;
-        }
-        self.dress(entry, to, to)?;
-        self.count += 1;
-        Ok(())
+        Ok(entries)
     }
 
     fn bring_file(&mut self, from: &str, entry: &Entry, to: &Path) -> Result<(), CopyError> {

@@ -1,6 +1,6 @@
 //! `appliance build`: a spec becomes a bundle.
 
-use bundle::manifest::{ArtifactKind, Manifest};
+use bundle::manifest::{Artifact, ArtifactKind};
 use packages::{Lock, ScriptClass};
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use crate::ui::{Ui, counted};
 /// Builds a spec and says what came of it.
 pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
     let built = build_spec(args, ui)?;
+    let signed = args.secure_boot.secure_boot_key.is_some();
     if ui.json {
         let stages: Vec<_> = built
             .clock
@@ -33,12 +34,12 @@ pub fn build(args: &Build, ui: &Ui) -> Result<Exit, Failure> {
     if let Some(ledger) = ledger(&built.lock) {
         ui.detail(ledger);
     }
-    tell(&built, ui);
+    tell(&built, signed, ui);
     if !built.unchanged && runs_here(&built) {
         ui.note(format!("run it with: appliance run {}", built.folder.display()));
     }
-    if has_disks(&built.manifest) && args.secure_boot.secure_boot_key.is_none() {
-        ui.note("the disks are not signed for Secure Boot; --secure-boot-key and --secure-boot-cert sign them");
+    if !signed && built.manifest.artifacts.iter().any(is_disk) {
+        ui.detail("the disks are not signed for Secure Boot; --secure-boot-key and --secure-boot-cert sign them");
     }
     Ok(Exit::Success)
 }
@@ -48,14 +49,14 @@ fn runs_here(built: &Built) -> bool {
     host_arch().is_ok_and(|host| built.manifest.arch.iter().any(|arch| arch == host.name()))
 }
 
-/// Whether firmware starts something of it.
-fn has_disks(manifest: &Manifest) -> bool {
+/// Whether firmware starts it.
+fn is_disk(artifact: &Artifact) -> bool {
     use ArtifactKind::{Ova, Qcow2, Raw, Vhdx, Vmdk};
-    manifest.artifacts.iter().any(|artifact| matches!(artifact.kind, Raw | Qcow2 | Vhdx | Vmdk | Ova))
+    matches!(artifact.kind, Raw | Qcow2 | Vhdx | Vmdk | Ova)
 }
 
-/// Says what was built, where it is and how long it took.
-pub fn tell(built: &Built, ui: &Ui) {
+/// Says what was built, where it is and how long it took; of disks that are not signed for Secure Boot it says so.
+pub fn tell(built: &Built, signed: bool, ui: &Ui) {
     let folder = built.folder.display();
     if built.unchanged {
         ui.note(format!("{folder} is up to date ({})", show(built.clock.total())));
@@ -63,10 +64,11 @@ pub fn tell(built: &Built, ui: &Ui) {
     }
     for artifact in &built.manifest.artifacts {
         ui.note(format!(
-            "  {:16} {:>10}  blake3 {}",
+            "  {:16} {:>10}  blake3 {}{}",
             artifact.path,
             size(artifact.size_bytes),
-            short(&artifact.blake3)
+            short(&artifact.blake3),
+            if is_disk(artifact) && !signed { "  unsigned" } else { "" }
         ));
     }
     let stages: Vec<String> =

@@ -45,7 +45,7 @@ const ZSH_INSTANCES: &str = r#"_appliance_instances() {
 "#;
 
 /// Names of instances, for fish.
-const FISH_INSTANCES: &str = r#"complete -c appliance -n "__fish_seen_subcommand_from exec logs stop kill wait rm port stats pause resume open" -f -a "(appliance ps --all --names 2>/dev/null)"
+const FISH_INSTANCES: &str = r#"complete -c appliance -n "__fish_seen_subcommand_from exec logs ls watch stop kill wait rm port stats pause resume open" -f -a "(appliance ps --all --names 2>/dev/null)"
 "#;
 
 /// Verbs that take instances get their names. Where neither an option nor a verb was begun, the generated function offers options alone; without them bash falls
@@ -54,7 +54,7 @@ const BASH_FILES: &str = r#"
 _appliance_or_files() {
     local word kept=()
     case "${COMP_WORDS[1]}" in
-        exec|logs|stop|kill|wait|rm|port|stats|pause|resume|open)
+        exec|logs|ls|watch|stop|kill|wait|rm|port|stats|pause|resume|open)
             if [[ "${2}" != -* ]]; then
                 COMPREPLY=($(compgen -W "$(appliance ps --all --names 2>/dev/null)" -- "${2}"))
                 return

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Bound, Bundle, BundleError, Held, Machine, RunOptions, Verdict, bind, facts_for, instance_name};
+use engine::{
+    Bound, Bundle, BundleError, Held, Machine, PortState, RunOptions, Verdict, bind, facts_for, instance_name,
+    look_at_port, why_machine,
+};
 use serde_json::json;
 
 use crate::cli::Plan;
@@ -15,7 +18,8 @@ use crate::ui::Ui;
 /// Prints the bound plan, or the OCI runtime configuration in it.
 pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
     let bundle = open_bundle(&bundle_folder(&args.what)?)?;
-    let bound = bind_here(&bundle, &RunOptions { vm: args.vm, ..options() }, ui)?;
+    let options = RunOptions { vm: args.vm, ..options() };
+    let bound = bind_here(&bundle, &options, ui)?;
     if args.oci {
         let Some(container) = bound.container() else {
             let failure = Failure::new(Exit::CannotRun, "print an OCI runtime configuration: it runs as a machine");
@@ -25,7 +29,7 @@ pub fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
     } else if ui.json {
         ui.json(&json!({ "ok": true, "plan": bound }));
     } else {
-        ui.result(&describe(&bound, ui));
+        ui.result(&describe(&bound, why_machine(&bundle, &options), ui));
     }
     Ok(Exit::Success)
 }
@@ -118,9 +122,10 @@ pub fn machine_line(machine: &Machine) -> String {
 }
 
 /// What the machine is and why, then its program with all arguments, one option a line.
-fn describe_machine(name: &str, machine: &Machine) -> String {
+fn describe_machine(name: &str, machine: &Machine, why: Option<&str>) -> String {
     let Machine { program, arguments, .. } = machine;
-    let mut text = format!("{name} would run as {}\n  {}", machine_line(machine), program.display());
+    let why = why.map(|why| format!("not as a container: {why}\n")).unwrap_or_default();
+    let mut text = format!("{name} would run as {}\n{why}  {}", machine_line(machine), program.display());
     for argument in arguments {
         let is_option = argument.starts_with('-');
         let quoted = if argument.contains([' ', '\'']) { format!("{argument:?}") } else { argument.clone() };
@@ -131,18 +136,25 @@ fn describe_machine(name: &str, machine: &Machine) -> String {
     text
 }
 
-fn describe(bound: &Bound, ui: &Ui) -> String {
+fn describe(bound: &Bound, why: Option<&str>, ui: &Ui) -> String {
     let name = &bound.about.appliance;
     let mut text = match bound.machine() {
         None => format!("{name} would run as a container of this host's kernel\n"),
-        Some(machine) => describe_machine(name, machine),
+        Some(machine) => describe_machine(name, machine, why),
     };
     for verdict in &bound.verdicts {
         text.push_str(&verdict_line(verdict, ui));
         text.push('\n');
     }
     for port in &bound.ports {
-        text.push_str(&format!("  port {} inside is reached at 127.0.0.1:{}\n", port.inside, port.host));
+        let (inside, host) = (port.inside, port.host);
+        text.push_str(&match look_at_port(*port) {
+            PortState::Free => format!("  port {inside} inside is reached at 127.0.0.1:{host}\n"),
+            PortState::Moved { to, why } => {
+                format!("  port {inside} inside is reached at 127.0.0.1:{to}: port {host} cannot be used now, {why}\n")
+            }
+            PortState::Unusable(why) => format!("  port {inside} inside cannot be reached now: {why}\n"),
+        });
     }
     text
 }

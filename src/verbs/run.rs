@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use engine::{Bound, Held, Ids, Outcome, PortChoice, RunError, RunOptions, Verdict, reconcile, run as run_bound};
+use engine::{
+    Bound, Held, Ids, Machine, Outcome, PortChoice, RunError, RunOptions, Verdict, reconcile, run as run_bound,
+    why_machine,
+};
 use serde_json::{Value, json};
 
 use crate::build::build;
@@ -29,6 +32,10 @@ pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         options.name = detached::name(args, &bundle.plan.name, &options.state_folder)?;
         let bound = bind_here(&bundle, &options, ui)?;
         bound.machine().iter().for_each(|machine| ui.detail(machine_line(machine)));
+        if let (Some(why), Some(machine)) = (why_machine(&bundle, &options), bound.machine()) {
+            let Machine { board, acceleration, .. } = machine;
+            ui.note(format!("running it as a machine, QEMU's {board} by {acceleration}: {why}"));
+        }
         warn_unenforced(&bound, options.command.is_empty() || options.user.is_some(), ui);
         if !args.detach {
             let ended = start(&bound, &options, ui)?;
@@ -66,7 +73,7 @@ fn bundle_folder(args: &Run, ui: &Ui) -> Result<PathBuf, Failure> {
     };
     let built = build(&build_args, ui)?;
     if !built.unchanged {
-        crate::verbs::build::tell(&built, ui);
+        crate::verbs::build::tell(&built, false, ui);
     }
     Ok(built.folder)
 }

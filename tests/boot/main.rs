@@ -30,6 +30,7 @@ mod toys;
 mod world;
 
 mod arm64;
+mod commands;
 mod disks;
 mod every_hypervisor;
 mod kernel;

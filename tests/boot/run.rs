@@ -61,7 +61,7 @@ impl Toy {
 
     /// Neither a folder of an instance nor anything that a machine wrote.
     #[track_caller]
-    fn is_clean(&self) {
+    pub fn is_clean(&self) {
         assert_eq!(self.world.run(&["ps", "--names"]).succeeds().stdout, "");
         assert_eq!(names(&self.world.path("cache/machines")), Vec::<String>::new());
         assert!(!self.world.path("state/box").exists());

@@ -64,8 +64,13 @@ fn a_signed_disk_starts_where_an_unsigned_one_is_refused() {
     fs::remove_dir_all(world.path("spec/out")).unwrap();
     world.run(&["build", "--secure-boot-key", &key, "--secure-boot-cert", CERTIFICATE]).succeeds();
     assert_eq!(world.artifacts("spec/out"), artifacts);
-    let done = world.run(&["build"]).succeeds();
+    let done = world.run(&["build", "-v"]).succeeds();
     assert!(done.text().contains("the disks are not signed for Secure Boot; --secure-boot-key"), "{}", done.text());
+    assert!(
+        done.text().lines().any(|line| line.contains("disk.raw") && line.ends_with("  unsigned")),
+        "{}",
+        done.text()
+    );
     assert_ne!(world.artifacts("spec/out"), artifacts);
 }
 

@@ -26,7 +26,7 @@ fn a_machine_has_its_own_clock_random_numbers_terminals_and_memory() {
     let (said, status) = machine.run_on("test -t 0 && busybox tty && busybox stty size; exit 3", terminal);
     assert_eq!((said.contains("/dev/pts/"), said.contains("23 91"), status), (true, true, 3), "{said}");
 
-    let watch = Request::Watch { path: "/var/lib/toy".to_owned() };
+    let watch = Request::Watch { path: "/var/lib/toy".to_owned(), recursive: false };
     let mut changes = Vec::new();
     // What is watched is changed by what the machine itself runs.
     machine.run(

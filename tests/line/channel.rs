@@ -37,7 +37,7 @@ fn changes_inside_are_seen_and_the_hosts_clock_is_not_set() {
         toy.verb(&["run", "out", "-d", "--name", "one"]).succeeds();
         let live = live_instances(&toy.world.path("state")).unwrap();
         let mut connection = live.iter().find(|found| found.name == "one").unwrap().connect().unwrap();
-        let (stream, said) = connection.begin(&Request::Watch { path: "/tmp".to_owned() }).unwrap();
+        let (stream, said) = connection.begin(&Request::Watch { path: "/tmp".to_owned(), recursive: false }).unwrap();
         assert!(said.open);
         toy.verb(&["exec", "one", "--", "sh", "-c", "echo x > /tmp/a; mv /tmp/a /tmp/b; rm /tmp/b"]).succeeds();
         let changes = until(&mut connection, stream, |change| change.change == ChangeKind::Deleted);
@@ -49,7 +49,10 @@ fn changes_inside_are_seen_and_the_hosts_clock_is_not_set() {
             let refused = connection.begin(&request).unwrap_err().to_string();
             assert!(refused.contains("it belongs to the host"), "{refused}");
         }
-        let none = connection.begin(&Request::Watch { path: "/no/such".to_owned() }).unwrap_err().to_string();
+        let none = connection
+            .begin(&Request::Watch { path: "/no/such".to_owned(), recursive: false })
+            .unwrap_err()
+            .to_string();
         assert!(none.contains("watch /no/such"), "{none}");
         toy.verb(&["rm", "--force", "one"]).succeeds();
     });

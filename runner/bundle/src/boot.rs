@@ -29,6 +29,10 @@ pub const OUTPUT_PORT_NAME: &str = "appliance.output.0";
 /// The name of the port for their errors, beside [`OUTPUT_PORT_NAME`].
 pub const ERROR_PORT_NAME: &str = "appliance.error.0";
 
+/// The name of a virtio-serial port that carries nothing. Where the machine has it, the guest starts no service: the host
+/// asks for one command in their place.
+pub const COMMAND_PORT_NAME: &str = "appliance.command.0";
+
 /// The vsock port that means "any" (vsock(7), `VMADDR_PORT_ANY`), which is none to connect to.
 const ANY_PORT: u32 = u32::MAX;
 

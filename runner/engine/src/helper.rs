@@ -18,7 +18,7 @@ use crate::id_namespace::IdNamespace;
 use crate::inside;
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
-use crate::machine::Running;
+use crate::machine::{Command, Running};
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Given, Supervisor, Terminal};
@@ -221,9 +221,10 @@ impl Run<'_> {
         self.made.push(format!("process {}, the machine", child.pid));
         let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
         desk.started(child.pid, start_time);
+        let command = machine.command.as_ref().map(|command| Command::new(command, &stdio)).transpose()?;
         let (running, channel) = Running::new(machine, ends, stdio);
         let Some(child) = leash.0.take() else { return Err("the machine is gone".into()) };
-        let given = Given { child, ports, channel: Some(channel), terminal: None, machine: Some(running) };
+        let given = Given { child, ports, channel: Some(channel), terminal: None, machine: Some(running), command };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
 
@@ -273,7 +274,7 @@ impl Run<'_> {
             (Some(supervisor), Some(input), Some(output)) => Some(Terminal::new(supervisor, input, output)?),
             _ => None,
         };
-        let given = Given { child, ports, channel, terminal, machine: None };
+        let given = Given { child, ports, channel, terminal, machine: None, command: None };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
 }

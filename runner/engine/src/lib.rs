@@ -36,7 +36,7 @@ mod volume_facts;
 mod volumes;
 mod wire;
 
-pub use bind::{Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Unmet, Verdict, bind};
+pub use bind::{Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Unmet, Verdict, bind, why_machine};
 pub use bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
@@ -52,6 +52,7 @@ pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name,
 pub use layers::RootsTally;
 pub use memory::{OutOfMemory, memory_limit};
 pub use options::{PortChoice, RunOptions, default_state_folder};
+pub use ports::{PortState, look_at_port};
 pub use reconcile::{Reconciled, reconcile};
 pub use run::{Outcome, RunError, run};
 pub use steps::{FileValue, Step};

@@ -71,6 +71,34 @@ impl Ports {
     }
 }
 
+/// Whether a port of the host can be had now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortState {
+    /// It can.
+    Free,
+    /// Another one would be taken.
+    Moved {
+        /// That one.
+        to: u16,
+        /// What stands in the way of the wanted one.
+        why: String,
+    },
+    /// There is none to be had, for this reason.
+    Unusable(String),
+}
+
+/// Looks where a port would lead from, without keeping it.
+pub fn look_at_port(port: BoundPort) -> PortState {
+    match listen_one(port) {
+        Ok(Listening { moved: None, .. }) => PortState::Free,
+        Ok(Listening { moved: Some(moved), listener, .. }) => {
+            let to = listener.local_addr().map_or(0, |address| address.port());
+            PortState::Moved { to, why: moved.why }
+        }
+        Err(error) => PortState::Unusable(error.remedy()),
+    }
+}
+
 fn listen_one(port: BoundPort) -> Result<Listening, PortError> {
     let attempt = |number: u16| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;

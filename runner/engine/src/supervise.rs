@@ -13,20 +13,28 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use bundle::channel::Event as GuestEvent;
+use bundle::channel::{Event as GuestEvent, Happening, Session};
 use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::control::{Desk, Stop, Wanted};
-use crate::machine::{Order, Running};
+use crate::machine::{Command, Order, Running};
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
 
 /// Signal numbers of Linux that mean something here.
+const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGWINCH: i32 = 28;
+
+/// How long a machine gets to end in order when its command was killed.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// Why a machine does not run a command.
+const OLD_GUEST: &str =
+    "its guest is older than this program and starts the services in place of the command; build the appliance again";
 
 /// A container that runs.
 #[derive(Debug)]
@@ -38,6 +46,7 @@ pub struct Supervisor<'a> {
     _ports: Option<Ports>,
     terminal: Option<Terminal>,
     machine: Option<Running>,
+    command: Option<Command>,
     desk: &'a mut Desk,
     /// The instance outlives the command that started it.
     detached: bool,
@@ -46,6 +55,8 @@ pub struct Supervisor<'a> {
     stopping: Option<Stopping>,
     own_stop: OwnStop,
     command_gone: bool,
+    /// The machine's command has ended, and its guest was asked to.
+    command_done: bool,
     /// A command asked for the kill.
     is_killed: bool,
     /// The guest said goodbye: that its channel ends is no loss.
@@ -65,6 +76,8 @@ pub struct Given {
     pub terminal: Option<Terminal>,
     /// What a machine has beside that.
     pub machine: Option<Running>,
+    /// What it runs in place of its services.
+    pub command: Option<Command>,
 }
 
 /// The container's terminal, joined to the user's.
@@ -117,7 +130,7 @@ impl Terminal {
 impl<'a> Supervisor<'a> {
     /// Takes over what was just started.
     pub fn new(bound: &Bound, socket: &'a UnixStream, given: Given, desk: &'a mut Desk) -> io::Result<Self> {
-        let Given { child, ports, channel, terminal, machine } = given;
+        let Given { child, ports, channel, terminal, machine, command } = given;
         let (channel, ports) = match channel {
             Some(transport) => (Some(Channel::new(transport, ports)?), None),
             None => (None, Some(ports)),
@@ -130,6 +143,7 @@ impl<'a> Supervisor<'a> {
             _ports: ports,
             terminal,
             machine,
+            command,
             desk,
             detached: bound.about.detached,
             grace,
@@ -137,6 +151,7 @@ impl<'a> Supervisor<'a> {
             stopping: None,
             own_stop: OwnStop::default(),
             command_gone: false,
+            command_done: false,
             is_killed: false,
             guest_done: false,
         })
@@ -145,23 +160,24 @@ impl<'a> Supervisor<'a> {
     /// Watches until the first process ended.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
-            let (fixed, [ready, asked, told]) = self.wait()?;
+            let (fixed, [ready, asked, told, typed]) = self.wait()?;
             if fixed.child {
                 return self.ended();
             }
             if fixed.command {
-                self.command()?;
+                self.command_says()?;
             }
             self.terminal_ready(fixed);
             self.channel_ready(&ready);
             self.desk_ready(&asked)?;
+            self.watch_command(&typed)?;
             self.watch_stop()?;
             self.watch_machine(&told)?;
         }
     }
 
-    /// What is ready: the fixed descriptors, then those of the channel, of the desk and of the machine.
-    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 3])> {
+    /// What is ready: the fixed descriptors, then those of the channel, of the desk, of the machine and of its command.
+    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 4])> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
         let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
         // Absent ones stand in as the child's handle, not asked for anything.
@@ -175,11 +191,18 @@ impl<'a> Supervisor<'a> {
         interests.extend(self.desk.interests());
         let machine_place = interests.len();
         interests.extend(self.machine.as_ref().map(Running::interests).unwrap_or_default());
+        let command_place = interests.len();
+        interests.extend(self.command.as_ref().map(Command::interests).unwrap_or_default());
         let ready = host::poll(&interests, self.timeout_ms())?;
         let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
         let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
         let part = |from: usize, to: usize| ready.get(from..to).unwrap_or_default().to_vec();
-        let more = [part(4, desk_place), part(desk_place, machine_place), part(machine_place, ready.len())];
+        let more = [
+            part(4, desk_place),
+            part(desk_place, machine_place),
+            part(machine_place, command_place),
+            part(command_place, ready.len()),
+        ];
         Ok((fixed, more))
     }
 
@@ -191,7 +214,7 @@ impl<'a> Supervisor<'a> {
         Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1).max(20))
     }
 
-    fn command(&mut self) -> io::Result<()> {
+    fn command_says(&mut self) -> io::Result<()> {
         let mut signal = [0u8; 1];
         if !matches!((&*self.socket).read(&mut signal), Ok(1)) {
             self.command_gone = true;
@@ -201,7 +224,10 @@ impl<'a> Supervisor<'a> {
             return self.child.handle.signal(SIGKILL);
         }
         match i32::from(signal[0]) {
-            SIGWINCH => self.terminal.as_ref().map_or((), Terminal::follow_size),
+            SIGWINCH => {
+                self.terminal.iter().for_each(Terminal::follow_size);
+                self.with_command(|command, session| command.follow_size(session));
+            }
             signal => return self.stop(signal),
         }
         Ok(())
@@ -216,7 +242,9 @@ impl<'a> Supervisor<'a> {
             self.pause(false);
         }
         let grace_ms = self.grace_ms();
-        let asked = self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
+        // The end of a machine's command is followed by that of its guest.
+        let asked = self.with_command(|command, session| command.signal(SIGTERM, session)).unwrap_or(false)
+            || self.channel.as_mut().is_some_and(|channel| channel.ask_to_stop(grace_ms));
         let sent = if self.channel.is_some() { SIGTERM } else { signal };
         // The kernel keeps signals without a handler from the first process of a pid namespace: nothing would ever happen.
         let deaf = !asked && !catches(self.child.pid, sent);
@@ -231,6 +259,9 @@ impl<'a> Supervisor<'a> {
     /// Says what a stop waits for when it takes long, and kills what is left at its deadline.
     fn watch_stop(&mut self) -> io::Result<()> {
         let (now, within_ms) = (Instant::now(), self.grace_ms());
+        if self.stopping.as_ref().is_some_and(|stopping| now >= stopping.deadline) && self.kills_command() {
+            return Ok(());
+        }
         let Some(stopping) = &mut self.stopping else {
             if self.own_stop.takes_long(now) {
                 let services = self.services.waited_for();
@@ -253,6 +284,44 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// A machine's command that did not end in time is killed, once, and the machine gets a moment to end in order.
+    fn kills_command(&mut self) -> bool {
+        if self.is_killed || self.with_command(|command, session| command.signal(SIGKILL, session)) != Some(true) {
+            return false;
+        }
+        self.is_killed = true;
+        let within_ms = Some(self.grace_ms());
+        self.desk.killed(Vec::new(), within_ms);
+        wire::report(self.socket, &Report::Killed { services: Vec::new(), within_ms });
+        self.stopping.iter_mut().for_each(|stopping| stopping.deadline = Instant::now() + AFTER_KILL);
+        true
+    }
+
+    /// Does something with the machine's command and the session that it is carried by, where there are both.
+    fn with_command<T>(&mut self, act: impl FnOnce(&mut Command, &mut Session) -> T) -> Option<T> {
+        let (command, channel) = (self.command.as_mut()?, self.channel.as_mut()?);
+        let done = act(command, channel.session());
+        // What cannot be written is found out when the channel is next looked at.
+        let _ = channel.flush();
+        Some(done)
+    }
+
+    /// Carries the streams of a machine's command; when it has ended, the machine is asked to.
+    fn watch_command(&mut self, ready: &[Ready]) -> io::Result<()> {
+        let Some(command) = &mut self.command else { return Ok(()) };
+        let wants_end = command.advance(ready, self.channel.as_mut().map(Channel::session));
+        let ended = command.status().is_some() && !std::mem::replace(&mut self.command_done, true);
+        let grace_ms = self.grace_ms();
+        if let Some(channel) = &mut self.channel {
+            if ended {
+                self.machine.iter_mut().for_each(|machine| machine.ends_within(self.grace));
+                channel.ask_to_stop(grace_ms);
+            }
+            let _ = channel.flush();
+        }
+        if wants_end && self.stopping.is_none() { self.stop(SIGINT) } else { Ok(()) }
+    }
+
     fn watch_machine(&mut self, ready: &[Ready]) -> io::Result<()> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
         machine.advance(ready);
@@ -265,7 +334,7 @@ impl<'a> Supervisor<'a> {
             let (services, within_ms) = (self.services.waited_for(), Some(self.grace_ms()));
             self.desk.stopping(Stop { services, within_ms });
         }
-        let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
+        let others = self.hear_others();
         self.desk.hear_streams(others);
         let wanted = self.desk.advance(ready, self.channel.as_mut().map(Channel::session));
         // What cannot be written is found out when the channel is next looked at.
@@ -278,6 +347,13 @@ impl<'a> Supervisor<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What came on streams that are no ports, of which one may be the command's.
+    fn hear_others(&mut self) -> Vec<Happening> {
+        let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
+        self.with_command(|command, session| others.iter().for_each(|one| command.hear_stream(one, session)));
+        others
     }
 
     /// Lets a machine stand still with its kernel and its clock, which is set when it goes on.
@@ -294,6 +370,9 @@ impl<'a> Supervisor<'a> {
     fn signal(&mut self, signal: i32) -> io::Result<()> {
         if self.channel.is_some() && signal == SIGTERM {
             self.desk.stopping(Stop { services: self.services.left(), within_ms: None });
+        }
+        if signal != SIGKILL && self.with_command(|command, session| command.signal(signal, session)) == Some(true) {
+            return Ok(());
         }
         let guest = self.channel.as_mut().filter(|_| self.machine.is_some() && signal != SIGKILL);
         match guest {
@@ -350,6 +429,11 @@ impl<'a> Supervisor<'a> {
                     self.desk.hear(&event);
                     self.services.hear(&event);
                     self.machine.iter_mut().for_each(|machine| machine.hear(&event));
+                    if let Some(command) = self.command.as_mut().filter(|_| self.stopping.is_none()) {
+                        command.hear(&event, channel.session());
+                        let ignored = self.machine.as_mut().filter(|_| command.is_ignored(&event));
+                        ignored.into_iter().for_each(|machine| machine.fails(OLD_GUEST));
+                    }
                     wire::report(self.socket, &Report::Guest(event));
                 }
                 self.own_stop.follow(self.services.is_stopping(), Instant::now());
@@ -380,7 +464,7 @@ impl<'a> Supervisor<'a> {
 
     fn ended(mut self) -> io::Result<Ended> {
         self.drain_channel();
-        let others = self.channel.as_mut().map(Channel::others).unwrap_or_default();
+        let others = self.hear_others();
         self.desk.hear_streams(others);
         self.desk.pump(self.channel.as_mut().map(Channel::session));
         self.desk.drain();
@@ -391,6 +475,13 @@ impl<'a> Supervisor<'a> {
         if let Some(mut machine) = self.machine {
             machine.drain();
             self.desk.drain();
+            // What the machine does after its command is no matter.
+            if let Some(status) = self.command.as_ref().and_then(Command::status) {
+                return Ok(Ended::Exit(status.into()));
+            }
+            if self.command.is_some() && self.stopping.is_some() {
+                return Ok(Ended::Signal(SIGTERM));
+            }
             let wanted = self.stopping.is_some() || self.is_killed || (self.command_gone && !self.detached);
             return machine.meaning(ended, wanted).map_err(io::Error::other);
         }

@@ -47,6 +47,7 @@ fn play(script: &str, boot_ms: u64) -> Played {
         balloon_mib: None,
         cpus: 1,
         boot_ms,
+        command: None,
     };
     let about =
         About { appliance: "toy".into(), version: "1".into(), detached: false, command: Vec::new(), open: Vec::new() };

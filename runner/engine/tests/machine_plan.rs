@@ -11,8 +11,8 @@ use bundle::plan::{
     Gpu, GpuNeed, Isolation, Level, Memory, Network, NetworkMode, Plan, Port, Process, Resources, Root, Seccomp, Volume,
 };
 use engine::{
-    BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Compression, Direct, DiskFile, Facts, Layer, MachineFacts,
-    NoSubordinateIds, Probe, Qemu, RunOptions, System, bind,
+    BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Compression, Direct, DiskFile, Facts, Held, Layer,
+    MachineFacts, NoSubordinateIds, Probe, Qemu, RunOptions, System, bind, why_machine,
 };
 
 fn plan() -> Plan {
@@ -163,8 +163,6 @@ fn what_is_missing_is_named_with_what_helps() {
     let mut poor = bundle(plan(), true);
     poor.boot.volumes.clear();
     check_unmet(&poor, &linux(), &options(), &["no disk for the volume data"]);
-    let commanded = RunOptions { command: vec!["sh".into()], ..options() };
-    check_unmet(&bundle(plan(), true), &linux(), &commanded, &["not a command", "appliance exec"]);
 }
 
 #[test]
@@ -192,7 +190,47 @@ fn memory_is_fitted_to_the_host_and_what_would_fit_is_said() {
     check(Some((1024, 512, 2048)), 700, (700, None));
     check(Some((32, 16, 64)), 4096, (128, None));
     let (bundle, facts) = with(Some((1024, 512, 2048)), 400);
-    check_unmet(&bundle, &facts, &options(), &["512 MiB of memory are needed and 400 MiB are free", "memory min="]);
+    let words = ["512 MiB of memory are needed and 400 MiB are free", "set `memory min=` to 400 MiB or less"];
+    check_unmet(&bundle, &facts, &options(), &words);
+    let (bundle, facts) = with(Some((64, 64, 64)), 100);
+    check_unmet(&bundle, &facts, &options(), &["a machine has at least 128 MiB of memory, and 100 MiB are free"]);
+    let verdict = |memory, available, expected: (Held, &str)| {
+        let (bundle, facts) = with(memory, available);
+        let bound = bind(&bundle, &facts, &options(), "toy-1-2").unwrap();
+        let said = bound.verdicts.iter().find(|verdict| verdict.item == "memory").unwrap();
+        assert_eq!((said.held, said.how.as_str()), expected);
+    };
+    verdict(None, 4096, (Held::Enforced, "the machine has 512 MiB, since the spec asks for none"));
+    let raised = "the machine has 128 MiB and not 32: with less no kernel of a distribution comes up";
+    verdict(Some((32, 16, 64)), 4096, (Held::Partial, raised));
+    let little = "the machine has 700 MiB: 1024 are asked, and no more are free";
+    verdict(Some((1024, 512, 2048)), 700, (Held::Enforced, little));
+}
+
+#[test]
+fn a_command_in_place_of_the_services_is_asked_of_the_guest() {
+    let facts = facts(System::Linux, "x86_64", Probe::NotTried);
+    let options = RunOptions { command: vec!["sh".into()], user: Some("web".into()), terminal: true, ..options() };
+    let bound = bind(&bundle(plan(), true), &facts, &options, "toy-1-2").unwrap();
+    let machine = bound.machine().unwrap();
+    let command = machine.command.as_ref().unwrap();
+    assert_eq!((command.args.as_slice(), command.user.as_deref()), (["sh".to_owned()].as_slice(), Some("web")));
+    assert_eq!((command.env.get("TERM").map(String::as_str), bound.terminal), (Some("xterm"), true));
+    let held = "virtserialport,chardev=command,name=appliance.command.0".to_owned();
+    let channel = "virtserialport,chardev=channel,name=appliance.agent.0".to_owned();
+    let place = |word: &String| machine.arguments.iter().position(|argument| argument == word).unwrap();
+    assert!(place(&held) < place(&channel), "the guest waits for the channel's name alone");
+}
+
+#[test]
+fn who_runs_qemu_is_what_root_of_the_machine_would_become() {
+    let how = |uid: u32| {
+        let facts = Facts { uid, ..facts(System::Linux, "x86_64", Probe::NotTried) };
+        let bound = bind(&bundle(plan(), true), &facts, &options(), "toy-1-2").unwrap();
+        bound.verdicts.into_iter().find(|verdict| verdict.item == "no new privileges").unwrap()
+    };
+    assert!(how(0).how.ends_with("is a process of root here") && how(0).remedy.is_some());
+    assert!(how(1000).how.ends_with("is a process of user 1000 here") && how(1000).remedy.is_none());
 }
 
 #[test]
@@ -209,6 +247,14 @@ fn a_bundle_says_as_what_it_runs_and_the_caller_may_ask_for_more() {
     assert!(level(&|plan| plan.isolation.at_least = Level::Vm, false));
     assert!(level(&|plan| plan.isolation.level = Some(Level::Container), true));
     assert!(level(&|_| {}, false), "it has no container image");
+    let why = |change: &dyn Fn(&mut Plan), vm: bool| {
+        let mut plan = plan();
+        plan.isolation.level = None;
+        change(&mut plan);
+        why_machine(&bundle(plan, true), &RunOptions { vm, ..options() })
+    };
+    assert!(why(&|_| {}, false).unwrap().contains("no container image"));
+    assert_eq!((why(&|_| {}, true), why(&|plan| plan.isolation.level = Some(Level::Vm), false)), (None, None));
 }
 
 #[test]

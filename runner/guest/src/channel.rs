@@ -220,7 +220,9 @@ impl Channel {
             }
             Happening::Request { stream, request: Request::List { path } } => self.files.list(session, stream, &path),
             Happening::Request { stream, request: Request::Read(wanted) } => self.files.read(session, stream, &wanted),
-            Happening::Request { stream, request: Request::Watch { path } } => self.files.watch(session, stream, &path),
+            Happening::Request { stream, request: Request::Watch { path, recursive } } => {
+                self.files.watch(session, stream, &path, recursive);
+            }
             Happening::Request { stream, request: Request::Write(wanted) } => self.files.write(session, stream, wanted),
             Happening::Request { stream, request } => return Some(Wish::Request(stream, request)),
             // Credit is seen by the next poll; a guest asks nothing, so nothing is answered.

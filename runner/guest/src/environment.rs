@@ -35,11 +35,6 @@ pub fn own() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What the first process of a machine gives on: nothing but the kind of its console.
-pub fn of_a_machine() -> BTreeMap<String, String> {
-    [("TERM".to_owned(), "linux".to_owned())].into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

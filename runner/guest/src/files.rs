@@ -37,7 +37,7 @@ enum Transfer {
     List(ReadDir),
     Read { file: File, at: u64, end: u64, hash: Sha256 },
     Write(Box<Writing>),
-    Watch(Watching),
+    Watch(Box<Watching>),
 }
 
 /// A file that is being written beside its place.
@@ -78,8 +78,9 @@ impl Files {
     }
 
     /// Begins to watch a path.
-    pub fn watch(&mut self, session: &mut Session, stream: u32, path: &str) {
-        let begun = Watching::begin(path).map(Transfer::Watch).map_err(|error| format!("watch {path}: {error}"));
+    pub fn watch(&mut self, session: &mut Session, stream: u32, path: &str, recursive: bool) {
+        let watching = |watching| Transfer::Watch(Box::new(watching));
+        let begun = Watching::begin(path, recursive).map(watching).map_err(|error| format!("watch {path}: {error}"));
         self.begin(session, stream, begun);
     }
 

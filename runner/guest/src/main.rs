@@ -35,12 +35,14 @@ mod supervisor;
 mod systemd;
 mod terminal;
 mod watch;
+mod watched;
 mod words;
 
+use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
-use bundle::boot::{MACHINE_ENV, Machine, Transport};
+use bundle::boot::{COMMAND_PORT_NAME, MACHINE_ENV, Machine, Transport};
 use bundle::channel::Event;
 use bundle::guest::{CHANNEL_END_ENV, CHANNEL_FD_ENV, Restart, SINGLE_ID_ENV, STATUS_GUEST_FAILED, Service, Settings};
 use nix::unistd::Pid;
@@ -143,18 +145,23 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
     if is_agent {
         systemd::speak_on_console();
     }
-    let engine_env = match machine {
+    let mut engine_env = match machine {
         _ if is_agent => systemd::own_environment(),
-        Some(_) => environment::of_a_machine(),
+        Some(_) => BTreeMap::new(),
         None => environment::own(),
     };
+    if machine.is_some() {
+        // The console's: nothing that is started here sits before it.
+        engine_env.remove("TERM");
+    }
     let channel = engine_env.get(CHANNEL_FD_ENV).map(|number| Channel::inherit(number)).transpose()?;
     let memory = Memory::inherit(&engine_env, machine.is_some());
     spawn::close_inherited(memory.descriptors().chain(channel.as_ref().map(Channel::number)));
     if machine.is_some_and(|machine| machine.channel == Transport::Serial) {
         outputs::take_over();
     }
-    let settings = settings::read(&arguments.settings)?;
+    let holds = machine.is_some() && link::port_path(COMMAND_PORT_NAME).is_some();
+    let settings = held(settings::read(&arguments.settings)?, holds);
     let signals = Signals::take().map_err(|errno| format!("take signals: {}", errno.desc()))?;
     let mut logs = Logs::default();
     become_init(&settings.hostname, &mut logs);
@@ -164,11 +171,11 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
     let single_id = engine_env.get(SINGLE_ID_ENV).is_some_and(|value| value == "1");
     let is_command = !arguments.command.is_empty();
     let (services, main) = what_to_run(&arguments, &settings)?;
-    say_what_is_unusual(&services, single_id, &mut logs);
+    say_what_is_unusual(&services, single_id, holds, &mut logs);
     Ok(Guest {
         supervisor: Supervisor::new(services, main.as_deref()).of_command(is_command),
         signals,
-        units: is_agent.then(systemd::become_agent).transpose()?,
+        units: is_agent.then(|| systemd::become_agent(holds)).transpose()?,
         channel,
         memory,
         link: machine.and_then(|machine| Link::new(machine.channel)),
@@ -185,6 +192,15 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
         keeps_folder: is_command && arguments.user.is_none(),
         single_id,
     })
+}
+
+/// The settings of an appliance whose host runs a command in place of the services: without them, and as in a container
+/// without a list of the only commands.
+fn held(settings: Settings, holds: bool) -> Settings {
+    match holds {
+        true => Settings { services: Vec::new(), main: None, tools: Vec::new(), ..settings },
+        false => settings,
+    }
 }
 
 /// Takes over the duties of PID 1; where another process is that, at least orphans come here.
@@ -219,8 +235,8 @@ fn what_to_run(arguments: &Arguments, settings: &Settings) -> Result<(Vec<Servic
     Ok((vec![command], Some("command".to_owned())))
 }
 
-fn say_what_is_unusual(services: &[Service], single_id: bool, logs: &mut Logs) {
-    if services.is_empty() {
+fn say_what_is_unusual(services: &[Service], single_id: bool, holds: bool, logs: &mut Logs) {
+    if services.is_empty() && !holds {
         logs.say("there are no services: waiting until stopped; a command may be named after --");
     }
     for service in services.iter().filter(|service| single_id && !identity::is_mapped(&service.user)) {

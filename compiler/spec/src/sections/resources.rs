@@ -16,7 +16,8 @@ pub(crate) const RESOURCES: NodeRule = NodeRule {
         NodeRule {
             name: "memory",
             doc: "Memory, fitted to the host at start between `min` and `max`. What is written outside of volumes counts too. When \
-                  it runs out the kernel ends a process, which is said; a service that ends so follows its `restart`.",
+                  it runs out the kernel ends a process, which is said; a service that ends so follows its `restart`. A machine has \
+                  512 MiB where nothing is said, and never less than 128.",
             args: &[ArgRule::one("the amount", Kind::Size)],
             props: &[
                 PropRule::new("min", Kind::Size, "least that it can work with").default("the amount"),

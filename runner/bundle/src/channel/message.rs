@@ -125,10 +125,13 @@ pub enum Request {
     /// Give what is in a file, on a stream.
     Read(Read),
     /// Tell what happens to a file, or to the entries of a folder, on a stream: pieces of output hold
-    /// [`super::Change`]s, one JSON value a line. A link is followed, folders within are not.
+    /// [`super::Change`]s, one JSON value a line. A link is followed.
     Watch {
         /// The absolute path.
         path: String,
+        /// Follow folders below it too, also those that come later.
+        #[serde(skip_serializing_if = "is_false", default)]
+        recursive: bool,
     },
     /// Make something: a file's content comes on the stream.
     Write(Write),
@@ -151,6 +154,11 @@ pub enum Request {
     Pause,
     /// Let them go on.
     Resume,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The answer to a request.

@@ -118,10 +118,10 @@ pub enum EntryKind {
 pub struct Change {
     /// What.
     pub change: ChangeKind,
-    /// The entry's name; absent for the path itself.
+    /// The entry's name, by way of the folders below the path; absent for the path itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// The name that it had before it was moved within the folder.
+    /// The name that it had before it was moved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<String>,
 }
@@ -142,6 +142,8 @@ pub enum ChangeKind {
     Moved,
     /// More happened than could be told: look at everything again.
     Overflow,
+    /// This folder, and others, are not followed: there are too many, or the name is too long.
+    Unwatched,
     /// What was watched is no longer at its path. Nothing comes after it.
     Gone,
 }

@@ -151,6 +151,6 @@ pub fn fit_memory(memory: Memory, facts: &Facts) -> Result<u64, Unmet> {
             memory.min_bytes >> 20,
             facts.memory_available_bytes >> 20
         ),
-        remedy: "free some, or lower `memory min=`".to_owned(),
+        remedy: format!("free some, or set `memory min=` to {} MiB or less", facts.memory_available_bytes >> 20),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bundle::channel::{Exec, TerminalSize};
 use bundle::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,9 @@ pub struct Machine {
     pub cpus: u64,
     /// Milliseconds within which its guest must be heard.
     pub boot_ms: u64,
+    /// What it runs in place of its services; its end is the machine's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<Exec>,
 }
 
 /// A file that must hash to what the bundle says.
@@ -65,7 +69,7 @@ pub struct Proof {
 const DEFAULT_MEMORY_MIB: u64 = 512;
 
 /// With less no kernel of a distribution comes up.
-const LEAST_MEMORY_MIB: u64 = 128;
+pub const LEAST_MEMORY_MIB: u64 = 128;
 
 /// What is added to a root that is written to and asks for no size.
 const ROOT_ROOM_BYTES: u64 = 1 << 30;
@@ -109,6 +113,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         cpus,
         start,
         drives,
+        holds: !options.command.is_empty(),
         sandbox: machines.system == System::Linux,
     };
     let limits = limits::fit_processors(plan, facts);
@@ -126,6 +131,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         balloon_mib,
         cpus,
         boot_ms: options.boot_ms.unwrap_or(if slow { SLOW_BOOT_MS } else { BOOT_MS }),
+        command: command(plan, options),
     };
     Ok(bound(plan, options, instance, machine, steps, &limits, facts))
 }
@@ -146,7 +152,7 @@ fn bound(
         state_folder: options.state_folder.clone(),
         ports: ports(plan, options),
         grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
-        terminal: false,
+        terminal: options.terminal,
         guest: true,
         body: Body::Machine(Box::new(machine)),
         steps,
@@ -155,11 +161,10 @@ fn bound(
 
 fn machine_needs(needs: &mut Needs, bundle: &Bundle, facts: &Facts, options: &RunOptions) {
     let boot = &bundle.boot;
-    let commanded = !options.command.is_empty() || !options.env.is_empty();
     needs.want(
-        commanded,
-        "a machine runs its services, not a command of yours".into(),
-        "start it with `run -d --vm`, then: appliance exec NAME -- COMMAND",
+        options.command.is_empty() && !options.env.is_empty(),
+        "the environment of a machine's services is that of the bundle".into(),
+        "name a command, or set `env` in the spec",
     );
     needs.want(
         !boot.can_start(),
@@ -223,6 +228,17 @@ fn board(is_direct: bool, machines: &MachineFacts) -> Board {
     }
 }
 
+/// The command in place of the services, as the guest is asked for it. A terminal takes the size of the caller's.
+fn command(plan: &Plan, options: &RunOptions) -> Option<Exec> {
+    let mut env = options.env.clone();
+    if options.terminal && !plan.process.env.contains_key("TERM") {
+        env.entry("TERM".to_owned()).or_insert_with(|| "xterm".to_owned());
+    }
+    let terminal = options.terminal.then_some(TerminalSize { columns: 80, rows: 25 });
+    let (args, user) = (options.command.clone(), options.user.clone());
+    (!args.is_empty()).then_some(Exec { args, env, cwd: None, user, terminal })
+}
+
 /// What runs the processors, and why.
 fn acceleration(machines: &MachineFacts) -> (Acceleration, String) {
     let name = Acceleration::Hardware(machines.system).name().to_uppercase();
@@ -253,6 +269,7 @@ pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machin
         cpus: 1,
         start,
         drives: Vec::new(),
+        holds: false,
         sandbox: machines.system == System::Linux,
     };
     Some(Machine {
@@ -266,6 +283,7 @@ pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machin
         balloon_mib: None,
         cpus: 1,
         boot_ms: PROBE_MS,
+        command: None,
     })
 }
 
@@ -285,6 +303,11 @@ fn memory_mib(plan: &Plan, facts: &Facts) -> Result<(u64, Option<u64>), Unmet> {
     memory.min_bytes = memory.min_bytes.max(LEAST_MEMORY_MIB << 20);
     memory.bytes = memory.bytes.max(memory.min_bytes);
     memory.max_bytes = memory.max_bytes.max(memory.min_bytes);
+    if facts.memory_available_bytes < LEAST_MEMORY_MIB << 20 {
+        let free = facts.memory_available_bytes >> 20;
+        let need = format!("a machine has at least {LEAST_MEMORY_MIB} MiB of memory, and {free} MiB are free");
+        return Err(Unmet { need, remedy: "free some: stop other instances, or end other programs".to_owned() });
+    }
     let kept = limits::fit_memory(memory, facts)? >> 20;
     let most = plan.resources.memory.map_or(kept, |_| memory.max_bytes.min(facts.memory_available_bytes) >> 20);
     Ok((most.max(kept), (most > kept).then_some(kept)))

@@ -1,9 +1,9 @@
 //! The verdict on each thing that an appliance asks, where it runs as a machine of its own.
 
-use bundle::plan::{GpuNeed, Plan};
+use bundle::plan::{GpuNeed, Memory, Plan};
 
 use super::limits::Limits;
-use super::machine::Machine;
+use super::machine::{LEAST_MEMORY_MIB, Machine};
 use super::verdicts::{Verdict, enforced, not_enforced, partial};
 use crate::facts::{Controller, Facts};
 
@@ -14,13 +14,9 @@ pub fn verdicts(plan: &Plan, facts: &Facts, limits: &Limits, machine: &Machine) 
     all.push(enforced("network \"none\"", "the machine has no network device"));
     all.push(inside(plan));
     all.push(partial("seccomp", "no filter inside: system calls reach the machine's own kernel, not the host's"));
-    all.push(partial(
-        "no new privileges",
-        "a program inside may become root of the machine, which is nobody on the host",
-    ));
+    all.push(privileges(facts));
     all.push(enforced("masked paths", "/proc and /sys tell about the machine alone"));
-    let kept = machine.balloon_mib.map(|mib| format!(", and keeps {mib} of them until it runs short"));
-    all.push(enforced("memory", &format!("the machine has {} MiB{}", machine.memory_mib, kept.unwrap_or_default())));
+    all.push(memory(plan.resources.memory, machine));
     all.extend(plan.resources.cpus_milli.map(|milli| processors(milli, facts, limits, machine)));
     all.extend(
         plan.resources
@@ -53,6 +49,38 @@ fn isolation(machine: &Machine) -> Verdict {
             ),
         ),
         _ => enforced("isolation \"vm\"", &format!("QEMU's {board} by {acceleration} ({why})")),
+    }
+}
+
+/// What root of the machine is on the host: nothing, unless it breaks out of QEMU.
+fn privileges(facts: &Facts) -> Verdict {
+    let inside = "a program inside may become root of the machine";
+    match facts.uid {
+        0 => Verdict {
+            remedy: Some("run it as another user, who may open /dev/kvm where that works".to_owned()),
+            ..partial("no new privileges", &format!("{inside}; QEMU, which holds it, is a process of root here"))
+        },
+        uid => {
+            partial("no new privileges", &format!("{inside}; QEMU, which holds it, is a process of user {uid} here"))
+        }
+    }
+}
+
+/// What was asked, what it is, and why that differs.
+fn memory(asked: Option<Memory>, machine: &Machine) -> Verdict {
+    let Machine { memory_mib, balloon_mib, .. } = machine;
+    let has = format!("the machine has {memory_mib} MiB");
+    let Some(asked) = asked.map(|memory| memory.bytes >> 20) else {
+        return enforced("memory", &format!("{has}, since the spec asks for none"));
+    };
+    if asked < LEAST_MEMORY_MIB {
+        let why = "with less no kernel of a distribution comes up";
+        return partial("memory", &format!("{has} and not {asked}: {why}"));
+    }
+    match balloon_mib {
+        Some(kept) => enforced("memory", &format!("{has}, and keeps {kept} of them until it runs short")),
+        None if *memory_mib < asked => enforced("memory", &format!("{has}: {asked} are asked, and no more are free")),
+        None => enforced("memory", &has),
     }
 }
 

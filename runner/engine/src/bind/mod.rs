@@ -121,6 +121,18 @@ pub fn level(bundle: &Bundle, options: &RunOptions) -> Level {
     if wants_vm || is_only_machine { Level::Vm } else { Level::Container }
 }
 
+/// Why it is a machine where nobody asked for one; nothing where the caller or the spec did, or where it is a container.
+pub fn why_machine(bundle: &Bundle, options: &RunOptions) -> Option<&'static str> {
+    let isolation = &bundle.plan.isolation;
+    let asked = options.vm || isolation.at_least == Level::Vm || isolation.level == Some(Level::Vm);
+    match level(bundle, options) {
+        Level::Vm if asked => None,
+        Level::Vm if bundle.layers.is_empty() => Some("the bundle has no container image, which output \"oci\" gives"),
+        Level::Vm => Some("it starts with systemd, which no container is given what it wants"),
+        Level::Container => None,
+    }
+}
+
 impl Bound {
     /// The container that it runs as, if it does.
     pub fn container(&self) -> Option<&Container> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle::boot::{ERROR_PORT_NAME, OUTPUT_PORT_NAME, PORT_NAME};
+use bundle::boot::{COMMAND_PORT_NAME, ERROR_PORT_NAME, OUTPUT_PORT_NAME, PORT_NAME};
 
 use super::machine::{CHANNEL_FD, CONSOLE_FD, ERROR_FD, OUTPUT_FD, QMP_FD};
 use crate::facts::System;
@@ -69,6 +69,8 @@ pub struct Shape {
     pub start: Start,
     /// Its disks, in the order in which it finds them.
     pub drives: Vec<Drive>,
+    /// Whether its guest is to start no service, and wait for a command.
+    pub holds: bool,
     /// Whether QEMU is to give up what it does not need (only where its sandbox exists).
     pub sandbox: bool,
 }
@@ -144,7 +146,7 @@ pub fn arguments(shape: &Shape) -> Vec<String> {
         }
     }
     words.drives(shape);
-    words.channels(shape.board);
+    words.channels(shape);
     words.device(shape.board, "virtio-rng", "");
     words.device(shape.board, "virtio-balloon", ",deflate-on-oom=on,free-page-reporting=on");
     words.0
@@ -177,13 +179,18 @@ impl Words {
     }
 
     /// The console, QMP, and the ports of the guest, its channel last: once that is there, the others are.
-    fn channels(&mut self, board: Board) {
+    fn channels(&mut self, shape: &Shape) {
         for (id, fd) in [("console", CONSOLE_FD), ("qmp", QMP_FD)] {
             self.pair("-chardev", &format!("socket,id={id},fd={fd}"));
         }
         self.pair("-serial", "chardev:console");
         self.pair("-mon", "chardev=qmp,mode=control");
-        self.device(board, "virtio-serial", "");
+        self.device(shape.board, "virtio-serial", "");
+        if shape.holds {
+            // It only has to be there.
+            self.pair("-chardev", "null,id=command");
+            self.pair("-device", &format!("virtserialport,chardev=command,name={COMMAND_PORT_NAME}"));
+        }
         let ports = [
             ("output", OUTPUT_FD, OUTPUT_PORT_NAME),
             ("error", ERROR_FD, ERROR_PORT_NAME),

@@ -1,11 +1,13 @@
 //! A machine on this host: QEMU started as it was bound, what it and its guest print, and how it ended.
 
+mod command;
 mod console;
 mod outlets;
 mod qmp;
 mod running;
 mod start;
 
+pub use command::Command;
 pub use console::Console;
 pub use qmp::Order;
 pub use running::Running;

@@ -128,6 +128,17 @@ impl Running {
         late
     }
 
+    /// It was asked to end, and gets this long for it.
+    pub fn ends_within(&mut self, grace: Duration) {
+        self.exited = Some((0, Instant::now() + grace + POWER_OFF));
+    }
+
+    /// Its guest does not do what it is there for.
+    pub fn fails(&mut self, reason: &str) {
+        self.failed = Some(reason.to_owned());
+        self.heard_by = Some(Instant::now());
+    }
+
     /// The guest can no longer be talked to: without it the machine is no use, and it is given up.
     pub fn is_lost(&mut self, reason: &str) {
         self.lost = Some(format!("its guest was lost: {reason}"));

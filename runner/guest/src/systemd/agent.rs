@@ -26,17 +26,16 @@ pub fn speak_on_console() {
     }
 }
 
-/// Opens the door for the units and tells systemd that they may come.
-pub fn become_agent() -> Result<Units, String> {
-    let units = Units::open()?;
+/// Opens the door for the units and tells systemd that they may come; `holds` says that none of them is to start.
+pub fn become_agent(holds: bool) -> Result<Units, String> {
+    let units = Units::open(holds)?;
     notify::ready(None);
     Ok(units)
 }
 
 /// The environment that the agent passes on: that of process 1 of a machine, without what systemd says to this unit alone.
 pub fn own_environment() -> BTreeMap<String, String> {
-    let machine = std::env::var(MACHINE_ENV).ok().map(|machine| (MACHINE_ENV.to_owned(), machine));
-    machine.into_iter().chain([("TERM".to_owned(), "linux".to_owned())]).collect()
+    std::env::var(MACHINE_ENV).ok().map(|machine| (MACHINE_ENV.to_owned(), machine)).into_iter().collect()
 }
 
 /// Asks process 1 to end the machine: it stops what else it runs, writes back what is left, and unmounts.

@@ -23,6 +23,8 @@ pub struct Units {
     visitors: Vec<Visitor>,
     /// Services that are to start.
     wanted: Vec<usize>,
+    /// No service is to start: a command runs in their place.
+    holds: bool,
 }
 
 #[derive(Debug)]
@@ -44,10 +46,19 @@ enum Stage {
     Done,
 }
 
+impl Visitor {
+    /// Its service does not start.
+    fn send_away(&self) {
+        // A unit that was never ready has failed, in systemd's eyes.
+        notify::ready(Some(self.pid));
+        let _ = door::say(self.connection.as_fd(), &Word::Over, &[]);
+    }
+}
+
 impl Units {
-    /// Opens the door.
-    pub fn open() -> Result<Self, String> {
-        Ok(Self { listener: door::open()?, visitors: Vec::new(), wanted: Vec::new() })
+    /// Opens the door; who comes is sent away where the services are held back.
+    pub fn open(holds: bool) -> Result<Self, String> {
+        Ok(Self { listener: door::open()?, visitors: Vec::new(), wanted: Vec::new(), holds })
     }
 
     /// What to wait for until it can be read.
@@ -76,6 +87,10 @@ impl Units {
         };
         visitor.stage = match (heard, visitor.stage) {
             (Heard::Silence, stage) => stage,
+            (Heard::Word(Word::Unit(_), _), Stage::Unknown) if self.holds => {
+                visitor.send_away();
+                Stage::Done
+            }
             (Heard::Word(Word::Unit(name), _), Stage::Unknown) => find(&name).map_or(Stage::Done, Stage::Waits),
             (Heard::Word(Word::Failed { status, reason }, _), Stage::Goes(service)) => {
                 news.push(News::NotStarted { service, reason, status });
@@ -137,9 +152,7 @@ impl Units {
             if let Stage::Waits(service) = visitor.stage
                 && is_over(service)
             {
-                // A unit that was never ready has failed, in systemd's eyes.
-                notify::ready(Some(visitor.pid));
-                let _ = door::say(visitor.connection.as_fd(), &Word::Over, &[]);
+                visitor.send_away();
                 visitor.stage = Stage::Done;
             }
         }

@@ -177,10 +177,13 @@ fn what_happens_to_a_folder_is_told_in_order() {
     let bench = bench();
     let mut running = sleeping(&bench);
     let (host, folder) = (running.host(), bench.path("watched"));
-    assert!(open(host, &Request::Watch { path: text(&folder) }).is_err_and(|reason| reason.contains("watch ")));
+    assert!(
+        open(host, &Request::Watch { path: text(&folder), recursive: false })
+            .is_err_and(|reason| reason.contains("watch "))
+    );
     std::fs::create_dir(&folder).expect("it is ours");
     std::fs::write(bench.path("outside"), "").expect("it is ours");
-    let stream = open(host, &Request::Watch { path: text(&folder) }).expect("it is there");
+    let stream = open(host, &Request::Watch { path: text(&folder), recursive: false }).expect("it is there");
     let change = |change: ChangeKind, name: Option<&str>, from: Option<&str>| Change {
         change,
         name: name.map(str::to_owned),
@@ -221,7 +224,7 @@ fn a_host_that_reads_nothing_loses_changes_and_is_told_so() {
     let mut running = sleeping(&bench);
     let (host, folder) = (running.host(), bench.path("watched"));
     std::fs::create_dir(&folder).expect("it is ours");
-    let stream = open(host, &Request::Watch { path: text(&folder) }).expect("it is there");
+    let stream = open(host, &Request::Watch { path: text(&folder), recursive: false }).expect("it is there");
     // More than the window holds and the queue takes after it.
     for number in 0..most + 8_000 {
         std::fs::write(folder.join(number.to_string()), "").expect("it is ours");
