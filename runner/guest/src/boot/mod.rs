@@ -13,6 +13,7 @@ mod root;
 mod table;
 mod verity;
 mod volumes;
+mod wire;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -56,6 +57,10 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
     // The way to the host is one of them: without it nobody hears what is wrong.
     modules::load(&boot.modules, Shown::look(machine.channel));
     let line = line?;
+    let wire = wire::join().unwrap_or_else(|problem| {
+        eprintln!("appliance: failed to {problem}");
+        None
+    });
 
     let mut device = devices::wait_for(&line.root)?;
     if let Some(proof) = &line.verity {
@@ -69,6 +74,9 @@ fn go(machine: &mut Machine) -> Result<Infallible, String> {
     }
     root::mount(&device, &boot, keeps, line.init != GUEST_PATH)?;
     root::switch()?;
+    if let Some(Err(problem)) = wire.map(wire::Wire::show) {
+        eprintln!("appliance: failed to {problem}");
+    }
     become_init(&line)
 }
 
