@@ -19,6 +19,7 @@ use host::{Child, Ended, Interest, Ready};
 use crate::bind::Bound;
 use crate::control::{Desk, Stop, Wanted};
 use crate::machine::{Order, Running};
+use crate::outbound::Serving;
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
@@ -38,6 +39,7 @@ pub struct Supervisor<'a> {
     _ports: Option<Ports>,
     terminal: Option<Terminal>,
     machine: Option<Running>,
+    network: Option<Serving>,
     desk: &'a mut Desk,
     /// The instance outlives the command that started it.
     detached: bool,
@@ -65,6 +67,8 @@ pub struct Given {
     pub terminal: Option<Terminal>,
     /// What a machine has beside that.
     pub machine: Option<Running>,
+    /// Its network, where it has one.
+    pub network: Option<Serving>,
 }
 
 /// The container's terminal, joined to the user's.
@@ -117,7 +121,7 @@ impl Terminal {
 impl<'a> Supervisor<'a> {
     /// Takes over what was just started.
     pub fn new(bound: &Bound, socket: &'a UnixStream, given: Given, desk: &'a mut Desk) -> io::Result<Self> {
-        let Given { child, ports, channel, terminal, machine } = given;
+        let Given { child, ports, channel, terminal, machine, network } = given;
         let (channel, ports) = match channel {
             Some(transport) => (Some(Channel::new(transport, ports)?), None),
             None => (None, Some(ports)),
@@ -130,6 +134,7 @@ impl<'a> Supervisor<'a> {
             _ports: ports,
             terminal,
             machine,
+            network,
             desk,
             detached: bound.about.detached,
             grace,
@@ -145,7 +150,7 @@ impl<'a> Supervisor<'a> {
     /// Watches until the first process ended.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
-            let (fixed, [ready, asked, told]) = self.wait()?;
+            let (fixed, [ready, asked, told, reached]) = self.wait()?;
             if fixed.child {
                 return self.ended();
             }
@@ -157,11 +162,12 @@ impl<'a> Supervisor<'a> {
             self.desk_ready(&asked)?;
             self.watch_stop()?;
             self.watch_machine(&told)?;
+            self.network_ready(&reached);
         }
     }
 
-    /// What is ready: the fixed descriptors, then those of the channel, of the desk and of the machine.
-    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 3])> {
+    /// What is ready: the fixed descriptors, then those of the channel, of the desk, of the machine and of its network.
+    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 4])> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
         let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
         // Absent ones stand in as the child's handle, not asked for anything.
@@ -175,11 +181,18 @@ impl<'a> Supervisor<'a> {
         interests.extend(self.desk.interests());
         let machine_place = interests.len();
         interests.extend(self.machine.as_ref().map(Running::interests).unwrap_or_default());
+        let network_place = interests.len();
+        interests.extend(self.network.as_ref().map(Serving::interest));
         let ready = host::poll(&interests, self.timeout_ms())?;
         let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
         let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
         let part = |from: usize, to: usize| ready.get(from..to).unwrap_or_default().to_vec();
-        let more = [part(4, desk_place), part(desk_place, machine_place), part(machine_place, ready.len())];
+        let more = [
+            part(4, desk_place),
+            part(desk_place, machine_place),
+            part(machine_place, network_place),
+            part(network_place, ready.len()),
+        ];
         Ok((fixed, more))
     }
 
@@ -257,6 +270,24 @@ impl<'a> Supervisor<'a> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
         machine.advance(ready);
         if machine.is_late(Instant::now()) { self.child.handle.signal(SIGKILL) } else { Ok(()) }
+    }
+
+    fn network_ready(&mut self, ready: &[Ready]) {
+        let Some(network) = self.network.as_mut().filter(|_| ready.first().is_some_and(|one| one.read)) else { return };
+        let heard = network.hear();
+        self.tell_of_network(heard);
+    }
+
+    /// What was refused is told, and kept beside what is printed.
+    fn tell_of_network(&mut self, reports: Vec<Report>) {
+        for report in reports {
+            match &report {
+                Report::Refused(refused) => self.desk.note(&refused.text),
+                Report::NetworkLost(why) => self.desk.note(&format!("nothing can be reached any more: {why}")),
+                _ => {}
+            }
+            wire::report(self.socket, &report);
+        }
     }
 
     /// What commands want, and what they and the guest say to each other.
@@ -388,6 +419,8 @@ impl<'a> Supervisor<'a> {
             terminal.drain();
         }
         let ended = self.child.wait()?;
+        let last = self.network.take().map(Serving::end).unwrap_or_default();
+        self.tell_of_network(last);
         if let Some(mut machine) = self.machine {
             machine.drain();
             self.desk.drain();

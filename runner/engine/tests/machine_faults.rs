@@ -47,6 +47,7 @@ fn play(script: &str, boot_ms: u64) -> Played {
         balloon_mib: None,
         cpus: 1,
         boot_ms,
+        wire: false,
     };
     let about =
         About { appliance: "toy".into(), version: "1".into(), detached: false, command: Vec::new(), open: Vec::new() };
@@ -57,6 +58,7 @@ fn play(script: &str, boot_ms: u64) -> Played {
         state_folder: folder.path().join("state"),
         steps: vec![Step::Start],
         verdicts: Vec::new(),
+        reach: None,
         ports: Vec::new(),
         guest: true,
         terminal: false,

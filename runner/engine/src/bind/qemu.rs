@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bundle::boot::{ERROR_PORT_NAME, OUTPUT_PORT_NAME, PORT_NAME};
+use bundle::wire::{GUEST_MAC, mac_text};
 
-use super::machine::{CHANNEL_FD, CONSOLE_FD, ERROR_FD, OUTPUT_FD, QMP_FD};
+use super::machine::{CHANNEL_FD, CONSOLE_FD, ERROR_FD, OUTPUT_FD, QMP_FD, WIRE_FD};
 use crate::facts::System;
 
 /// The kind of machine.
@@ -69,6 +70,8 @@ pub struct Shape {
     pub start: Start,
     /// Its disks, in the order in which it finds them.
     pub drives: Vec<Drive>,
+    /// Whether it has a network card.
+    pub wire: bool,
     /// Whether QEMU is to give up what it does not need (only where its sandbox exists).
     pub sandbox: bool,
 }
@@ -118,7 +121,8 @@ pub fn arguments(shape: &Shape) -> Vec<String> {
     words.pair("-cpu", if shape.acceleration == Acceleration::None { "max" } else { "host" });
     words.pair("-m", &shape.memory_mib.to_string());
     words.pair("-smp", &shape.cpus.to_string());
-    words.all(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"]);
+    words.all(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    words.network(shape);
     if shape.sandbox {
         words.pair("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     }
@@ -152,6 +156,17 @@ impl Words {
 
     fn device(&mut self, board: Board, kind: &str, options: &str) {
         self.pair("-device", &format!("{kind}-{}{options}", board.bus()));
+    }
+
+    /// The card is one end of a wire, and the supervisor is the other.
+    fn network(&mut self, shape: &Shape) {
+        if !shape.wire {
+            return self.pair("-nic", "none");
+        }
+        self.pair("-netdev", &format!("socket,id=wire,fd={WIRE_FD}"));
+        // Nothing is started from it, so that it needs no program for that.
+        let plain = if shape.board == Board::Microvm { "" } else { ",romfile=" };
+        self.device(shape.board, "virtio-net", &format!(",netdev=wire,mac={}{plain}", mac_text(GUEST_MAC)));
     }
 
     fn drives(&mut self, shape: &Shape) {
