@@ -75,6 +75,14 @@ impl<'a> Listener<'a> {
                 self.ui.warn(format!("memory ran out: {found}"));
                 self.ui.event(&json!({ "event": "out-of-memory", "limit_bytes": found.limit_bytes }));
             }
+            Report::Refused(refused) => {
+                self.ui.note(format!("the appliance {}", refused.text));
+                self.ui.event(&json!({
+                    "event": "network-refused", "text": refused.text, "destination": refused.destination,
+                    "protocol": refused.protocol, "name": refused.name,
+                }));
+            }
+            Report::NetworkLost(why) => self.ui.warn(format!("nothing can be reached any more: {why}")),
             // It also ends when the appliance does, so it is no reason to alarm anyone.
             Report::ChannelLost(why) => self.ui.detail(format!("ports no longer lead inside: {why}")),
             _ => {}

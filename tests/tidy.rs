@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sandbox", &["assemble", "tree"]),
     ("image", &["bundle", "formats", "spec", "tree"]),
     ("launch", &["bundle", "spec"]),
-    ("engine", &["bundle", "host"]),
+    ("network", &[]),
+    ("engine", &["bundle", "host", "network"]),
     ("guest", &["bundle"]),
 ];
 

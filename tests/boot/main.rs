@@ -10,6 +10,8 @@ mod archive;
 #[path = "../../compiler/formats/tests/debs/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod debs;
+#[path = "../support/internet.rs"]
+mod internet;
 #[path = "../support/layout.rs"]
 mod layout;
 #[path = "../support/live_world.rs"]
@@ -37,6 +39,7 @@ mod kernel;
 mod machine;
 mod microvm;
 mod modules;
+mod networks;
 mod other_kernels;
 mod run;
 mod secure_boot;

@@ -14,6 +14,8 @@ mod archive;
 mod debs;
 #[path = "../support/image_tree.rs"]
 mod image_tree;
+#[path = "../support/internet.rs"]
+mod internet;
 #[path = "../../compiler/formats/tests/kernel_support/mod.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "made for the tests of another crate, which use all of it")]
 mod kernel_support;
@@ -65,6 +67,7 @@ mod live;
 mod local_images;
 mod lock;
 mod memory;
+mod networks;
 mod on_images;
 mod own_bases;
 mod places;

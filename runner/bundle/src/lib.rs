@@ -10,3 +10,4 @@ pub mod guest;
 pub mod manifest;
 pub mod plan;
 pub mod sha256;
+pub mod wire;

@@ -4,7 +4,7 @@
 //! them on. When the command is gone its socket ends, and the helper stops the container and cleans up.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,11 +14,13 @@ use host::{Child, Namespaces};
 use crate::bind::{Body, Bound, CHANNEL_FD, Container, Ids, Machine};
 use crate::control::{Desk, Info, OpenPort, State};
 use crate::ended;
+use crate::handed;
 use crate::id_namespace::IdNamespace;
 use crate::inside;
 use crate::journal::{Journal, Line};
 use crate::layers::{InUse, Roots};
 use crate::machine::{Command, Running};
+use crate::outbound::Serving;
 use crate::ports::{PortError, Ports};
 use crate::steps::Step;
 use crate::supervise::{Given, Supervisor, Terminal};
@@ -209,7 +211,7 @@ impl Run<'_> {
 
     fn start_machine(&mut self, machine: &Machine, ports: Ports, stdio: Vec<OwnedFd>) -> Result<host::Ended, Failure> {
         let bound = self.bound;
-        let (child, ends) = crate::machine::start(machine)?;
+        let (child, mut ends) = crate::machine::start(machine)?;
         let mut leash = Leash(Some(child));
         let Some(child) = leash.0.as_ref() else { return Err("the machine is gone".into()) };
         let start_time = host::start_time(child.pid)?;
@@ -221,10 +223,13 @@ impl Run<'_> {
         self.made.push(format!("process {}, the machine", child.pid));
         let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
         desk.started(child.pid, start_time);
+        let wire = ends.wire.take().map(|end| network::Wire::Stream(end.into()));
+        let network = serve(bound, wire)?;
         let command = machine.command.as_ref().map(|command| Command::new(command, &stdio)).transpose()?;
         let (running, channel) = Running::new(machine, ends, stdio);
         let Some(child) = leash.0.take() else { return Err("the machine is gone".into()) };
-        let given = Given { child, ports, channel: Some(channel), terminal: None, machine: Some(running), command };
+        let channel = Some(channel);
+        let given = Given { child, ports, channel, terminal: None, machine: Some(running), command, network };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
 
@@ -264,19 +269,27 @@ impl Run<'_> {
         // While the child builds its root: entering a group can take the kernel milliseconds.
         enter_groups(bound, container, child.pid)?;
         sync.write_all(b"g")?;
-        let supervisor_end = started(&mut sync)?;
+        let handed = handed::wait(&sync)?;
         wire::report(self.socket, &Report::Started { pid: child.pid, start_time });
         self.made.push(format!("process {}, with all that it started", child.pid));
         let Some(desk) = &mut self.desk else { return Err("nobody could talk to it".into()) };
         desk.started(child.pid, start_time);
         let Some(child) = leash.0.take() else { return Err("the child is gone".into()) };
-        let terminal = match (supervisor_end, terminal_in, terminal_out) {
+        let network = serve(bound, handed.wire.map(network::Wire::Packets))?;
+        let terminal = match (handed.terminal, terminal_in, terminal_out) {
             (Some(supervisor), Some(input), Some(output)) => Some(Terminal::new(supervisor, input, output)?),
             _ => None,
         };
-        let given = Given { child, ports, channel, terminal, machine: None, command: None };
+        let given = Given { child, ports, channel, terminal, machine: None, command: None, network };
         Ok(Supervisor::new(bound, self.socket, given, desk)?.run()?)
     }
+}
+
+/// Serves the wire of what was just started, if it has one.
+fn serve(bound: &Bound, wire: Option<network::Wire>) -> Result<Option<Serving>, Failure> {
+    let (Some(wire), Some(reach)) = (wire, &bound.reach) else { return Ok(None) };
+    let serving = Serving::start(wire, reach.rules()?);
+    Ok(Some(serving.map_err(|error| format!("serve the network: {error}"))?))
 }
 
 /// Undoes steps, last first; says what was removed and what could not be.
@@ -365,22 +378,6 @@ fn open_groups(bound: &Bound) -> Result<Vec<std::fs::File>, Failure> {
 fn open_told_files(container: &Container) -> Vec<(i32, File)> {
     let numbered = (CHANNEL_FD + 1..).zip(&container.told_files);
     numbered.filter_map(|(number, path)| Some((number, File::open(path).ok()?))).collect()
-}
-
-/// Waits until the program runs: the socket ends when it does. Before, the terminal may come, or a reason.
-fn started(sync: &mut UnixStream) -> Result<Option<OwnedFd>, Failure> {
-    let mut buffer = [0u8; 4096];
-    let (read, mut fds) = host::receive_with_fds(sync, &mut buffer)?;
-    let terminal = fds.pop();
-    let first = buffer.get(..read).unwrap_or_default();
-    let mut reason = first.strip_prefix(inside::TERMINAL_MARK).unwrap_or(first).to_vec();
-    if read > 0 {
-        sync.take(4096).read_to_end(&mut reason)?;
-    }
-    if reason.is_empty() {
-        return Ok(terminal);
-    }
-    Err(String::from_utf8_lossy(&reason).into_owned().into())
 }
 
 /// An error with all its causes in one line.

@@ -12,6 +12,7 @@ mod detach;
 mod ended;
 mod ending;
 mod facts;
+mod handed;
 mod helper;
 mod id_namespace;
 mod inside;
@@ -23,6 +24,7 @@ mod machine;
 mod memory;
 pub mod oci;
 mod options;
+mod outbound;
 mod overlay;
 mod ports;
 mod reconcile;
@@ -36,7 +38,9 @@ mod volume_facts;
 mod volumes;
 mod wire;
 
-pub use bind::{Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Unmet, Verdict, bind, why_machine};
+pub use bind::{
+    Body, Bound, BoundPort, Container, Held, Ids, Machine, Proof, Reach, Unmet, Verdict, bind, why_machine,
+};
 pub use bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
@@ -45,7 +49,7 @@ pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{
     CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, MachineFacts, NoSubordinateIds, Probe, Qemu,
-    SubordinateIds, System, facts, facts_for,
+    SubordinateIds, System, Tun, facts, facts_for,
 };
 pub use helper::helper_main;
 pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name, list as live_instances};
@@ -58,7 +62,7 @@ pub use run::{Outcome, RunError, run};
 pub use steps::{FileValue, Step};
 pub use unpacked::{collect_roots, roots_usage};
 pub use volumes::{HeldVolume, Removed, VolumeError, remove_volumes, volumes};
-pub use wire::{ForeignVolume, Moved, Report};
+pub use wire::{ForeignVolume, Moved, Refused, Report};
 
 /// The first argument by which a program must recognise that it is started as the helper process: it then
 /// calls [`helper_main`] with the arguments after it, before anything else, and exits with the result.

@@ -19,6 +19,7 @@ use host::{Child, Ended, Interest, Ready};
 use crate::bind::Bound;
 use crate::control::{Desk, Stop, Wanted};
 use crate::machine::{Command, Order, Running};
+use crate::outbound::Serving;
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
@@ -47,6 +48,7 @@ pub struct Supervisor<'a> {
     terminal: Option<Terminal>,
     machine: Option<Running>,
     command: Option<Command>,
+    network: Option<Serving>,
     desk: &'a mut Desk,
     /// The instance outlives the command that started it.
     detached: bool,
@@ -78,6 +80,8 @@ pub struct Given {
     pub machine: Option<Running>,
     /// What it runs in place of its services.
     pub command: Option<Command>,
+    /// Its network, where it has one.
+    pub network: Option<Serving>,
 }
 
 /// The container's terminal, joined to the user's.
@@ -130,7 +134,7 @@ impl Terminal {
 impl<'a> Supervisor<'a> {
     /// Takes over what was just started.
     pub fn new(bound: &Bound, socket: &'a UnixStream, given: Given, desk: &'a mut Desk) -> io::Result<Self> {
-        let Given { child, ports, channel, terminal, machine, command } = given;
+        let Given { child, ports, channel, terminal, machine, command, network } = given;
         let (channel, ports) = match channel {
             Some(transport) => (Some(Channel::new(transport, ports)?), None),
             None => (None, Some(ports)),
@@ -144,6 +148,7 @@ impl<'a> Supervisor<'a> {
             terminal,
             machine,
             command,
+            network,
             desk,
             detached: bound.about.detached,
             grace,
@@ -160,7 +165,7 @@ impl<'a> Supervisor<'a> {
     /// Watches until the first process ended.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
-            let (fixed, [ready, asked, told, typed]) = self.wait()?;
+            let (fixed, [ready, asked, told, typed, reached]) = self.wait()?;
             if fixed.child {
                 return self.ended();
             }
@@ -173,11 +178,13 @@ impl<'a> Supervisor<'a> {
             self.watch_command(&typed)?;
             self.watch_stop()?;
             self.watch_machine(&told)?;
+            self.network_ready(&reached);
         }
     }
 
-    /// What is ready: the fixed descriptors, then those of the channel, of the desk, of the machine and of its command.
-    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 4])> {
+    /// What is ready: the fixed descriptors, then those of the channel, of the desk, of the machine, of its command and of its
+    /// network.
+    fn wait(&self) -> io::Result<(Fixed, [Vec<Ready>; 5])> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };
         let mut interests = vec![read(self.child.handle.as_fd(), true), read(self.socket.as_fd(), !self.command_gone)];
         // Absent ones stand in as the child's handle, not asked for anything.
@@ -193,6 +200,8 @@ impl<'a> Supervisor<'a> {
         interests.extend(self.machine.as_ref().map(Running::interests).unwrap_or_default());
         let command_place = interests.len();
         interests.extend(self.command.as_ref().map(Command::interests).unwrap_or_default());
+        let network_place = interests.len();
+        interests.extend(self.network.as_ref().map(Serving::interest));
         let ready = host::poll(&interests, self.timeout_ms())?;
         let of = |index: usize| ready.get(index).is_some_and(|one| one.read);
         let fixed = Fixed { child: of(0), command: of(1), program: of(2), user: of(3) };
@@ -201,7 +210,8 @@ impl<'a> Supervisor<'a> {
             part(4, desk_place),
             part(desk_place, machine_place),
             part(machine_place, command_place),
-            part(command_place, ready.len()),
+            part(command_place, network_place),
+            part(network_place, ready.len()),
         ];
         Ok((fixed, more))
     }
@@ -326,6 +336,24 @@ impl<'a> Supervisor<'a> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
         machine.advance(ready);
         if machine.is_late(Instant::now()) { self.child.handle.signal(SIGKILL) } else { Ok(()) }
+    }
+
+    fn network_ready(&mut self, ready: &[Ready]) {
+        let Some(network) = self.network.as_mut().filter(|_| ready.first().is_some_and(|one| one.read)) else { return };
+        let heard = network.hear();
+        self.tell_of_network(heard);
+    }
+
+    /// What was refused is told, and kept beside what is printed.
+    fn tell_of_network(&mut self, reports: Vec<Report>) {
+        for report in reports {
+            match &report {
+                Report::Refused(refused) => self.desk.note(&refused.text),
+                Report::NetworkLost(why) => self.desk.note(&format!("nothing can be reached any more: {why}")),
+                _ => {}
+            }
+            wire::report(self.socket, &report);
+        }
     }
 
     /// What commands want, and what they and the guest say to each other.
@@ -472,6 +500,8 @@ impl<'a> Supervisor<'a> {
             terminal.drain();
         }
         let ended = self.child.wait()?;
+        let last = self.network.take().map(Serving::end).unwrap_or_default();
+        self.tell_of_network(last);
         if let Some(mut machine) = self.machine {
             machine.drain();
             self.desk.drain();

@@ -61,6 +61,10 @@ pub enum Report {
     },
     /// The kernel killed something because memory ran out, and no guest could tell it.
     OutOfMemory(OutOfMemory),
+    /// The appliance reached for what it may not; each destination and name is told once.
+    Refused(Refused),
+    /// Its wire is served no longer: nothing can be reached any more.
+    NetworkLost(String),
     /// The channel to the guest broke; ports no longer lead inside.
     ChannelLost(String),
     /// The program ended and all was undone. Nothing comes after it.
@@ -85,6 +89,19 @@ pub enum Report {
         /// What could not be removed.
         left: Vec<String>,
     },
+}
+
+/// Something that an appliance may not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What was refused and why, as a sentence about the appliance without its name: "may not reach …".
+    pub text: String,
+    /// Where to; none where a name was not even looked up.
+    pub destination: Option<SocketAddr>,
+    /// `TCP` or `UDP`.
+    pub protocol: Option<String>,
+    /// The name by which it was meant, where there was one.
+    pub name: Option<String>,
 }
 
 /// Why a port of the host is not the one that was wanted.

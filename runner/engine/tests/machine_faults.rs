@@ -48,6 +48,7 @@ fn play(script: &str, boot_ms: u64) -> Played {
         cpus: 1,
         boot_ms,
         command: None,
+        wire: false,
     };
     let about =
         About { appliance: "toy".into(), version: "1".into(), detached: false, command: Vec::new(), open: Vec::new() };
@@ -58,6 +59,7 @@ fn play(script: &str, boot_ms: u64) -> Played {
         state_folder: folder.path().join("state"),
         steps: vec![Step::Start],
         verdicts: Vec::new(),
+        reach: None,
         ports: Vec::new(),
         guest: true,
         terminal: false,

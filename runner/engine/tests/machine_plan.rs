@@ -12,7 +12,7 @@ use bundle::plan::{
 };
 use engine::{
     BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Compression, Direct, DiskFile, Facts, Held, Layer,
-    MachineFacts, NoSubordinateIds, Probe, Qemu, RunOptions, System, bind, why_machine,
+    MachineFacts, NoSubordinateIds, Probe, Qemu, Reach, RunOptions, System, Tun, bind, why_machine,
 };
 
 fn plan() -> Plan {
@@ -81,6 +81,7 @@ fn facts(system: System, processor: &str, acceleration: Probe) -> Facts {
         memory_available_bytes: 4 << 30,
         cpus: 4,
         open_files_max: 1024,
+        tun: Tun::NotTried,
         machines: Some(MachineFacts {
             system,
             processor: processor.into(),
@@ -115,6 +116,12 @@ fn machines_of_every_host_are_as_recorded() {
         plan.resources.disk_bytes = Some(4 << 30);
         plan
     };
+    let network = |mode: NetworkMode, allow: &[&str]| {
+        let mut plan = plan();
+        (plan.network.mode, plan.network.allow) = (mode, allow.iter().map(|one| (*one).to_owned()).collect());
+        plan
+    };
+    let listed = || network(NetworkMode::Outbound, &["10.0.0.0/8", "api.example.com:443"]);
     let fails = || Probe::Fails("a small machine did not come up within 5 s".to_owned());
     let cases = [
         ("linux, kvm, microvm", bundle(plan(), true), facts(System::Linux, "x86_64", Probe::Works)),
@@ -124,6 +131,12 @@ fn machines_of_every_host_are_as_recorded() {
         ("linux on arm, kvm", bundle(plan(), true), facts(System::Linux, "aarch64", Probe::Works)),
         ("macos on arm", bundle(plan(), true), facts(System::MacOs, "aarch64", Probe::Works)),
         ("windows", bundle(plan(), true), facts(System::Windows, "x86_64", Probe::Works)),
+        ("linux, kvm, microvm, outbound", bundle(listed(), true), facts(System::Linux, "x86_64", Probe::Works)),
+        (
+            "linux, kvm, disk, full",
+            bundle(network(NetworkMode::Full, &[]), false),
+            facts(System::Linux, "x86_64", Probe::Works),
+        ),
     ];
     let mut text = String::new();
     for (name, bundle, facts) in cases {
@@ -163,6 +176,44 @@ fn what_is_missing_is_named_with_what_helps() {
     let mut poor = bundle(plan(), true);
     poor.boot.volumes.clear();
     check_unmet(&poor, &linux(), &options(), &["no disk for the volume data"]);
+}
+
+#[test]
+fn a_container_with_a_network_needs_the_device_that_makes_them() {
+    let with = |mode: NetworkMode, tun: Tun| {
+        let mut plan = plan();
+        plan.isolation.level = None;
+        plan.network.mode = mode;
+        plan.volumes.clear();
+        let digest = "00".repeat(32);
+        let blob = PathBuf::from("/bundle/oci/blobs/sha256/layer");
+        let layer = Layer { blob, compression: Compression::Gzip, diff_id: digest.clone(), chain_id: digest };
+        let facts = Facts { tun, ..facts(System::Linux, "x86_64", Probe::NotTried) };
+        (Bundle { layers: vec![layer], ..bundle(plan, true) }, facts)
+    };
+    let check = |tun: Tun, expected: &[&str]| {
+        let (bundle, facts) = with(NetworkMode::Outbound, tun);
+        check_unmet(&bundle, &facts, &options(), expected);
+    };
+    check(Tun::Missing, &["network \"outbound\"", "/dev/net/tun is not there", "modprobe tun", "--vm"]);
+    check(Tun::Forbidden, &["may not be opened by this user", "chmod 0666 /dev/net/tun", "--vm"]);
+    check(Tun::Fails("it burns".into()), &["cannot be opened: it burns"]);
+    let wired = |mode: NetworkMode, tun: Tun| {
+        let (bundle, facts) = with(mode, tun);
+        let bound = bind(&bundle, &facts, &options(), "toy-1-2").unwrap();
+        (bound.container().unwrap().wire, bound.reach)
+    };
+    assert_eq!(wired(NetworkMode::None, Tun::Missing), (false, None), "without a network nothing is needed");
+    assert_eq!(wired(NetworkMode::Full, Tun::Works), (true, Some(Reach::Full)));
+    assert_eq!(wired(NetworkMode::Outbound, Tun::Works), (true, Some(Reach::Listed(Vec::new()))));
+}
+
+#[test]
+fn what_is_listed_must_be_destinations() {
+    let mut plan = plan();
+    (plan.network.mode, plan.network.allow) = (NetworkMode::Outbound, vec!["10.0.0.0/99".to_owned()]);
+    let facts = facts(System::Linux, "x86_64", Probe::NotTried);
+    check_unmet(&bundle(plan, true), &facts, &options(), &["10.0.0.0/99", "`allow`"]);
 }
 
 #[test]

@@ -179,18 +179,13 @@ pub(crate) fn home_of(name: &str) -> Option<(&'static str, &'static str)> {
 
 /// Says of a node that nothing comes of it yet.
 pub(crate) fn not_yet(item: &Item, what: &str, report: &mut Report<'_>) {
-    not_yet_but(item, what, LATER, report);
-}
-
-/// The same with what holds meanwhile.
-pub(crate) fn not_yet_but(item: &Item, what: &str, help: &str, report: &mut Report<'_>) {
     let warning = report.warning(
         "not-yet",
         item.place,
         format!("{what} has no effect yet"),
         "checked and kept, but nothing comes of it",
     );
-    warning.help(help);
+    warning.help(LATER);
 }
 
 /// What to do about a section without effect.

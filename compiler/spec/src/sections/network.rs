@@ -1,6 +1,8 @@
 //! What the appliance can reach, and what of it the host can reach.
 
-use super::{Body, not_yet_but};
+use std::net::IpAddr;
+
+use super::Body;
 use crate::appliance::{Appliance, Network, NetworkMode, Port};
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
@@ -10,8 +12,10 @@ use crate::table::{ArgRule, Count, Kind, NodeRule, Occurs, PropRule};
 /// `network`
 pub(crate) const NETWORK: NodeRule = NodeRule {
     name: "network",
-    doc: "What it can reach: `\"none\"`, `\"outbound\"` (what `allow` lists), `\"full\"`. Declared ports are reachable from the host in every mode. \
-          `\"outbound\"` and `\"full\"` *have no effect yet*.",
+    doc: "What it can reach: `\"none\"`; `\"outbound\"`: what `allow` lists, or every public address where nothing is listed; \
+          `\"full\"`: the networks of the host too. The host itself is reached in no mode, and the host reaches declared ports in \
+          every mode. It holds where `appliance run` runs the appliance, as a container or a machine; another engine or \
+          hypervisor gives what it runs a network of its own.",
     args: &[ArgRule {
         count: Count::Optional,
         default: Some("none"),
@@ -29,7 +33,9 @@ pub(crate) const NETWORK: NodeRule = NodeRule {
         },
         NodeRule {
             name: "allow",
-            doc: "Destinations that `\"outbound\"` may reach: a host, an address or a range, perhaps with a port.",
+            doc: "Destinations that `\"outbound\"` may reach, by TCP and UDP: a host, every host below one (`*.example.com`), an \
+                  address or a range, perhaps with a port; an IPv6 address with one stands in brackets. A host is looked up by the \
+                  host's own resolver, and leads to public addresses alone: private ones are listed by address.",
             args: &[ArgRule::some("destinations", Kind::Line)],
             occurs: Occurs::Many,
             example: "allow \"api.example.com:443\" \"10.0.0.0/8\"",
@@ -39,10 +45,6 @@ pub(crate) const NETWORK: NodeRule = NodeRule {
     example: "network \"none\" {\n    port 8080 name=\"ui\"\n}",
     ..NodeRule::EMPTY
 };
-
-/// What holds meanwhile.
-const AS_NONE: &str = "for now the appliance has no network: `appliance run` takes only `network \"none\"`, with which declared ports are \
-                       reachable from the host too";
 
 /// Decodes `network`.
 pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Network {
@@ -54,9 +56,6 @@ pub(crate) fn decode(body: Body<'_>, report: &mut Report<'_>) -> Network {
         Some("full") => NetworkMode::Full,
         _ => NetworkMode::None,
     };
-    if mode != NetworkMode::None {
-        not_yet_but(item, &format!("`network \"{}\"`", mode_text(mode)), AS_NONE, report);
-    }
     Network { mode, allow: allow(item, mode, report), ports: ports(item, report) }
 }
 
@@ -90,7 +89,7 @@ fn allow(item: &Item, mode: NetworkMode, report: &mut Report<'_>) -> Vec<String>
             error.help("write network \"outbound\" { allow … }, or remove `allow`");
         }
         for (text, place) in child.texts_from(0) {
-            if text.is_empty() || text.contains("://") || text.contains(char::is_whitespace) {
+            if let Some(problem) = problem(text) {
                 let bare = text.split("://").last().unwrap_or_default().split('/').next().unwrap_or_default();
                 let error = report.error(
                     "bad-value",
@@ -98,10 +97,9 @@ fn allow(item: &Item, mode: NetworkMode, report: &mut Report<'_>) -> Vec<String>
                     "`allow` takes a host, an address or a range, perhaps with a port",
                     "not a destination",
                 );
-                error.help(if bare.is_empty() {
-                    "write \"api.example.com:443\"".to_owned()
-                } else {
-                    format!("write \"{bare}\"")
+                error.help(match self::problem(bare) {
+                    None if text.contains("://") => format!("write \"{bare}\""),
+                    _ => problem.to_owned(),
                 });
             }
             list.push(text.to_owned());
@@ -110,6 +108,50 @@ fn allow(item: &Item, mode: NetworkMode, report: &mut Report<'_>) -> Vec<String>
     list.sort_unstable();
     list.dedup();
     list
+}
+
+/// Why this is no destination, and what to write; `None` where it is one.
+fn problem(text: &str) -> Option<&'static str> {
+    let (what, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((what, "")) => (what, None),
+        Some((what, rest)) => match rest.strip_prefix(':') {
+            Some(port) => (what, Some(port)),
+            None => return Some("after the bracket comes nothing, or a colon and a port"),
+        },
+        None if text.matches(':').count() == 1 => text.split_once(':').map_or((text, None), |(a, b)| (a, Some(b))),
+        None => (text, None),
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if port.is_some_and(|port| !is_number(port) || !matches!(port.parse::<u16>(), Ok(1..))) {
+        return Some("a port is a number from 1 to 65535");
+    }
+    let (address, bits) = what.split_once('/').map_or((what, None), |(address, bits)| (address, Some(bits)));
+    match (address.parse::<IpAddr>(), bits) {
+        (Ok(_), None) => None,
+        (Ok(address), Some(bits)) => {
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let fits = is_number(bits) && bits.parse::<u8>().is_ok_and(|bits| bits <= most);
+            (!fits).then_some("a range ends with a number of bits, as in \"10.0.0.0/8\"")
+        }
+        (Err(_), Some(_)) => Some("only an address has a range, as in \"10.0.0.0/8\""),
+        (Err(_), None) => {
+            bad_name(what).then_some("write \"api.example.com:443\", \"*.example.com\" or \"10.0.0.0/8\"")
+        }
+    }
+}
+
+/// Whether this is no name of a host (RFC 1123, section 2.1, with underscores), perhaps after `*.`. What ends like a number
+/// would be taken for an address (WHATWG URL, section 3.5).
+fn bad_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let name = name.strip_prefix("*.").unwrap_or(name);
+    let is_label = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_numeric = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() > 253 || !name.split('.').all(is_label) || is_numeric
 }
 
 fn ports(item: &Item, report: &mut Report<'_>) -> Vec<Port> {

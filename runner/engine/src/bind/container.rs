@@ -6,9 +6,9 @@ use bundle::plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::needs::{self, Needs};
-use super::{Body, Bound, Ids, Unmet, about, limits, mounts, ports, process, verdicts};
+use super::{Body, Bound, Ids, Reach, Unmet, about, limits, mounts, ports, process, verdicts};
 use crate::bundle_folder::{Bundle, Layer};
-use crate::facts::{Facts, Probe};
+use crate::facts::{Facts, Probe, Tun};
 use crate::oci;
 use crate::options::RunOptions;
 use crate::steps::Step;
@@ -30,6 +30,9 @@ pub struct Container {
     pub writable: Vec<String>,
     /// Files of its control groups that the guest may read, open for it after its channel.
     pub told_files: Vec<PathBuf>,
+    /// Whether it gets a network device, whose frames the supervisor takes and gives.
+    #[serde(default)]
+    pub wire: bool,
 }
 
 /// Decides everything about a run as a container.
@@ -67,6 +70,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         about: about(plan, options),
         verdicts: verdicts::verdicts(plan, facts, &ids, &limits, guest),
         state_folder: options.state_folder.clone(),
+        reach: Reach::of(&plan.network),
         ports: ports(plan, options),
         grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
         terminal: options.terminal,
@@ -76,6 +80,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
             upper_bytes: upper_bytes(plan, facts, &limits),
             writable: plan.root.writable.clone(),
             told_files,
+            wire: Reach::of(&plan.network).is_some(),
             config,
             ids,
         })),
@@ -102,6 +107,9 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
             "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns) or run as root",
         );
     }
+    if let Some(reach) = Reach::of(&plan.network) {
+        tun_need(&mut needs, &facts.tun, reach.item());
+    }
     layers(&mut needs, bundle);
     if let Err(reason) = crate::seccomp::profile(&plan.isolation.seccomp, &plan.isolation.capabilities) {
         needs.want(true, reason, "correct the profile");
@@ -120,6 +128,18 @@ fn needs(plan: &Plan, facts: &Facts, options: &RunOptions, bundle: &Bundle) -> V
     needs.want(!plan.network.ports.is_empty() && !guest, mute("ports are declared"), "use init \"builtin\"");
     needs.want(options.user.is_some() && !guest, mute("a command is to run as another user"), "use init \"builtin\"");
     needs.0
+}
+
+/// The device that makes a network device, whose other end is a file.
+fn tun_need(needs: &mut Needs, tun: &Tun, item: &str) {
+    let (why, remedy) = match tun {
+        Tun::NotTried | Tun::Works => return,
+        Tun::Missing => ("is not there".to_owned(), "as root: modprobe tun"),
+        Tun::Forbidden => ("may not be opened by this user".to_owned(), "as root: chmod 0666 /dev/net/tun"),
+        Tun::Fails(reason) => (format!("cannot be opened: {reason}"), "see that this user may use it"),
+    };
+    let remedy = format!("{remedy}; or run it as a machine: --vm, with an output that boots, such as \"microvm\"");
+    needs.want(true, format!("{item} is asked, and {} {why}", host::TUN), &remedy);
 }
 
 fn layers(needs: &mut Needs, bundle: &Bundle) {

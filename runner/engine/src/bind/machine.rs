@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::Limits;
 use super::needs::{self, Needs};
 use super::qemu::{self, Acceleration, Board, Drive, Shape, Start};
-use super::{Body, Bound, Unmet, about, limits, machine_verdicts, ports};
+use super::{Body, Bound, Reach, Unmet, about, limits, machine_verdicts, ports};
 use crate::bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 use crate::bundle_folder::Bundle;
 use crate::facts::{Facts, MachineFacts, Probe, System};
@@ -26,6 +26,8 @@ pub const ERROR_FD: i32 = 5;
 pub const CONSOLE_FD: i32 = 6;
 /// QEMU's own protocol.
 pub const QMP_FD: i32 = 7;
+/// The network card, where it has one.
+pub const WIRE_FD: i32 = 8;
 
 /// A machine that is to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,9 @@ pub struct Machine {
     /// What it runs in place of its services; its end is the machine's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<Exec>,
+    /// Whether it has a network card, whose frames the supervisor takes and gives.
+    #[serde(default)]
+    pub wire: bool,
 }
 
 /// A file that must hash to what the bundle says.
@@ -114,6 +119,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         start,
         drives,
         holds: !options.command.is_empty(),
+        wire: Reach::of(&plan.network).is_some(),
         sandbox: machines.system == System::Linux,
     };
     let limits = limits::fit_processors(plan, facts);
@@ -132,6 +138,7 @@ pub fn bind(bundle: &Bundle, facts: &Facts, options: &RunOptions, instance: &str
         cpus,
         boot_ms: options.boot_ms.unwrap_or(if slow { SLOW_BOOT_MS } else { BOOT_MS }),
         command: command(plan, options),
+        wire: shape.wire,
     };
     Ok(bound(plan, options, instance, machine, steps, &limits, facts))
 }
@@ -150,6 +157,7 @@ fn bound(
         about: about(plan, options),
         verdicts: machine_verdicts::verdicts(plan, facts, limits, &machine),
         state_folder: options.state_folder.clone(),
+        reach: Reach::of(&plan.network),
         ports: ports(plan, options),
         grace_ms: options.grace_ms.unwrap_or(plan.process.stop_grace_ms),
         terminal: options.terminal,
@@ -270,6 +278,7 @@ pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machin
         start,
         drives: Vec::new(),
         holds: false,
+        wire: false,
         sandbox: machines.system == System::Linux,
     };
     Some(Machine {
@@ -284,6 +293,7 @@ pub fn probe_machine(machines: &MachineFacts, boot: &BootFiles) -> Option<Machin
         cpus: 1,
         boot_ms: PROBE_MS,
         command: None,
+        wire: false,
     })
 }
 

@@ -4,14 +4,14 @@ use bundle::plan::{GpuNeed, Memory, Plan};
 
 use super::limits::Limits;
 use super::machine::{LEAST_MEMORY_MIB, Machine};
-use super::verdicts::{Verdict, enforced, not_enforced, partial};
+use super::verdicts::{Verdict, enforced, network, not_enforced, partial};
 use crate::facts::{Controller, Facts};
 
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, limits: &Limits, machine: &Machine) -> Vec<Verdict> {
     let mut all = vec![isolation(machine), root(plan)];
     all.push(enforced("users of its own", "the machine's kernel knows no user of the host"));
-    all.push(enforced("network \"none\"", "the machine has no network device"));
+    all.push(network(plan, "the machine has no network device"));
     all.push(inside(plan));
     all.push(partial("seccomp", "no filter inside: system calls reach the machine's own kernel, not the host's"));
     all.push(privileges(facts));

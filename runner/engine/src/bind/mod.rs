@@ -11,6 +11,7 @@ mod mounts;
 mod needs;
 mod process;
 mod qemu;
+mod reach;
 mod verdicts;
 
 use std::path::PathBuf;
@@ -20,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 pub use container::Container;
 pub use machine::{
-    CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD, probe_machine,
+    CHANNEL_FD as MACHINE_CHANNEL_FD, CONSOLE_FD, ERROR_FD, Machine, OUTPUT_FD, OVERLAY, Proof, QMP_FD, WIRE_FD,
+    probe_machine,
 };
 pub use process::CHANNEL_FD;
+pub use reach::Reach;
 pub use verdicts::{Held, Verdict};
 
 use crate::bundle_folder::Bundle;
@@ -47,6 +50,9 @@ pub struct Bound {
     pub steps: Vec<Step>,
     /// What is enforced, and how.
     pub verdicts: Vec<Verdict>,
+    /// What it reaches, where it has a network.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reach: Option<Reach>,
     /// Ports of the host that lead inside.
     pub ports: Vec<BoundPort>,
     /// Whether PID 1 is the guest, with a channel to it.

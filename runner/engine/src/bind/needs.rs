@@ -1,8 +1,8 @@
 //! The needs that any way of running has: what the caller chose must be possible, and what is asked must be carried out.
 
-use bundle::plan::{GpuNeed, NetworkMode, Plan};
+use bundle::plan::{GpuNeed, Plan};
 
-use super::Unmet;
+use super::{Reach, Unmet};
 use crate::options::RunOptions;
 
 /// Needs that are not there; each is looked at.
@@ -21,12 +21,9 @@ impl Needs {
 /// What a container and a machine both need.
 pub fn common(plan: &Plan, options: &RunOptions) -> Needs {
     let mut needs = Needs::default();
-    let outward = plan.network.mode != NetworkMode::None;
-    needs.want(
-        outward,
-        "network \"outbound\" and \"full\" are asked, which this engine does not carry out yet".into(),
-        "set network \"none\"; declared ports stay reachable",
-    );
+    if let Some(Err(bad)) = Reach::of(&plan.network).map(|reach| reach.rules()) {
+        needs.want(true, bad.to_string(), "correct `allow` in the spec and build it again");
+    }
     let gpu = plan.gpu.need == GpuNeed::Required;
     needs.want(gpu, "a GPU is required, and this engine hands none in yet".into(), "set gpu \"optional\"");
     for folder in [&options.cache_folder, &options.state_folder, &options.volumes_folder] {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bundle::boot::{COMMAND_PORT_NAME, ERROR_PORT_NAME, OUTPUT_PORT_NAME, PORT_NAME};
+use bundle::wire::{GUEST_MAC, mac_text};
 
-use super::machine::{CHANNEL_FD, CONSOLE_FD, ERROR_FD, OUTPUT_FD, QMP_FD};
+use super::machine::{CHANNEL_FD, CONSOLE_FD, ERROR_FD, OUTPUT_FD, QMP_FD, WIRE_FD};
 use crate::facts::System;
 
 /// The kind of machine.
@@ -71,6 +72,8 @@ pub struct Shape {
     pub drives: Vec<Drive>,
     /// Whether its guest is to start no service, and wait for a command.
     pub holds: bool,
+    /// Whether it has a network card.
+    pub wire: bool,
     /// Whether QEMU is to give up what it does not need (only where its sandbox exists).
     pub sandbox: bool,
 }
@@ -131,7 +134,8 @@ pub fn arguments(shape: &Shape) -> Vec<String> {
     words.pair("-cpu", processor(shape));
     words.pair("-m", &shape.memory_mib.to_string());
     words.pair("-smp", &shape.cpus.to_string());
-    words.all(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"]);
+    words.all(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    words.network(shape);
     if shape.sandbox {
         words.pair("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     }
@@ -165,6 +169,17 @@ impl Words {
 
     fn device(&mut self, board: Board, kind: &str, options: &str) {
         self.pair("-device", &format!("{kind}-{}{options}", board.bus()));
+    }
+
+    /// The card is one end of a wire, and the supervisor is the other.
+    fn network(&mut self, shape: &Shape) {
+        if !shape.wire {
+            return self.pair("-nic", "none");
+        }
+        self.pair("-netdev", &format!("socket,id=wire,fd={WIRE_FD}"));
+        // Nothing is started from it, so that it needs no program for that.
+        let plain = if shape.board == Board::Microvm { "" } else { ",romfile=" };
+        self.device(shape.board, "virtio-net", &format!(",netdev=wire,mac={}{plain}", mac_text(GUEST_MAC)));
     }
 
     fn drives(&mut self, shape: &Shape) {

@@ -3,9 +3,9 @@
 use bundle::plan::{GpuNeed, Level, Plan, Seccomp};
 use serde::{Deserialize, Serialize};
 
-use super::Ids;
 use super::container::upper_bytes;
 use super::limits::Limits;
+use super::{Ids, Reach};
 use crate::facts::{Controller, Facts};
 
 /// What becomes of one ask.
@@ -37,7 +37,7 @@ pub enum Held {
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, ids: &Ids, limits: &Limits, guest: bool) -> Vec<Verdict> {
     let mut all = vec![isolation(plan, ids), root(plan, facts, limits), users(ids, facts)];
-    all.push(enforced("network \"none\"", "a network namespace with loopback alone"));
+    all.push(network(plan, "a network namespace with loopback alone"));
     all.push(capabilities(plan, guest));
     all.push(enforced(
         "seccomp",
@@ -86,6 +86,14 @@ pub fn partial(item: &str, how: &str) -> Verdict {
 
 pub fn not_enforced(item: &str, how: &str) -> Verdict {
     verdict(Held::NotEnforced, item, how)
+}
+
+/// The verdict on the network; this is what holds where there is none.
+pub fn network(plan: &Plan, none: &str) -> Verdict {
+    match Reach::of(&plan.network) {
+        None => enforced("network \"none\"", none),
+        Some(reach) => enforced(reach.item(), &reach.how()),
+    }
 }
 
 fn isolation(plan: &Plan, ids: &Ids) -> Verdict {

@@ -156,6 +156,13 @@ impl Desk {
         is_untold
     }
 
+    /// Keeps a line of the supervisor's own beside what the instance prints, where that is kept.
+    pub fn note(&mut self, line: &str) {
+        if self.printed.iter().any(Option::is_some) {
+            self.kept.push(true, format!("appliance: {line}\n").as_bytes());
+        }
+    }
+
     /// Everything to wait for, in the order in which [`Desk::advance`] takes the answers.
     pub fn interests(&self) -> Vec<Interest<'_>> {
         let read = |fd, wanted| Interest { fd, read: wanted, write: false };

@@ -6,10 +6,11 @@ mod machines;
 mod probe;
 mod remembered;
 mod subordinate;
+mod tun;
 
 use std::path::Path;
 
-use bundle::plan::Level;
+use bundle::plan::{Level, NetworkMode};
 use serde::{Deserialize, Serialize};
 
 use crate::bind::level;
@@ -21,6 +22,7 @@ pub use hardware_help::{FILE_NAME as HARDWARE_HELP, PROBE_MACHINE_ARG, probe_mac
 pub use machines::{MachineFacts, Qemu, System};
 pub use probe::{PROBE_ARG, probe_main};
 pub use subordinate::{NoSubordinateIds, SubordinateIds};
+pub use tun::Tun;
 
 /// What the host offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct Facts {
     pub cpus: u64,
     /// The hard limit of open files.
     pub open_files_max: u64,
+    /// Whether a network device can be made whose frames a program takes and gives.
+    #[serde(default)]
+    pub tun: Tun,
     /// What machines need; none where nobody asked for one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub machines: Option<MachineFacts>,
@@ -91,6 +96,7 @@ pub fn facts(helper: &Path, state_folder: &Path) -> Facts {
         memory_available_bytes: kibibytes(&memory, "MemAvailable:"),
         cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
         open_files_max: open_files_max(&text("/proc/self/limits")),
+        tun: Tun::NotTried,
         machines: None,
     }
 }
@@ -102,8 +108,11 @@ pub fn facts_for(bundle: &Bundle, options: &RunOptions) -> Facts {
         let acceleration = hardware_help::probe(&found, &bundle.boot, &options.helper, &options.state_folder);
         MachineFacts { acceleration, ..found }
     };
-    let machines = (level(bundle, options) == Level::Vm).then(look);
-    Facts { machines, ..facts(&options.helper, &options.state_folder) }
+    let level = level(bundle, options);
+    let machines = (level == Level::Vm).then(look);
+    let has_network = bundle.plan.network.mode != NetworkMode::None;
+    let tun = if has_network && level == Level::Container { Tun::look() } else { Tun::NotTried };
+    Facts { machines, tun, ..facts(&options.helper, &options.state_folder) }
 }
 
 /// Whether this user is root with the right to mount.

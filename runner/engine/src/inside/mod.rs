@@ -6,6 +6,7 @@
 mod devices;
 mod mounts;
 mod process;
+mod wire;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -87,9 +88,15 @@ fn all_steps(container: &Container, given: Given) -> Result<std::convert::Infall
     host::start_new_session().map_err(at("start a session"))?;
     host::set_host_name(&config.hostname).map_err(at("set the host name"))?;
     host::loopback_up().map_err(at("set the loopback device up"))?;
+    if container.wire {
+        wire::join(&given.sync)?;
+    }
     host::make_all_private().map_err(at("make mounts private"))?;
     let root = mounts::root(container, &given.stage)?;
     mounts::all(container, &root)?;
+    if container.wire {
+        wire::name_server(&given.stage, &root)?;
+    }
     mounts::seal(container, &root)?;
     mounts::hide(&linux.masked_paths, &linux.readonly_paths, &root)?;
     host::pivot_into(&root.path()).map_err(at("make the new root the root"))?;
@@ -117,5 +124,8 @@ fn hand_over(sync: &UnixStream, fd: &impl AsFd) -> io::Result<()> {
     host::send_with_fds(sync, TERMINAL_MARK, &[fd.as_fd().as_raw_fd()]).map(drop)
 }
 
-/// Goes along with the terminal; an error message never starts with it.
+/// Goes along with the end of the wire.
+pub const WIRE_MARK: &[u8] = b"\x01";
+
+/// Goes along with the terminal; an error message starts with neither.
 pub const TERMINAL_MARK: &[u8] = b"\0";

@@ -25,6 +25,11 @@ pub struct NewRoot {
 }
 
 impl NewRoot {
+    /// The file at this path, made where it is missing.
+    pub fn file(&self, path: &Path) -> io::Result<std::os::fd::OwnedFd> {
+        self.folder.ensure_file(path)
+    }
+
     /// Where it is mounted.
     pub fn path(&self) -> PathBuf {
         self.path.clone()

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use host::{Child, Namespaces};
 use sha2::{Digest, Sha256};
 
-use crate::bind::{CONSOLE_FD, ERROR_FD, MACHINE_CHANNEL_FD, Machine, OUTPUT_FD, Proof, QMP_FD};
+use crate::bind::{CONSOLE_FD, ERROR_FD, MACHINE_CHANNEL_FD, Machine, OUTPUT_FD, Proof, QMP_FD, WIRE_FD};
 use crate::helper::Failure;
 
 /// The supervisor's ends of what joins it to a machine.
@@ -29,6 +29,8 @@ pub struct Ends {
     pub qmp: UnixStream,
     /// What QEMU itself prints.
     pub words: UnixStream,
+    /// The network card, where there is one.
+    pub wire: Option<UnixStream>,
 }
 
 /// The status of a process that could not become QEMU.
@@ -51,16 +53,19 @@ pub fn start(machine: &Machine) -> Result<(Child, Ends), Failure> {
     let (console, console_end) = pair()?;
     let (qmp, qmp_end) = pair()?;
     let (words, words_end) = pair()?;
-    let places = [
+    let (wire, wire_end) =
+        if machine.wire { pair().map(|(ours, theirs)| (Some(ours), Some(theirs)))? } else { (None, None) };
+    let mut places = vec![
         (MACHINE_CHANNEL_FD, channel_end),
         (OUTPUT_FD, output_end),
         (ERROR_FD, error_end),
         (CONSOLE_FD, console_end),
         (QMP_FD, qmp_end),
     ];
+    places.extend(wire_end.map(|end| (WIRE_FD, end)));
     let supervisor = std::process::id();
     let child = host::clone_child(Namespaces::default(), || become_machine(machine, supervisor, &places, &words_end))?;
-    Ok((child, Ends { channel, output, error, console, qmp, words }))
+    Ok((child, Ends { channel, output, error, console, qmp, words, wire }))
 }
 
 /// Whether the file is what the bundle says.

@@ -14,6 +14,7 @@ mod root;
 mod table;
 mod verity;
 mod volumes;
+mod wire;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -60,6 +61,10 @@ fn go(machine: &mut Machine) -> Result<(), String> {
     // The way to the host is one of them: without it nobody hears what is wrong.
     modules::load(&boot.modules, Shown::look(machine.channel));
     let line = line?;
+    let wire = wire::join().unwrap_or_else(|problem| {
+        eprintln!("appliance: failed to {problem}");
+        None
+    });
 
     let mut device = devices::wait_for(&line.root)?;
     if let Some(proof) = &line.verity {
@@ -74,6 +79,9 @@ fn go(machine: &mut Machine) -> Result<(), String> {
     let is_ours = line.init == GUEST_PATH;
     root::mount(&device, &boot, keeps, !is_ours)?;
     root::switch()?;
+    if let Some(Err(problem)) = wire.map(wire::Wire::show) {
+        eprintln!("appliance: failed to {problem}");
+    }
     // The root holds the same program, and to start it anew would read and prove every block of it.
     if !is_ours {
         become_init(&line)?;

@@ -21,7 +21,7 @@ pub use mount::{
     FsKind, MountFlags, bind, detach, fs_kind, make_all_private, mount_fs, mount_overlay, pivot_into, read_only_exe,
     remount_bind,
 };
-pub use network::loopback_up;
+pub use network::{TUN, ask_about_network, loopback_up, make_tap, open_tun};
 pub use process::{
     Child, Ended, Limit, LimitKind, Namespaces, ProcessHandle, clone_child, die_with_parent, forbid_new_privileges,
     process_exists, set_host_name, set_limit, start_new_session, start_time, unshare_cgroups,

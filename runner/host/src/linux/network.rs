@@ -1,9 +1,51 @@
-//! The one thing that a container without network needs: its loopback device.
+//! What the network namespace of a container needs: its loopback device, and where it has a network, the end of a wire.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::check;
+
+/// The device that network devices of programs are made by (kernel documentation, `networking/tuntap.rst`).
+pub const TUN: &str = "/dev/net/tun";
+
+/// Opens it.
+///
+/// # Errors
+/// When it is not there, or this user may not open it.
+pub fn open_tun() -> io::Result<File> {
+    File::options().read(true).write(true).open(Path::new(TUN))
+}
+
+/// Makes a network device of this name in this process's network namespace, whose frames the descriptor takes and gives, one
+/// at a time and nothing beside them. It is gone when the descriptor is closed. Gives it with the device's index.
+pub fn make_tap(name: &str) -> io::Result<(OwnedFd, u32)> {
+    let tun = open_tun()?;
+    // SAFETY: an all-zero ifreq is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (slot, byte) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name.bytes()) {
+        *slot = byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes an ifreq, which outlives the call.
+    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) }.into())?;
+    Ok((tun.into(), if_nametoindex(name)?))
+}
+
+/// Sends the kernel one message about the network of this namespace (rtnetlink(7)) and gives its answer.
+pub fn ask_about_network(message: &[u8]) -> io::Result<Vec<u8>> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let asking = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    send(asking.as_raw_fd(), message, MsgFlags::empty())?;
+    let mut answer = vec![0; 4096];
+    let length = recv(asking.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    answer.truncate(length);
+    Ok(answer)
+}
 
 /// Sets the loopback device of this network namespace up.
 pub fn loopback_up() -> io::Result<()> {
