@@ -65,7 +65,7 @@ pub fn registry_auth_files() -> Vec<PathBuf> {
     ]
 }
 
-/// Folders with certificate authorities of single registries, the first that has one for a registry counts
+/// Folders with certificates for single registries, the first that has one for a registry counts
 /// (containers-certs.d(5)): the user's own, then those of this host.
 pub fn registry_certificates() -> Vec<PathBuf> {
     let own = below("HOME", "/").join(".config/containers/certs.d");

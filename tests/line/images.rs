@@ -392,6 +392,8 @@ fn packages_on_an_image_give_what_they_give_without_one() {
     }
     assert_eq!(stacked.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
     world.run(&["build", "--locked", "--offline"]).succeeds();
+    let explained = world.run(&["explain"]).succeeds().stdout;
+    assert!(explained.contains("// its distribution is toy one, by its /etc/os-release"), "{explained}");
     // What is there stays at its version, and what is unknown is told.
     world.spec_text(text.replace("\"toy-base\"", "\"toy-base>=2\""));
     world.run(&["build"]).fails(4, &["toy-base"]);

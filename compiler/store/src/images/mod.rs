@@ -49,8 +49,8 @@ pub struct ImageRequest<'a> {
     pub mirrors: &'a BTreeMap<String, Vec<String>>,
     /// Files with credentials, the first that knows a registry counts; of several none need exist, a single one must.
     pub auth_files: &'a [PathBuf],
-    /// Folders that may have one for a registry (`HOST[:PORT]`) with certificate authorities of its own, `*.crt` in PEM;
-    /// the first that has one counts (containers-certs.d(5)).
+    /// Folders that may have one for a registry (`HOST[:PORT]`) with certificates for it: authorities `*.crt`, and a
+    /// client's `*.cert` with `*.key`; the first that has one counts (containers-certs.d(5)).
     pub certificates: &'a [PathBuf],
 }
 

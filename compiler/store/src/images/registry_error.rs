@@ -184,6 +184,13 @@ impl RegistryError {
                 let host = error.host().unwrap_or("HOST:PORT");
                 format!("{UNTRUSTED}; or put them where podman looks: ~/.config/containers/certs.d/{host}/ca.crt")
             }
+            Self::Transfer(error) if error.wants_client_certificate() => {
+                let host = error.host().unwrap_or("HOST:PORT");
+                format!(
+                    "it asks who speaks: put a certificate for you where podman looks, as client.cert with its key as client.key \
+                     in ~/.config/containers/certs.d/{host}"
+                )
+            }
             Self::Transfer(error) if error.is_without_tls() => {
                 "it does not speak TLS: where the network to it can be trusted, write http:// in front of the reference"
                     .to_owned()

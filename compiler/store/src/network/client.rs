@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Url};
 
 use super::Patience;
 
@@ -24,10 +24,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// One that takes these authorities too, besides this machine's.
-    pub(super) fn with_authorities(patience: Patience, more: &[Certificate]) -> reqwest::Result<Self> {
+    /// One that speaks TLS in this way.
+    pub(super) fn with_tls(patience: Patience, tls: &rustls::ClientConfig) -> reqwest::Result<Self> {
         choose_ring();
-        let build = |builder: reqwest::ClientBuilder| builder.tls_certs_merge(more.iter().cloned()).build();
+        let build = |builder: reqwest::ClientBuilder| builder.tls_backend_preconfigured(tls.clone()).build();
         let (http, direct) = (build(builder(patience))?, build(builder(patience).no_proxy())?);
         Ok(Self { http: Some(http), direct: Some(direct), has_authorities: true, stall: patience.stall })
     }

@@ -151,7 +151,12 @@ impl TransferError {
     /// Whether another try at the same place makes sense.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection { .. } => !self.is_untrusted() && !self.is_without_tls() && !self.is_nobody_here(),
+            Self::Connection { .. } => {
+                !self.is_untrusted()
+                    && !self.is_without_tls()
+                    && !self.is_nobody_here()
+                    && !self.wants_client_certificate()
+            }
             Self::Stalled { .. } | Self::CutOff { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             _ => false,
@@ -171,6 +176,14 @@ impl TransferError {
     /// Whether the other side answered something else than TLS where that was spoken. The library tells it as a text alone.
     pub fn is_without_tls(&self) -> bool {
         matches!(self, Self::Connection { .. }) && in_one_line(self).contains("InvalidContentType")
+    }
+
+    /// Whether the other side asks for a certificate of who speaks, and got none that it takes. The library tells it as a
+    /// text alone (RFC 8446, section 6.2).
+    pub(crate) fn wants_client_certificate(&self) -> bool {
+        let text = in_one_line(self);
+        let alerts = ["fatal alert: BadCertificate", "fatal alert: CertificateRequired"];
+        matches!(self, Self::Connection { .. }) && alerts.iter().any(|alert| text.contains(alert))
     }
 
     /// Whether it is this machine that was asked, and nothing listens there.

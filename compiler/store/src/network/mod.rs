@@ -10,6 +10,7 @@ mod error;
 mod local;
 mod partial;
 mod transfer;
+mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::Progress;
 
 pub(crate) use self::answer::{Answer, Question};
 pub(crate) use self::certificates::BadCertificates;
+use self::certificates::Certificates;
 use self::client::Client;
 pub(crate) use self::client::is_on_this_machine;
 pub use self::error::{FetchError, TransferError, in_one_line};
@@ -173,18 +175,16 @@ impl Network {
         }
     }
 
-    /// From now on the authorities in the folder of a registry (`HOST[:PORT]`) vouch for it too, if there is one.
+    /// From now on the certificates in the folder of a registry (`HOST[:PORT]`) count there, if there is one.
     pub(crate) fn trust(&self, registry: &str, folders: &[PathBuf]) -> Result<(), BadCertificates> {
         let at = transfer::host(&format!("https://{registry}"));
         let Some(folder) = certificates::folder(folders, registry).filter(|_| !self.trusting().contains_key(&at))
         else {
             return Ok(());
         };
-        let authorities = certificates::authorities(&folder)?;
-        if authorities.is_empty() {
-            return Ok(());
-        }
-        let client = Client::with_authorities(self.patience, &authorities);
+        let Some(certificates) = Certificates::read(&folder)? else { return Ok(()) };
+        let tls = vouching::tls(certificates).map_err(|error| BadCertificates::new(&folder, error))?;
+        let client = Client::with_tls(self.patience, &tls);
         let client = client.map_err(|error| BadCertificates::new(&folder, in_one_line(&error)))?;
         self.trusting().insert(at, Arc::new(client));
         Ok(())
