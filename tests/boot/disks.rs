@@ -1,4 +1,4 @@
-//! Disks of a bundle under UEFI: one body in every container, its services, its end, and a root that proves itself.
+//! Disks of a bundle: what stands in them, what is kept on them, and what does not fit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,10 @@ use std::sync::OnceLock;
 use bundle::channel::{Event, Request, Response};
 
 use crate::kernel;
-use crate::machine::Machine;
+use crate::machine::{FIRMWARE, Machine};
 use crate::microvm::{SERVICES, Toy};
 use crate::support::{program, skip, static_busybox, tool};
 use crate::toys;
-use crate::uefi::FIRMWARE;
 use crate::world::World;
 
 /// A bundle with every disk, built once for all tests here, and what starts it.
@@ -46,64 +45,6 @@ pub fn bundle(test: &str) -> Option<&'static Bundle> {
         skip(test, "the appliance of these tests could not be made; another test says why");
     }
     made.as_ref()
-}
-
-/// Starts a disk, which is changed only in an overlay of QEMU's own.
-fn start(bundle: &Bundle, disk: &Path, format: &str, folder: &Path) -> Machine {
-    let format = format!("{format},snapshot=on");
-    Machine::from_disk(&bundle.toy.qemu, &bundle.firmware, disk, &format, folder)
-}
-
-fn boots(test: &str, format: &str) {
-    let Some(bundle) = bundle(test) else { return };
-    let (disk, folder) = (bundle.toy.world.path(&format!("spec/out/disk.{format}")), tempfile::tempdir().unwrap());
-    let mut machine = start(bundle, &disk, format, folder.path());
-    machine.wait_for("the services' readiness", |event| *event == Event::Ready);
-    assert!(machine.fetch(8080, "GET / HTTP/1.0\r\n\r\n").contains("<h1>A toy page</h1>"));
-    assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);
-    machine.wait_for("the end", |event| matches!(event, Event::Exited { .. }));
-    assert!(machine.wait_for_end(), "{}", machine.console());
-    let console = machine.console();
-    for word in ["look: root is sealed", "look: toy is writable"] {
-        assert!(console.contains(word), "{console}");
-    }
-    assert!(!console.contains("failed to"), "{console}");
-}
-
-#[test]
-fn the_raw_disk_boots() {
-    boots("the_raw_disk_boots", "raw");
-}
-
-#[test]
-fn the_qcow2_disk_boots() {
-    boots("the_qcow2_disk_boots", "qcow2");
-}
-
-#[test]
-fn the_vhdx_disk_boots() {
-    boots("the_vhdx_disk_boots", "vhdx");
-}
-
-#[test]
-fn the_vmdk_disk_boots() {
-    boots("the_vmdk_disk_boots", "vmdk");
-}
-
-#[test]
-fn a_disk_with_a_changed_root_does_not_boot() {
-    let Some(bundle) = bundle("a_disk_with_a_changed_root_does_not_boot") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut bytes = fs::read(bundle.toy.world.path("spec/out/disk.raw")).unwrap();
-    // One bit of what the guest reads first.
-    let at = bytes.windows(11).position(|window| window == b"\"services\":").unwrap();
-    bytes[at] ^= 1;
-    let changed = folder.path().join("changed.raw");
-    fs::write(&changed, &bytes).unwrap();
-    let mut machine = start(bundle, &changed, "raw", folder.path());
-    machine.wait_for_end();
-    assert!(!machine.events.contains(&Event::Ready), "{:?}", machine.events);
-    assert!(machine.console().contains("dm-verity device corrupted"), "{}", machine.console());
 }
 
 #[test]
@@ -154,7 +95,7 @@ fn a_root_that_does_not_fit_the_disk_is_refused_with_numbers() {
     assert!(world.traces().is_empty(), "{:?}", world.traces());
 }
 
-pub const KEEPING: &str = r#"
+const KEEPING: &str = r#"
     packages "toy-shell"
     isolation "auto" { root "writable"; }
     resources { disk "200MiB"; }
@@ -180,7 +121,7 @@ fn one_life(toy: &Toy, firmware: &Path, disk: &Path) -> String {
 }
 
 /// What the service said of its file system's size, in MiB.
-pub fn mib(console: &str) -> u64 {
+fn mib(console: &str) -> u64 {
     let blocks = console.lines().find_map(|line| line.trim().strip_prefix("blocks ")?.parse::<u64>().ok());
     blocks.unwrap_or_else(|| panic!("no size in {console}")) / 256
 }

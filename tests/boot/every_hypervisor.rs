@@ -8,9 +8,8 @@ use std::process::Command;
 use bundle::channel::{Event, Request, Response};
 
 use crate::arm64::build_live;
-use crate::machine::Machine;
+use crate::machine::{FIRMWARE, Machine};
 use crate::support::{program, skip, tool};
-use crate::uefi::FIRMWARE;
 use crate::world::World;
 
 /// Every file of the example that something starts.

@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 use bundle::boot::PORT_NAME;
 use bundle::channel::{Event, Exec, Happening, Piece, Pieces, Request, Response, Session, Side, TerminalSize};
 
+use crate::slots::Slot;
+
 /// What a hang costs a test; a boot takes some seconds here, many times that on a busy machine, above all with systemd.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(480);
+
+/// Firmware that starts without any variables kept.
+pub const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd"];
 
 /// A processor of arm64 that QEMU is quick with, and that all firmware and kernels know.
 const ARM64_CPU: &str = "cortex-a57";
@@ -33,6 +38,7 @@ pub struct Parts<'a> {
 /// A machine that runs, or has ended.
 pub struct Machine {
     process: Child,
+    slot: Option<Slot>,
     transport: UnixStream,
     session: Session,
     console: PathBuf,
@@ -71,7 +77,7 @@ impl Machine {
             .args(["-device", "virtio-rng-device"]);
         let mode = if parts.writable { "" } else { ",readonly=on" };
         for (serial, disk) in parts.disks {
-            let drive = format!("id={serial},file={},format=raw,if=none{mode}", disk.display());
+            let drive = format!("id={serial},file={},format={},if=none{mode}", disk.display(), format_of(disk));
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-device,drive={serial},serial={serial}")]);
         }
         Self::start(command, &socket, console)
@@ -96,27 +102,6 @@ impl Machine {
         Self::with_disk(command, firmware, disk, format, folder)
     }
 
-    /// Starts QEMU's `q35` with UEFI, whose only boot disk is this folder, and joins its channel.
-    pub fn uefi(qemu: &Path, firmware: &Path, esp: &Path, disks: &[(&str, &Path)], folder: &Path) -> Self {
-        let (socket, console) = (folder.join("agent.sock"), folder.join("console.log"));
-        let mut command = Command::new(qemu);
-        command
-            .args(["-M", "q35,vmport=off", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"])
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
-            .args(["-serial", &format!("file:{}", console.display())])
-            .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.display())])
-            .args(["-drive", &format!("id=esp,file=fat:{},format=raw,if=none,readonly=on", esp.display())])
-            .args(["-device", "virtio-blk-pci,drive=esp,bootindex=0"])
-            .args(["-device", "virtio-serial-pci"])
-            .args(["-chardev", &format!("socket,id=a0,path={},server=on,wait=off", socket.display())])
-            .args(["-device", &format!("virtserialport,chardev=a0,name={PORT_NAME}")]);
-        for (serial, disk) in disks {
-            let drive = format!("id={serial},file={},format=raw,if=none,readonly=on", disk.display());
-            command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive={serial},serial={serial}")]);
-        }
-        Self::start(command, &socket, console)
-    }
-
     /// Starts QEMU's `q35` with UEFI from one disk file in this format and with these further options of it, and joins
     /// its channel.
     pub fn from_disk(qemu: &Path, firmware: &Path, disk: &Path, format: &str, folder: &Path) -> Self {
@@ -130,12 +115,12 @@ impl Machine {
         Self::with_disk_on(command, "ide-hd,bus=ide.0", firmware, disk, format, folder)
     }
 
-    /// The same with further raw disks.
+    /// The same with further disks.
     pub fn from_disks(qemu: &Path, firmware: &Path, disk: &Path, format: &str, more: &[&Path], folder: &Path) -> Self {
         let mut command = Command::new(qemu);
         command.args(["-M", "q35,vmport=off", "-cpu", "max"]);
         for (number, path) in more.iter().enumerate() {
-            let drive = format!("id=more{number},file={},format=raw,if=none", path.display());
+            let drive = format!("id=more{number},file={},format={},if=none", path.display(), format_of(path));
             command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=more{number}")]);
         }
         Self::with_disk(command, firmware, disk, format, folder)
@@ -190,6 +175,7 @@ impl Machine {
     }
 
     fn start(mut command: Command, socket: &Path, console: PathBuf) -> Self {
+        let slot = Some(Slot::take());
         let process = command.stdin(Stdio::null()).spawn().unwrap();
         let start = Instant::now();
         let transport = loop {
@@ -201,7 +187,7 @@ impl Machine {
         };
         transport.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let session = Session::new(Side::Host);
-        Self { process, transport, session, console, events: vec![], answers: vec![], data: vec![] }
+        Self { process, slot, transport, session, console, events: vec![], answers: vec![], data: vec![] }
     }
 
     /// Leaves the channel and joins it anew. A guest that has not noticed yet that the last host left goes on with its old
@@ -329,6 +315,7 @@ impl Machine {
         let start = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
+                self.slot = None;
                 return status.success();
             }
             assert!(start.elapsed() < PATIENCE, "the machine does not end\n{}", self.console());
@@ -381,6 +368,11 @@ impl Machine {
         }
         true
     }
+}
+
+/// The format of a disk that is no boot disk: what QEMU's tools made, or a raw one.
+fn format_of(disk: &Path) -> &'static str {
+    if disk.extension().is_some_and(|end| end == "qcow2") { "qcow2" } else { "raw" }
 }
 
 /// What the processor's clock counter counts in a millisecond: a machine without hardware help sees this host's own, and

@@ -50,7 +50,7 @@ fn boots(test: &str, base: &str) {
     assert!(lock.contains("boot-base \"other\"") && lock.contains("    boot-package \"linux-image-real\""), "{lock}");
 
     let toy = Toy { world, qemu };
-    let mut machine = toy.start_bundle(false);
+    let mut machine = toy.start_bundle();
     machine.wait_for("the service's readiness", |event| *event == Event::Ready);
     assert!(machine.fetch(8080, "GET / HTTP/1.0\r\n\r\n").contains("<h1>still</h1>"));
     assert_eq!(machine.ask(&Request::Stop { within_ms: Some(2_000) }), Response::Done);

@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::disks;
 use crate::kernel;
+use crate::machine::FIRMWARE;
 use crate::microvm::{SERVICES, Toy};
 use crate::package::Package;
 use crate::support::{program, skip, static_busybox};
 use crate::toys;
-use crate::uefi::FIRMWARE;
 use crate::world::Done;
 
 const BOOTS: &str = "kernel \"linux-image-real\"\n    output \"microvm\"";

@@ -71,7 +71,7 @@ fn a_disk_that_is_too_small_says_what_would_fit() {
     let error = gpt::plan(&example(Size::Fixed(40 * MIB))).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a disk of 41943040 bytes is too small: its partitions (esp 35651584, root 6291456, root verity ☃ 1048576) \
+        "a disk of 41943040 bytes is too small: its partitions (esp 34 MiB, root 6 MiB, root verity ☃ 1 MiB) \
          and tables need 44057088 bytes; ask for a disk of 43 MiB or more"
     );
     let PlanError::NoSpace { needed_bytes, .. } = error else { panic!("{error}") };

@@ -142,7 +142,7 @@ impl MachinePlan {
         let Some(size_bytes) = self.disk_bytes.filter(|bytes| !self.has_disk() && *bytes < root_bytes) else {
             return Ok(());
         };
-        let partitions = format!("root {root_bytes}");
+        let partitions = format!("root {} MiB", root_bytes.div_ceil(1 << 20));
         let source = gpt::PlanError::NoSpace { size_bytes, needed_bytes: root_bytes, partitions };
         Err(DiskError::Table { arch: arch.name(), source })
     }

@@ -72,7 +72,7 @@ pub enum PlanError {
         size_bytes: u64,
         /// What would fit.
         needed_bytes: u64,
-        /// Names and sizes of the partitions.
+        /// Names and sizes of the partitions, in words.
         partitions: String,
     },
     /// The size is not a number of sectors.
@@ -148,7 +148,7 @@ pub fn plan(options: &Options) -> Result<Layout, PlanError> {
         Size::Minimal => needed_bytes.next_multiple_of(ALIGNMENT_BYTES),
         Size::Fixed(size_bytes) if size_bytes >= needed_bytes => size_bytes,
         Size::Fixed(size_bytes) => {
-            let names = places.iter().map(|place| format!("{} {}", place.partition.name, place.size_bytes()));
+            let names = places.iter().map(|place| format!("{} {} MiB", place.partition.name, place.size_bytes() >> 20));
             let partitions = names.collect::<Vec<_>>().join(", ");
             return Err(PlanError::NoSpace { size_bytes, needed_bytes, partitions });
         }
