@@ -171,3 +171,13 @@ fn systemd_keeps_a_writable_root() {
     assert_eq!(second.run("cat /var/lib/kept /etc/machine-id"), (format!("kept\n{id}"), 0));
     check_stop(&mut second);
 }
+
+#[test]
+fn a_command_runs_in_place_of_the_units_of_services() {
+    let changes = [("output \"qcow2\" \"microvm\"", "output \"microvm\"")];
+    let Some(example) = Example::with("a_command_runs_in_place_of_the_units_of_services", &changes) else { return };
+    let script = "cat /proc/1/comm; systemctl is-active appliance-web appliance-stamp; systemctl --failed --no-legend --plain; exit 6";
+    let run = ["run", "--vm", "out", "--", "/bin/sh", "-c", script];
+    let done = Done::of(live_command(example.folder.path(), &run).output().unwrap());
+    assert_eq!((done.code, done.stdout.as_str()), (Some(6), "systemd\ninactive\ninactive\n"), "{}", done.text());
+}
