@@ -58,6 +58,10 @@ impl<'a> Listener<'a> {
                 self.ui.note(format!("volume {volume} is in use by {} too", instances.join(", ")));
                 self.ui.event(&json!({ "event": "shared-volume", "volume": volume, "instances": instances }));
             }
+            Report::Booting { within_ms } => {
+                self.ui.note(format!("the machine has not come up yet (it gets {})", seconds(*within_ms)));
+                self.ui.event(&json!({ "event": "booting", "within_ms": within_ms }));
+            }
             Report::Waiting { services, signal, within_ms } => {
                 let again = signal.map(|signal| if signal == SIGINT { "Ctrl-C again" } else { "a second signal" });
                 let again = again.map(|again| format!("; {again} kills it")).unwrap_or_default();

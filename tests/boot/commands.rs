@@ -76,6 +76,8 @@ fn a_command_runs_in_place_of_the_services_of_a_machine() {
     let mut child = endless.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(141));
+    let stranger = toy.world.run(&["run", "--vm", "--user", "nobody-here", "out", "--", "/bin/true"]);
+    stranger.fails(125, &["appliance: failed to start the command", "nobody-here"]);
     let as_user = toy.world.run(&["run", "--vm", "--user", "web", "out", "--", "/bin/sh", "-c", "id -un; pwd"]);
     assert_eq!(as_user.succeeds().stdout, "web\n/srv/www\n");
     toy.is_clean();

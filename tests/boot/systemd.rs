@@ -129,3 +129,13 @@ fn systemd_holds_what_fails_until_it_is_given_up() {
     let why = "appliance: failed to keep service \"web\" running: it failed 5 times in a row";
     assert!(machine.console().contains(why), "{}", machine.console());
 }
+
+#[test]
+fn a_command_runs_in_place_of_the_units_of_services() {
+    let changes = [("output \"qcow2\" \"microvm\"", "output \"microvm\"")];
+    let Some(example) = Example::with("a_command_runs_in_place_of_the_units_of_services", &changes) else { return };
+    let script = "cat /proc/1/comm; systemctl is-active appliance-web appliance-stamp; systemctl --failed --no-legend --plain; exit 6";
+    let run = ["run", "--vm", "out", "--", "/bin/sh", "-c", script];
+    let done = Done::of(live_command(example.folder.path(), &run).output().unwrap());
+    assert_eq!((done.code, done.stdout.as_str()), (Some(6), "systemd\ninactive\ninactive\n"), "{}", done.text());
+}

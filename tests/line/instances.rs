@@ -1,5 +1,6 @@
 //! Instances that go on without the command: `run -d` and the verbs that work on them, as root and as an ordinary user.
 
+mod files;
 mod words;
 
 use std::fs;

@@ -48,7 +48,7 @@ pub use control::{About, Ask, EndedInstance, Info, Killed, LogsFrom, OpenPort, S
 pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{
-    CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, MachineFacts, NoSubordinateIds, Probe, Qemu,
+    CgroupFacts, CgroupLayout, Controller, ControllerFact, Facts, MachineFacts, NoQemu, NoSubordinateIds, Probe, Qemu,
     SubordinateIds, System, Tun, facts, facts_for,
 };
 pub use helper::helper_main;

@@ -335,6 +335,9 @@ impl<'a> Supervisor<'a> {
     fn watch_machine(&mut self, ready: &[Ready]) -> io::Result<()> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
         machine.advance(ready);
+        if let Some(within_ms) = machine.is_slow(Instant::now()) {
+            wire::report(self.socket, &Report::Booting { within_ms });
+        }
         if machine.is_late(Instant::now()) { self.child.handle.signal(SIGKILL) } else { Ok(()) }
     }
 

@@ -43,6 +43,11 @@ pub enum Report {
     },
     /// The guest says something.
     Guest(GuestEvent),
+    /// The guest of a machine was not heard yet, for longer than most take.
+    Booting {
+        /// Milliseconds within which it must be.
+        within_ms: u64,
+    },
     /// What was asked to stop has not ended after a moment.
     Waiting {
         /// The services that are waited for; none where they are not known.

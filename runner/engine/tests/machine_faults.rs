@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bundle::channel::Exec;
 use engine::{About, Ask, Body, Bound, Machine, Outcome, Probe, Proof, Report, RunError, Step, live_instances};
 use tempfile::TempDir;
 
@@ -103,7 +104,10 @@ impl Ended {
 
 #[test]
 fn a_guest_that_says_nothing_is_given_up_with_its_console() {
-    let ended = play("echo 'Kernel panic: a toy' >&6; exec sleep 1000", 500).run(|_, _| {});
+    let mut told = 0;
+    let ended = play("echo 'Kernel panic: a toy' >&6; exec sleep 1000", 500)
+        .run(|report, _| told += usize::from(matches!(report, Report::Booting { .. })));
+    assert_eq!(told, 1, "that it takes long is said once");
     ended.failed(&["bring the machine up", "its guest said nothing for 0 s", "Kernel panic: a toy"]);
 }
 
@@ -114,6 +118,17 @@ fn a_guest_that_dribbles_is_given_up_too() {
     // A hello that never ends, byte by byte.
     let script = "printf '\\022\\0\\0\\0' >&3; exec sleep 1000";
     play(script, 500).run(|_, _| {}).failed(&["its guest said nothing"]);
+}
+
+#[test]
+fn a_guest_that_starts_services_in_place_of_the_command_is_too_old() {
+    let service = r#"printf '\063\0\0\0\0\0\0\0\040{"event":"service","name":"web","state":"starting"}' >&3"#;
+    let mut played = play(&format!("{HELLO}; {service}; exec sleep 1000"), 1_000_000);
+    if let Body::Machine(machine) = &mut played.bound.body {
+        let args = vec!["true".to_owned()];
+        machine.command = Some(Exec { args, env: Default::default(), cwd: None, user: None, terminal: None });
+    }
+    played.run(|_, _| {}).failed(&["starts the services in place of the command", "build the appliance again"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bundle::plan::{
 };
 use engine::{
     BootFiles, Bundle, CgroupFacts, CgroupLayout, Checked, Compression, Direct, DiskFile, Facts, Held, Layer,
-    MachineFacts, NoSubordinateIds, Probe, Qemu, Reach, RunOptions, System, Tun, bind, why_machine,
+    MachineFacts, NoQemu, NoSubordinateIds, Probe, Qemu, Reach, RunOptions, System, Tun, bind, why_machine,
 };
 
 fn plan() -> Plan {
@@ -162,8 +162,11 @@ fn what_is_missing_is_named_with_what_helps() {
         facts.machines.as_mut().into_iter().for_each(change);
         facts
     };
-    let none = without(&|machines| machines.qemu = Err("there is no qemu-system-x86_64".into()));
+    let none = without(&|machines| machines.qemu = Err(NoQemu::Absent("qemu-system-x86_64".into())));
     check_unmet(&bundle(plan(), true), &none, &options(), &["no qemu-system-x86_64", "apt install qemu-system-x86"]);
+    let why = || "does not start: Exec format error".to_owned();
+    let broken = without(&|machines| machines.qemu = Err(NoQemu::Broken { program: "/q".into(), why: why() }));
+    check_unmet(&bundle(plan(), true), &broken, &options(), &["/q does not start", "see why with: /q --version"]);
     let old = without(&|machines| machines.qemu = Ok(Qemu { program: "/q".into(), version: (5, 1) }));
     check_unmet(&bundle(plan(), true), &old, &options(), &["QEMU 5.2 or newer", "5.1 is here", "apt install"]);
     let bare = without(&|machines| machines.firmware = None);

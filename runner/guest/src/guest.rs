@@ -68,6 +68,8 @@ pub struct Guest {
     pub keeps_folder: bool,
     /// Where a user does not exist in this namespace, its processes go on without switching to it.
     pub single_id: bool,
+    /// The host asks for one command in place of the services.
+    pub holds: bool,
     /// The host may have joined or left.
     pub is_called: bool,
     /// The end of the channel is a request to stop.

@@ -180,6 +180,7 @@ fn prepare(arguments: Arguments, machine: Option<Machine>) -> Result<Guest, Stri
         memory,
         link: machine.and_then(|machine| Link::new(machine.channel)),
         is_called: false,
+        holds,
         capabilities: bundle::capability::set_of(&settings.capabilities),
         image_env: settings.env,
         tools: settings.tools,

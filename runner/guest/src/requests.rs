@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bundle::channel::{Exec, Request, Response};
-use bundle::guest::STATUS_NOT_EXECUTABLE;
+use bundle::guest::{STATUS_GUEST_FAILED, STATUS_NOT_EXECUTABLE};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -61,7 +61,11 @@ impl Guest {
             )));
         }
         let user = match &wanted.user {
-            Some(name) => identity::find(name).map_err(refused)?,
+            // In place of the services nothing of the appliance runs then.
+            Some(name) => identity::find(name).map_err(|reason| SpawnError {
+                reason,
+                status: if self.holds { STATUS_GUEST_FAILED } else { STATUS_NOT_EXECUTABLE },
+            })?,
             None => identity::root(),
         };
         let folder = match &wanted.cwd {

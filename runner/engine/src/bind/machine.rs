@@ -12,7 +12,7 @@ use super::qemu::{self, Acceleration, Board, Drive, Shape, Start};
 use super::{Body, Bound, Reach, Unmet, about, limits, machine_verdicts, ports};
 use crate::bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 use crate::bundle_folder::Bundle;
-use crate::facts::{Facts, MachineFacts, Probe, System};
+use crate::facts::{Facts, MachineFacts, NoQemu, Probe, System};
 use crate::options::RunOptions;
 use crate::steps::Step;
 
@@ -205,10 +205,13 @@ fn machine_needs(needs: &mut Needs, bundle: &Bundle, facts: &Facts, options: &Ru
 fn qemu_need(needs: &mut Needs, machines: &MachineFacts) {
     let package = if machines.processor == "aarch64" { "qemu-system-arm" } else { "qemu-system-x86" };
     match &machines.qemu {
-        Err(reason) => needs.want(
+        Err(missing) => needs.want(
             true,
-            format!("QEMU is needed for a machine: {reason}"),
-            &format!("install it (Debian: apt install {package})"),
+            format!("QEMU is needed for a machine: {missing}"),
+            &match missing {
+                NoQemu::Absent(_) => format!("install it (Debian: apt install {package})"),
+                NoQemu::Broken { program, .. } => format!("see why with: {} --version", program.display()),
+            },
         ),
         Ok(qemu) => {
             let ((major, minor), (least, least_minor)) = (qemu.version, OLDEST_QEMU);

@@ -62,7 +62,9 @@ pub fn probe(machines: &MachineFacts, boot: &BootFiles, helper: &Path, state_fol
 fn closed(opened: std::io::Result<std::fs::File>) -> Option<String> {
     match opened.err()?.kind() {
         std::io::ErrorKind::NotFound => Some(
-            "there is no /dev/kvm; a processor that has the means needs them switched on in its firmware".to_owned(),
+            "there is no /dev/kvm; modprobe kvm_intel, or kvm_amd, makes it where the processor has the means and its firmware \
+             does not switch them off"
+                .to_owned(),
         ),
         std::io::ErrorKind::PermissionDenied => {
             Some("this user may not open /dev/kvm; root allows it with: usermod -aG kvm NAME".to_owned())

@@ -1,8 +1,13 @@
 //! What this host has to run machines: QEMU and its version, firmware, hardware help. Nothing is decided here.
 
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use host::Interest;
 use serde::{Deserialize, Serialize};
 
 use super::Probe;
@@ -15,7 +20,7 @@ pub struct MachineFacts {
     /// The processors, in QEMU's word: `x86_64`, `aarch64`.
     pub processor: String,
     /// QEMU for these processors, or why there is none.
-    pub qemu: Result<Qemu, String>,
+    pub qemu: Result<Qemu, NoQemu>,
     /// UEFI firmware that starts without any variables kept.
     pub firmware: Option<PathBuf>,
     /// Whether the processor's help for machines works.
@@ -44,6 +49,29 @@ pub struct Qemu {
     /// Major and minor version.
     pub version: (u32, u32),
 }
+
+/// Why there is no QEMU that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoQemu {
+    /// It is not installed.
+    #[error("there is no {0}")]
+    Absent(String),
+    /// It is, and does not say its version.
+    #[error("{} {why}", program.display())]
+    Broken {
+        /// The program.
+        program: PathBuf,
+        /// What it does instead.
+        why: String,
+    },
+}
+
+/// How long QEMU may take to say its version, which takes it a few hundredths of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most that is read of what it says.
+const MAX_VERSION_BYTES: usize = 64 * 1024;
 
 /// Firmware that needs no store of variables, where distributions put it, by processor.
 const FIRMWARE: [(&str, &[&str]); 2] = [
@@ -80,19 +108,43 @@ pub fn find() -> MachineFacts {
     }
 }
 
-fn qemu(name: &str) -> Result<Qemu, String> {
+/// The first program of this name that may be executed, as a shell finds it.
+fn qemu(name: &str) -> Result<Qemu, NoQemu> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
-    let program = places.find(|file| file.is_file()).ok_or_else(|| format!("there is no {name}"))?;
-    let version = version_of(&program)?;
-    Ok(Qemu { program, version })
+    let is_program =
+        |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let program = places.find(is_program).ok_or_else(|| NoQemu::Absent(name.to_owned()))?;
+    match version_of(&program, PATIENCE) {
+        Ok(version) => Ok(Qemu { program, version }),
+        Err(why) => Err(NoQemu::Broken { program, why }),
+    }
 }
 
-fn version_of(program: &Path) -> Result<(u32, u32), String> {
-    let output = Command::new(program).arg("--version").output();
-    let output = output.map_err(|error| format!("{} does not start: {error}", program.display()))?;
-    version(&String::from_utf8_lossy(&output.stdout))
-        .ok_or_else(|| format!("{} does not say which version it is", program.display()))
+/// What `--version` says; one that hangs is ended.
+fn version_of(program: &Path, patience: Duration) -> Result<(u32, u32), String> {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| format!("does not start: {error}"))?;
+    let (begun, mut said, mut ended) = (Instant::now(), Vec::new(), false);
+    while let Some(output) = child.stdout.as_mut().filter(|_| !ended && said.len() < MAX_VERSION_BYTES) {
+        let left = u64::try_from(patience.saturating_sub(begun.elapsed()).as_millis()).unwrap_or(0);
+        let ready = host::poll(&[Interest { fd: output.as_fd(), read: true, write: false }], Some(left));
+        if left == 0 || !ready.is_ok_and(|ready| ready.iter().any(|one| one.read)) {
+            break;
+        }
+        let mut chunk = [0; 4096];
+        let count = output.read(&mut chunk).unwrap_or(0);
+        said.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        ended = count == 0;
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    let silent = || match ended {
+        true => "does not say which version it is".to_owned(),
+        false => format!("does not say its version within {} s", patience.as_secs()),
+    };
+    version(&String::from_utf8_lossy(&said)).ok_or_else(silent)
 }
 
 /// The version in the first line of `--version`: `QEMU emulator version 7.2.22 (Debian …)`.
@@ -113,6 +165,25 @@ fn tsc_khz(cpuinfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_says_no_version_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("qemu");
+        let made = |script: &str| {
+            // Written by another process: one of this one's children might keep it open while it is executed.
+            let write = format!("rm -f \"$0\"; printf '#!/bin/sh\\n%s\\n' \"{script}\" > \"$0\"; chmod +x \"$0\"");
+            assert!(Command::new("/bin/sh").args(["-c", &write]).arg(&program).status().unwrap().success());
+        };
+        made("exec sleep 1000");
+        let silent = version_of(&program, Duration::from_millis(300));
+        assert_eq!(silent, Err("does not say its version within 0 s".to_owned()));
+        made("echo nothing of the kind");
+        assert_eq!(version_of(&program, PATIENCE), Err("does not say which version it is".to_owned()));
+        made("echo QEMU emulator version 9.1.2");
+        assert_eq!(version_of(&program, PATIENCE), Ok((9, 1)));
+        assert!(version_of(folder.path(), PATIENCE).is_err_and(|why| why.starts_with("does not start")));
+    }
 
     #[test]
     fn versions_and_rates_are_read() {

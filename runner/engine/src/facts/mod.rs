@@ -19,7 +19,7 @@ use crate::options::RunOptions;
 
 pub use cgroups::{CgroupFacts, CgroupLayout, Controller, ControllerFact};
 pub use hardware_help::{FILE_NAME as HARDWARE_HELP, PROBE_MACHINE_ARG, probe_machine_main};
-pub use machines::{MachineFacts, Qemu, System};
+pub use machines::{MachineFacts, NoQemu, Qemu, System};
 pub use probe::{PROBE_ARG, probe_main};
 pub use subordinate::{NoSubordinateIds, SubordinateIds};
 pub use tun::Tun;

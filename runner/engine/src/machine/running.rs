@@ -18,6 +18,9 @@ use super::start::Ends;
 /// How long QEMU may take to end when its guest has ended.
 const POWER_OFF: Duration = Duration::from_secs(5);
 
+/// After this part of the time within which it must be heard it is told that it was not: most are up long before.
+const SLOW_PART: u64 = 8;
+
 /// How long it may take to end in order without its guest.
 const QUIT: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ pub struct Running {
     console: Console,
     /// When it must have been heard, until it was.
     heard_by: Option<Instant>,
+    /// When it is worth a word that it was not heard yet.
+    slow_at: Option<Instant>,
     /// The services have begun: from here on what goes wrong is theirs.
     is_up: bool,
     /// What the guest said went wrong.
@@ -58,6 +63,7 @@ impl Running {
             told: [Some(ends.console), Some(ends.words)],
             console: Console::default(),
             heard_by: Some(Instant::now() + Duration::from_millis(machine.boot_ms)),
+            slow_at: Some(Instant::now() + Duration::from_millis(machine.boot_ms / SLOW_PART)),
             is_up: false,
             failed: None,
             lost: None,
@@ -102,7 +108,7 @@ impl Running {
         }
         match event {
             Event::Service { .. } | Event::Ready => {
-                (self.heard_by, self.is_up) = (None, true);
+                (self.heard_by, self.slow_at, self.is_up) = (None, None, true);
             }
             Event::Failed { reason } => self.failed = Some(reason.clone()),
             Event::Exited { status } => self.exited = Some((*status, Instant::now() + POWER_OFF)),
@@ -112,7 +118,12 @@ impl Running {
 
     /// When to look at it next.
     pub fn wakes_at(&self) -> Option<Instant> {
-        self.exited.map(|(_, at)| at).or(self.heard_by)
+        self.exited.map(|(_, at)| at).or(self.slow_at.into_iter().chain(self.heard_by).min())
+    }
+
+    /// Within how many milliseconds it must be heard, where it is time to say that it was not; once.
+    pub fn is_slow(&mut self, now: Instant) -> Option<u64> {
+        self.slow_at.take_if(|at| *at <= now).map(|_| self.boot_secs * 1000)
     }
 
     /// Whether it has to be ended now: it did not come up in time, or did not go down.
