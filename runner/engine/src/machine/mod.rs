@@ -3,10 +3,12 @@
 mod console;
 mod outlets;
 mod qmp;
+mod qmp_words;
 mod running;
 mod start;
 
 pub use console::Console;
-pub use qmp::Order;
+pub use qmp::{Heard, Order};
+pub use qmp_words::{Happened, Lines as QmpLines};
 pub use running::Running;
 pub use start::start;
