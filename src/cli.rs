@@ -302,21 +302,33 @@ pub struct Volume {
     pub verb: VolumeVerb,
 }
 
+/// Who has a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VolumeKind {
+    /// Containers: it is a folder.
+    Container,
+    /// Machines: it is a disk.
+    Machine,
+}
+
 /// The verbs of `volume`.
 #[derive(Debug, Subcommand)]
 pub enum VolumeVerb {
-    /// List volumes: name, size, folder, and what uses them
+    /// List volumes: name, whether containers or machines have it, size, folder, and what uses it
     #[command(visible_alias = "list")]
     Ls,
     /// Remove volumes with all that is in them; refused while their appliance is running
     #[command(visible_alias = "remove")]
     Rm {
-        /// APPLIANCE/VOLUME, as `volume ls` has it; one that is not there is no error
+        /// APPLIANCE/VOLUME, as `volume ls` has it: that of containers and that of machines
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         /// Remove all volumes of appliances: each NAME is an appliance
         #[arg(long)]
         all: bool,
+        /// Only those that containers have, or only those that machines have
+        #[arg(long, value_name = "KIND")]
+        kind: Option<VolumeKind>,
     },
 }
 

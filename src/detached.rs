@@ -53,7 +53,7 @@ pub fn run(
     what: &Path,
     ui: &Ui,
 ) -> Result<Option<Exit>, Failure> {
-    let mut listener = Listener::new(ui, options);
+    let mut listener = Listener::new(ui, options, bound);
     let ended = start(bound, &options.helper, &mut |report| listener.hear(report));
     let (services, ports) = listener.end();
     let name = &bound.instance;

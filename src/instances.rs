@@ -94,7 +94,7 @@ impl Instances {
         let names: Vec<&str> = live.chain(self.ended.iter().map(|ended| ended.name.as_str())).collect();
         let help = match spec::nearest(word, names.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
-            None if names.is_empty() => "nothing runs; start something with: appliance run -d".to_owned(),
+            None if names.is_empty() => "there are no instances; start one with: appliance run -d".to_owned(),
             None => "see what there is with: appliance ps --all".to_owned(),
         };
         Failure::new(Exit::Failure, format!("find the instance {word:?}: there is none")).help(help)
@@ -115,10 +115,14 @@ pub fn talking(found: &Found, error: ConnectionError) -> Failure {
         ConnectionError::Gone => match found.ended() {
             Ok(Some(ended)) => has_ended(&ended),
             Ok(None) => Failure::new(Exit::Failure, format!("reach {}: it has ended", found.name))
-                .help("see what there is with: appliance ps --all"),
+                .help("how it ended was told where it was started; see what there is with: appliance ps --all"),
             Err(ConnectionError::Gone) => Failure::new(Exit::Failure, ConnectionError::Gone),
             Err(error) => talking(found, error),
         },
+        ConnectionError::Paused => {
+            let help = format!("let it go on with: appliance resume {}", found.name);
+            Failure::new(Exit::Failure, format!("reach {}: it is paused", found.name)).help(help)
+        }
         ConnectionError::Silent => {
             let help = format!("end it with: appliance kill {}", found.name);
             Failure::new(Exit::Failure, ConnectionError::Silent).help(help)
@@ -138,17 +142,25 @@ pub fn ended_meanwhile(found: &Found, error: ConnectionError) -> Result<Option<E
     }
 }
 
+/// What is worth a warning of how an instance ended; none where it ended by itself or as it was asked to.
+pub fn odd_end(ended: &EndedInstance) -> Option<String> {
+    let EndedInstance { name, .. } = ended;
+    match (ended.lost, &ended.failed, &ended.machine_lost) {
+        (true, ..) => Some(lost(name)),
+        (_, Some(reason), _) => Some(format!("{name} could not be started: {reason}")),
+        (.., Some(machine)) => Some(format!("the machine of {name} was lost: {}", machine.why)),
+        _ => None,
+    }
+}
+
 /// What is said of an instance whose end nobody saw.
 pub fn lost(name: &str) -> String {
-    format!("the supervisor of {name} was killed, and everything in it with it; what it printed is lost")
+    format!("the supervisor of {name} was killed, and everything in it with it")
 }
 
 fn has_ended(ended: &EndedInstance) -> Failure {
     let EndedInstance { name, status, .. } = ended;
-    if ended.lost {
-        let help = format!("forget it with: appliance rm {name}");
-        return Failure::new(Exit::Failure, format!("reach {name}: {}", lost(name))).help(help);
-    }
-    Failure::new(Exit::Failure, format!("reach {name}: it has ended with status {status}"))
+    let how = odd_end(ended).unwrap_or_else(|| format!("it has ended with status {status}"));
+    Failure::new(Exit::Failure, format!("reach {name}: {how}"))
         .help(format!("what it printed: appliance logs {name}; forget it: appliance rm {name}"))
 }

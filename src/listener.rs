@@ -3,7 +3,7 @@
 //! Input: the reports of a run, one at a time. At its end it gives what was heard of services and ports.
 
 use bundle::channel::Event;
-use engine::{ForeignVolume, Moved, Report, RunOptions};
+use engine::{Bound, ForeignVolume, MachineLost, Moved, Report, RunOptions};
 use serde_json::{Value, json};
 
 use crate::failed_service::Services;
@@ -23,6 +23,11 @@ pub struct Listener<'a> {
     is_ready: bool,
     services: Services,
     ports: Vec<Port>,
+    /// The status of an earlier instance of the name, until that is told.
+    replaces: Option<i32>,
+    name: String,
+    is_machine: bool,
+    is_detached: bool,
 }
 
 /// A port of the host that leads inside.
@@ -33,8 +38,8 @@ struct Port {
 }
 
 impl<'a> Listener<'a> {
-    /// For a run with these choices.
-    pub fn new(ui: &'a Ui, options: &RunOptions) -> Self {
+    /// For this run with these choices.
+    pub fn new(ui: &'a Ui, options: &RunOptions, bound: &Bound) -> Self {
         Self {
             ui,
             is_command: !options.command.is_empty(),
@@ -42,6 +47,10 @@ impl<'a> Listener<'a> {
             is_ready: false,
             services: Services::default(),
             ports: Vec::new(),
+            replaces: None,
+            name: bound.instance.clone(),
+            is_machine: bound.machine().is_some(),
+            is_detached: bound.about.detached,
         }
     }
 
@@ -87,6 +96,14 @@ impl<'a> Listener<'a> {
                 }));
             }
             Report::NetworkLost(why) => self.ui.warn(format!("nothing can be reached any more: {why}")),
+            Report::Notice(words) => {
+                self.ui.warn(words);
+                self.ui.event(&json!({ "event": "notice", "words": words }));
+            }
+            Report::MachineLost(lost) => self.machine_lost(lost),
+            // A machine may still not come up.
+            Report::Started { .. } if !self.is_machine => self.tell_replaced(),
+            Report::Replaces { status } => self.replaces = Some(*status),
             // It also ends when the appliance does, so it is no reason to alarm anyone.
             Report::ChannelLost(why) => self.ui.detail(format!("ports no longer lead inside: {why}")),
             _ => {}
@@ -122,6 +139,33 @@ impl<'a> Listener<'a> {
         }));
     }
 
+    fn machine_lost(&self, lost: &MachineLost) {
+        self.ui.warn(format!("the machine was lost: {}", lost.why));
+        if !lost.console.is_empty() {
+            self.ui.note("the last lines of its console:");
+        }
+        lost.console.iter().for_each(|line| self.ui.note(format!("  {line}")));
+        self.ui.event(&json!({ "event": "machine-lost", "why": lost.why, "console": lost.console }));
+    }
+
+    /// By which name other commands know it, where nobody gave it one and nobody is told by a result.
+    fn tell_name(&self) {
+        if !self.is_detached {
+            self.ui.note(format!("it runs as {}", self.name));
+        }
+        self.ui.event(&json!({ "event": "ready", "name": self.name }));
+    }
+
+    /// Once something of it runs.
+    fn tell_replaced(&mut self) {
+        let Some(status) = self.replaces.take() else { return };
+        let name = &self.name;
+        self.ui.note(format!(
+            "what an earlier instance {name} printed is forgotten with it; it had ended with status {status}"
+        ));
+        self.ui.event(&json!({ "event": "replaced", "name": name, "status": status }));
+    }
+
     /// What is being stopped, in words.
     fn whom(&self, services: &[String]) -> String {
         let quoted: Vec<String> = services.iter().map(|name| format!("{name:?}")).collect();
@@ -135,6 +179,9 @@ impl<'a> Listener<'a> {
 
     fn guest_said(&mut self, event: &Event) {
         self.services.hear(event);
+        if matches!(event, Event::Service { .. } | Event::Ready) {
+            self.tell_replaced();
+        }
         if let Event::Killed { name, within_ms } = event {
             self.ui.event(&json!({ "event": "killed", "services": [name], "within_ms": within_ms }));
         }
@@ -149,6 +196,7 @@ impl<'a> Listener<'a> {
             self.ui.detail("ready");
             if !self.is_command {
                 self.ports.iter().for_each(|port| port.tell(self.ui));
+                self.tell_name();
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::ConnectionError;
 use serde_json::json;
 
 use crate::cli_instances::Cp;
-use crate::copy::{Copier, Place};
+use crate::copy::{Copier, CopyError, Place};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, connect};
+use crate::instances::{Instances, connect, talking};
 use crate::ui::{Ui, counted};
 
 /// Copies into an instance or out of it.
@@ -19,21 +20,26 @@ pub fn cp(args: &Cp, ui: &Ui) -> Result<Exit, Failure> {
     };
     let instances = Instances::look(ui)?;
     let (from, to) = (place(&args.from), place(&args.to));
-    let (copier, copied) = match (&from, &to) {
+    let (found, copier, copied) = match (&from, &to) {
         (Place::Here(here), Place::Inside { instance, path }) => {
-            let mut copier = Copier::new(connect(&instances.live(instance)?)?, args.archive);
+            let found = instances.live(instance)?;
+            let mut copier = Copier::new(connect(&found)?, args.archive);
             let copied = copier.inward(here, path);
-            (copier, copied)
+            (found, copier, copied)
         }
         (Place::Inside { instance, path }, Place::Here(here)) => {
-            let mut copier = Copier::new(connect(&instances.live(instance)?)?, args.archive);
+            let found = instances.live(instance)?;
+            let mut copier = Copier::new(connect(&found)?, args.archive);
             let copied = copier.outward(path, here);
-            (copier, copied)
+            (found, copier, copied)
         }
         (Place::Here(_), Place::Here(_)) => return Err(usage("copy: neither place is in an instance")),
         _ => return Err(usage("copy: both places are in an instance")),
     };
-    copied.map_err(|error| Failure::doing(Exit::Failure, format!("copy {} to {}", args.from, args.to), error))?;
+    copied.map_err(|error| match error {
+        CopyError::Connection(error @ ConnectionError::Paused) => talking(&found, error),
+        error => Failure::doing(Exit::Failure, format!("copy {} to {}", args.from, args.to), error),
+    })?;
     Ok(tell(&copier, ui))
 }
 

@@ -8,7 +8,7 @@ use engine::{Ask, Connection, ConnectionError, EndedInstance, Found, LogsFrom, e
 use crate::cli_instances::Logs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile, lost, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, odd_end, talking};
 use crate::printer::Printer;
 use crate::ui::Ui;
 
@@ -18,18 +18,21 @@ pub fn logs(args: &Logs, ui: &Ui) -> Result<Exit, Failure> {
     let mut printer = Printer::new(ui.json);
     let printed = match instances.meant(&args.instance)? {
         Meant::Live(found) => follow(&found, args, &mut printer),
-        Meant::Ended(ended) => kept(&instances.state_folder, &ended, None, args, &mut printer),
+        Meant::Ended(ended) => kept(&instances.state_folder, *ended, None, args, &mut printer),
     };
     printer.finish();
-    printed.map(|()| Exit::Success)
+    let odd = printed?.and_then(|ended| odd_end(&ended));
+    odd.iter().for_each(|how| ui.warn(format!("{how}; above is what was kept of what it printed")));
+    Ok(Exit::Success)
 }
 
-/// Prints what an instance that lives has printed, and the rest from what was kept where it ends under the hand.
-fn follow(found: &Found, args: &Logs, printer: &mut Printer) -> Result<(), Failure> {
+/// Prints what an instance that lives has printed, and the rest from what was kept where it ends under the hand; then it
+/// gives how it ended.
+fn follow(found: &Found, args: &Logs, printer: &mut Printer) -> Result<Option<EndedInstance>, Failure> {
     let mut printed_to = None;
     let heard = found.connect().and_then(|mut connection| hear(&mut connection, args, &mut printed_to, printer));
-    heard.or_else(|error| match ended_meanwhile(found, error)? {
-        Some(ended) => kept(found.folder.parent().unwrap_or(&found.folder), &ended, printed_to, args, printer),
+    heard.map(|()| None).or_else(|error| match ended_meanwhile(found, error)? {
+        Some(ended) => kept(found.folder.parent().unwrap_or(&found.folder), ended, printed_to, args, printer),
         None => Err(talking(found, ConnectionError::Gone)),
     })
 }
@@ -37,20 +40,11 @@ fn follow(found: &Found, args: &Logs, printer: &mut Printer) -> Result<(), Failu
 /// Prints what is kept of an instance that has ended: from this position, else as much as was asked for.
 fn kept(
     state_folder: &Path,
-    ended: &EndedInstance,
+    ended: EndedInstance,
     from: Option<u64>,
     args: &Logs,
     printer: &mut Printer,
-) -> Result<(), Failure> {
-    if ended.lost {
-        let help = format!("forget it with: appliance rm {}", ended.name);
-        return Err(Failure::new(Exit::Failure, format!("show what {0} printed: {1}", ended.name, lost(&ended.name)))
-            .help(help));
-    }
-    if let Some(reason) = &ended.failed {
-        let what = format!("show what {} printed: it could not be started: {reason}", ended.name);
-        return Err(Failure::new(Exit::Failure, what));
-    }
+) -> Result<Option<EndedInstance>, Failure> {
     let all = ended_output(state_folder, &ended.name)
         .map_err(|error| Failure::doing(Exit::Failure, format!("read what {} printed", ended.name), error))?;
     let pieces = Pieces::default().push(&all).map_err(|error| Failure::new(Exit::Failure, error))?;
@@ -59,7 +53,7 @@ fn kept(
         None => args.tail.map_or(0, |lines| before_tail(&pieces, lines)),
     };
     print_from(&pieces, skipped, printer);
-    Ok(())
+    Ok(Some(ended))
 }
 
 /// Prints what comes. `printed_to` is the position up to which that was done, once it is known where it begins.

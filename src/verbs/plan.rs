@@ -148,7 +148,7 @@ fn describe(bound: &Bound, why: Option<&str>, ui: &Ui) -> String {
     }
     for port in &bound.ports {
         let (inside, host) = (port.inside, port.host);
-        text.push_str(&match look_at_port(*port) {
+        text.push_str(&match look_at_port(*port, &bound.state_folder) {
             PortState::Free => format!("  port {inside} inside is reached at 127.0.0.1:{host}\n"),
             PortState::Moved { to, why } => {
                 format!("  port {inside} inside is reached at 127.0.0.1:{to}: port {host} cannot be used now, {why}\n")

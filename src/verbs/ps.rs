@@ -43,6 +43,10 @@ pub fn ps(args: &Ps, ui: &Ui) -> Result<Exit, Failure> {
         ui.json(&json!({ "ok": true, "instances": values }));
         return Ok(Exit::Success);
     }
+    if rows.is_empty() {
+        ui.note(nothing(args.all, instances.ended.len()));
+        return Ok(Exit::Success);
+    }
     print(&rows, ui);
     Ok(Exit::Success)
 }
@@ -80,12 +84,13 @@ fn ended_row(ended: &EndedInstance) -> Row {
     let value = json!({
         "name": name, "appliance": appliance, "version": ended.about.version, "state": "ended",
         "status": ended.status, "signal": ended.signal, "left": ended.left, "out_of_memory": ended.out_of_memory,
-        "failed": ended.failed, "lost": ended.lost,
+        "failed": ended.failed, "lost": ended.lost, "machine_lost": ended.machine_lost,
     });
     let memory = memory_words(ended.out_of_memory);
     let state = match ended {
         EndedInstance { lost: true, .. } => "its supervisor was killed".to_owned(),
         EndedInstance { failed: Some(_), .. } => "could not be started".to_owned(),
+        EndedInstance { machine_lost: Some(_), status, .. } => format!("lost its machine, ended with {status}"),
         EndedInstance { status, .. } => format!("ended with {status}{memory}"),
     };
     Row { name, appliance, state, ports: String::new(), value }
@@ -112,6 +117,16 @@ fn age(seconds: u64) -> String {
     }
 }
 
+/// What is said where there is nothing to list; so many have ended.
+fn nothing(of_all: bool, ended: usize) -> String {
+    match (of_all, ended) {
+        (true, _) => "there are no instances".to_owned(),
+        (false, 0) => "nothing runs".to_owned(),
+        (false, 1) => "nothing runs; one has ended: appliance ps --all".to_owned(),
+        (false, many) => format!("nothing runs; {many} have ended: appliance ps --all"),
+    }
+}
+
 fn print(rows: &[Row], ui: &Ui) {
     let width = |text: fn(&Row) -> &str, title: &str| {
         rows.iter().map(|row| text(row).len()).max().unwrap_or(0).max(title.len())
@@ -121,10 +136,6 @@ fn print(rows: &[Row], ui: &Ui) {
         width(|row| &row.appliance, "APPLIANCE"),
         width(|row| &row.state, "STATE"),
     );
-    if rows.is_empty() {
-        ui.note("nothing runs");
-        return;
-    }
     ui.result(&format!("{:name$}  {:appliance$}  {:state$}  PORTS\n", "INSTANCE", "APPLIANCE", "STATE"));
     for row in rows {
         let line = format!("{:name$}  {:appliance$}  {:state$}  {}", row.name, row.appliance, row.state, row.ports);

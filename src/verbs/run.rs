@@ -21,6 +21,9 @@ use crate::tail::Tail;
 use crate::ui::Ui;
 use crate::verbs::plan::{bind_here, machine_line, open_bundle, options, verdict_line};
 
+/// The status of what ended with its supervisor, which was killed: that of a killed one.
+const LOST: u8 = 137;
+
 /// Runs a spec or a bundle; the exit code becomes that of what ran.
 pub fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let mut options = run_options(args)?;
@@ -155,7 +158,7 @@ fn start(bound: &Bound, options: &RunOptions, ui: &Ui) -> Result<Ended, Failure>
     let cannot = |error: io::Error| Failure::doing(Exit::CannotRun, "use the standard streams", error);
     // A command's streams are its own.
     let with_services = options.command.is_empty();
-    let (mut tail, mut listener) = (Tail::default(), Listener::new(ui, options));
+    let (mut tail, mut listener) = (Tail::default(), Listener::new(ui, options, bound));
     let stdio = [
         io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?,
         output(io::stdout(), with_services, &mut tail).map_err(cannot)?,
@@ -180,7 +183,9 @@ pub fn not_started(error: RunError) -> Failure {
         RunError::NameTaken(name) => Some(detached::other_name(name)),
         _ => None,
     };
-    let failure = Failure::new(Exit::CannotRun, error);
+    // It ran, and nobody saw how it ended.
+    let exit = if matches!(error, RunError::Lost { .. }) { Exit::Appliance(LOST) } else { Exit::CannotRun };
+    let failure = Failure::new(exit, error);
     match remedy {
         Some(remedy) => failure.help(remedy),
         None => failure,

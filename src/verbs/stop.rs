@@ -9,7 +9,7 @@ use crate::cli_instances::Stop;
 use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile, lost};
+use crate::instances::{Instances, Meant, ended_meanwhile, odd_end};
 use crate::listener::seconds;
 use crate::ui::Ui;
 
@@ -82,11 +82,17 @@ fn wait(found: &Found, connection: &mut Connection, stream: u32, ui: &Ui) -> Res
     connection.answer_to(stream)
 }
 
+/// What there still is of an instance of which nothing was left behind.
+fn what_stays(one: &EndedInstance) -> String {
+    match one.about.detached && one.failed.is_none() {
+        true => format!("only what it printed is kept: appliance logs {0}, appliance rm {0}", one.name),
+        false => "nothing of it is left".to_owned(),
+    }
+}
+
 /// Says how an instance ended, and what was made and is no longer there.
 fn tell(one: &EndedInstance, ui: &Ui) {
-    if one.lost {
-        ui.warn(lost(&one.name));
-    }
+    odd_end(one).iter().for_each(|how| ui.warn(how));
     for Killed { service, within_ms } in &one.killed {
         let what =
             service.as_ref().map_or_else(|| one.name.clone(), |name| format!("service {name:?} of {}", one.name));
@@ -94,7 +100,7 @@ fn tell(one: &EndedInstance, ui: &Ui) {
         ui.warn(format!("{what} {late}was killed"));
     }
     if one.left.is_empty() {
-        ui.note(format!("{} ended with status {}; nothing of it is left", one.name, one.status));
+        ui.note(format!("{} ended with status {}; {}", one.name, one.status, what_stays(one)));
         one.made.iter().for_each(|what| ui.detail(format!("  gone: {what}")));
     } else {
         ui.warn(format!("{} ended with status {}; left behind: {}", one.name, one.status, one.left.join(", ")));

@@ -7,7 +7,7 @@ use crate::cli_instances::Many;
 use crate::each::Failed;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::instances::{Instances, Meant, ended_meanwhile, lost, talking};
+use crate::instances::{Instances, Meant, ended_meanwhile, odd_end, talking};
 use crate::ui::Ui;
 
 /// Waits for instances.
@@ -26,9 +26,7 @@ pub fn wait(args: &Many, ui: &Ui) -> Result<Exit, Failure> {
         if let Some(found) = one.out_of_memory {
             ui.warn(format!("memory ran out in {}: {found}", one.name));
         }
-        if one.lost {
-            ui.warn(lost(&one.name));
-        }
+        odd_end(one).iter().for_each(|how| ui.warn(how));
     }
     let status = ended.last().map_or(0, |ended| ended.status);
     let exit = Exit::Appliance(u8::try_from(status).unwrap_or(u8::MAX));

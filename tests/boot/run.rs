@@ -59,6 +59,15 @@ impl Toy {
         [number("pid"), number("supervisor")]
     }
 
+    /// Waits until the supervisor has read what [`NOTES`] prints.
+    #[track_caller]
+    fn has_printed(&self) {
+        let begun = std::time::Instant::now();
+        while self.world.run(&["logs", "box"]).succeeds().stdout != "to stdout\n" {
+            assert!(begun.elapsed() < crate::machine::PATIENCE, "{}", self.world.run(&["logs", "box"]).text());
+        }
+    }
+
     /// Neither a folder of an instance nor anything that a machine wrote.
     #[track_caller]
     pub fn is_clean(&self) {
@@ -107,10 +116,13 @@ fn a_machine_answers_to_the_verbs_of_a_container() {
     assert!(!logs.text().contains("Linux version"), "{}", logs.text());
     assert!(toy.json(&["stats", "box"])["instances"][0]["metrics"]["processes"].as_i64().unwrap() > 2);
 
-    toy.world.run(&["pause", "box"]).succeeds();
-    toy.exec("true").fails(125, &["paused", "appliance resume"]);
+    toy.world.run(&["pause", "box"]).fails(0, &["paused box", "appliance resume box"]);
+    toy.exec("true").fails(125, &["failed to reach box: it is paused", "appliance resume box"]);
+    toy.world.run(&["cp", "there", "box:/tmp/x"]).fails(1, &["reach box: it is paused", "appliance resume box"]);
+    toy.world.run(&["stats", "box"]).fails(0, &["box: paused; it uses no processor", "of this host's memory"]);
     assert_eq!(toy.json(&["ps"])["instances"][0]["state"], "paused");
-    toy.world.run(&["resume", "box"]).succeeds();
+    assert_eq!(toy.json(&["pause", "box"])["changed"], false);
+    toy.world.run(&["resume", "box"]).fails(0, &["box goes on"]);
     assert!(fetch(address.trim()).contains("<h1>A toy page</h1>"));
 
     let stopped = toy.json(&["stop", "box"]);
@@ -145,21 +157,28 @@ fn what_a_machine_writes_is_gone_but_its_volumes_and_nothing_outlives_a_kill() {
     // The volume is as it was, the root is as it was built. A machine that dies takes its instance with it.
     toy.leave_running();
     assert_eq!(toy.exec("ls /usr/x; cat /data/notes").stdout, "more\nmore\n");
+    toy.has_printed();
     let [machine, supervisor] = toy.processes();
     kill(machine, Signal::SIGKILL).unwrap();
     crate::machine::wait_for_end(supervisor);
-    toy.world.run(&["wait", "box"]).fails(125, &[]);
+    // That is an end like others, and what it had printed is there to be read.
+    toy.world.run(&["wait", "box"]).fails(137, &["the machine of box was lost: QEMU was ended by signal 9"]);
+    toy.world.run(&["ps", "--all"]).fails(0, &["lost its machine, ended with 137"]);
+    assert_eq!(toy.world.run(&["logs", "box"]).succeeds().stdout, "to stdout\n");
     toy.is_clean();
 
     // So does a supervisor that is killed; what it left is removed by the next command.
     toy.leave_running();
+    toy.has_printed();
     let [machine, supervisor] = toy.processes();
     kill(supervisor, Signal::SIGKILL).unwrap();
     crate::machine::wait_for_end(machine);
     toy.is_clean();
+    let logs = toy.world.run(&["logs", "box"]).fails(0, &["the supervisor of box was killed"]);
+    assert_eq!(logs.stdout, "to stdout\n", "{}", logs.text());
     assert!(fs::read(toy.world.path("spec/out/root.ext4")).unwrap() == before, "the artifact was written");
     let listed = toy.json(&["volume", "ls"]).to_string();
-    assert!(listed.contains("data.machine"), "{listed}");
+    assert!(listed.contains("data.machine") && listed.contains("\"kind\":\"machine\""), "{listed}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::run::{PATIENCE, Toy, WEB, check, fetch};
+use crate::run_words::wait_for;
 use crate::support::{skip, tool};
 use crate::world::Done;
 
@@ -77,8 +78,11 @@ fn an_instance_goes_on_without_its_command_until_it_is_stopped() {
         assert_eq!(toy.verb(&["ps", "--names"]).succeeds().stdout, "");
         assert_eq!(toy.verb(&["ps", "--names", "--all"]).succeeds().stdout, "one\n");
         assert_eq!(toy.verb(&["wait", "one"]).code, Some(143));
-        toy.verb(&["stop", "one"]).succeeds();
+        toy.verb(&["stop", "one"])
+            .fails(0, &["one ended with status 143; only what it printed is kept", "appliance rm one"]);
+        toy.verb(&["ps"]).fails(0, &["nothing runs; one has ended: appliance ps --all"]);
         toy.verb(&["rm", "one"]).succeeds();
+        toy.verb(&["ps", "--all"]).fails(0, &["there are no instances"]);
         toy.verb(&["rm", "one"]).fails(0, &["there is no instance one"]);
     });
 }
@@ -190,8 +194,16 @@ fn what_an_instance_printed_is_kept_until_it_is_removed() {
         let logs = toy.verb(&["logs", "one"]).succeeds();
         assert_eq!((logs.stdout.as_str(), logs.stderr.as_str()), ("to stdout\n", "to stderr\n"));
         toy.verb(&["exec", "one", "--", "true"]).fails(125, &["it has ended with status 143", "appliance logs one"]);
-        // Its name is free again.
-        toy.detach("one");
+        // Its name is free again, and what is kept stays until something of the next one runs.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let wish = format!("8080={}", taken.local_addr().unwrap().port());
+        toy.verb(&["run", "out", "-d", "--name", "one", "--port", &wish]).fails(125, &["something else listens there"]);
+        assert_eq!(toy.verb(&["logs", "one"]).succeeds().stdout, "to stdout\n");
+        toy.verb(&["run", "out", "-d", "--name", "two", "--port", &wish]).fails(125, &[]);
+        assert_eq!(toy.verb(&["ps", "--all", "--names"]).succeeds().stdout, "one\n");
+        let again = toy.verb(&["run", "out", "-d", "--name", "one"]).succeeds();
+        let words = "what an earlier instance one printed is forgotten with it; it had ended with status 143";
+        assert!(again.stderr.contains(words), "{}", again.text());
         toy.away("one");
         toy.verb(&["logs", "one"]).fails(1, &["there is none"]);
     });
@@ -205,6 +217,15 @@ fn has_connected(child: &mut Child) {
     while !fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().flatten().any(is_socket) {
         assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "it does not connect");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the supervisor of an instance of [`TALKER`] has read what that prints.
+fn has_printed(toy: &Toy, name: &str) {
+    let begun = Instant::now();
+    let logs = || toy.verb(&["logs", name]).succeeds();
+    while !(logs().stdout == "to stdout\n" && logs().stderr == "to stderr\n") {
+        assert!(begun.elapsed() < PATIENCE, "{}", logs().text());
     }
 }
 
@@ -273,9 +294,13 @@ fn an_instance_stands_still_and_is_measured() {
         let stats = toy.json(&["stats", "one"]);
         let metrics = &stats["instances"][0]["metrics"];
         assert!(metrics["processes"].as_u64() >= Some(2) && metrics["memory_bytes"].as_u64() > Some(0), "{stats:#}");
-        toy.verb(&["pause", "one"]).succeeds();
+        toy.verb(&["pause", "one"]).fails(0, &["paused one", "appliance resume one"]);
+        toy.verb(&["pause", "one"]).fails(0, &["one was paused already"]);
         assert_eq!(toy.json(&["ps"])["instances"][0]["state"], "paused");
-        toy.verb(&["resume", "one"]).succeeds();
+        toy.verb(&["resume", "one"]).fails(0, &["one goes on"]);
+        let told = toy.json(&["resume", "one"]);
+        assert_eq!((&told["name"], &told["state"], &told["changed"]), (&"one".into(), &"ready".into(), &false.into()));
+        assert_eq!(toy.verb(&["resume", "one", "-q"]).succeeds().text(), "");
         let address = toy.verb(&["port", "one", "8080"]).succeeds().stdout;
         assert!(fetch(address.trim()).unwrap().contains("A toy page"));
         toy.verb(&["pause", "one"]).succeeds();
@@ -325,6 +350,7 @@ fn a_run_in_the_foreground_is_an_instance_too() {
         let listed = toy.json(&["ps"]);
         let name = listed["instances"][0]["name"].as_str().unwrap().to_owned();
         assert!(name.starts_with(&format!("{}-", toy.name)), "{listed:#}");
+        wait_for(toy, &mut child, &format!("it runs as {name}\n"));
         assert_eq!(toy.exec(&toy.name, "echo inside").succeeds().stdout, "inside\n");
         toy.verb(&["logs", &name]).fails(1, &["it was not started with -d"]);
         toy.verb(&["stop", &name]).succeeds();
@@ -335,24 +361,29 @@ fn a_run_in_the_foreground_is_an_instance_too() {
 
 #[test]
 fn a_killed_supervisor_is_repaired_by_the_next_command() {
-    check("a_killed_supervisor_is_repaired", WEB, |toy| {
+    check("a_killed_supervisor_is_repaired", TALKER, |toy| {
         toy.detach("one");
+        has_printed(toy, "one");
         kill(toy.supervisor("one"), Signal::SIGKILL).unwrap();
         let begun = Instant::now();
         while !toy.verb(&["ps", "--names"]).succeeds().stdout.is_empty() && begun.elapsed() < PATIENCE {}
         // How it ended is known as far as it can be, and told.
         toy.verb(&["ps", "--all"]).fails(0, &["one", "its supervisor was killed"]);
         toy.verb(&["wait", "one"]).fails(137, &["the supervisor of one was killed"]);
-        toy.verb(&["logs", "one"]).fails(1, &["what it printed is lost", "appliance rm one"]);
+        let logs = toy.verb(&["logs", "one"]).fails(0, &["the supervisor of one was killed", "what was kept"]);
+        assert_eq!(logs.stdout, "to stdout\n", "{}", logs.text());
+        assert!(logs.stderr.starts_with("to stderr\n"), "{}", logs.text());
         toy.verb(&["exec", "one", "--", "true"]).fails(125, &["the supervisor of one was killed"]);
         assert_eq!(toy.json(&["stop", "one"])["ended"][0]["lost"], true);
         toy.verb(&["rm", "one"]).succeeds();
         assert_eq!(toy.left_in_the_end(), [""; 0]);
         toy.detach("one");
+        has_printed(toy, "one");
         let follower =
             toy.command(&["logs", "-f", "one"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         kill(toy.supervisor("one"), Signal::SIGKILL).unwrap();
-        Done::of(follower.wait_with_output().unwrap()).fails(1, &["the supervisor of one was killed"]);
+        let followed = Done::of(follower.wait_with_output().unwrap()).fails(0, &["the supervisor of one was killed"]);
+        assert_eq!(followed.stdout, "to stdout\n", "{}", followed.text());
         toy.detach("one");
         toy.away("one");
     });

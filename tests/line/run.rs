@@ -480,11 +480,12 @@ fn volumes_are_listed_and_removed_but_not_under_a_running_appliance() {
         assert!(toy.verb(&["volume", "ls"]).succeeds().stdout.contains(&format!("used by {}-", toy.name)));
         kill(pid(&child), Signal::SIGTERM).unwrap();
         end(&mut child);
-        toy.verb(&["volume", "rm", &name]).fails(0, &[&format!("removed {name}")]);
-        toy.verb(&["volume", "rm", &name]).fails(0, &["there is no volume of"]);
+        toy.verb(&["volume", "rm", &name]).fails(0, &[&format!("removed {name}, which containers had")]);
+        toy.verb(&["volume", "rm", &name]).fails(1, &[&format!("remove the volume {name}: there is none")]);
         assert_eq!(toy.shell("ls /data").stdout, "");
         toy.verb(&["volume", "rm", &toy.name]).fails(2, &["--all"]);
-        toy.verb(&["volume", "rm", "--all", &toy.name]).succeeds();
+        toy.verb(&["volume", "rm", "--all", &toy.name, "--kind", "machine"]).fails(1, &["there are none"]);
+        toy.verb(&["volume", "rm", "--all", &toy.name, "--kind", "container"]).succeeds();
         assert_eq!(toy.verb(&["volume", "ls"]).succeeds().stdout, "");
     });
 }

@@ -18,7 +18,7 @@ fn start(toy: &Toy, args: &[&str]) -> Child {
 }
 
 /// Waits until the run has said this.
-fn wait_for(toy: &Toy, child: &mut Child, words: &str) {
+pub fn wait_for(toy: &Toy, child: &mut Child, words: &str) {
     let begun = Instant::now();
     while !toy.log().contains(words) {
         let ended = child.try_wait().unwrap();

@@ -15,6 +15,7 @@ mod ext4;
 mod images;
 mod layers;
 mod pieces;
+mod qmp;
 mod scripts;
 mod specs;
 mod stored;
@@ -61,6 +62,7 @@ pub const ALL: &[Target] = &[
     ("registry_texts", images::registry_texts, 3000),
     ("installed", images::installed, 3000),
     ("channel", channel::channel, 3000),
+    ("qmp", qmp::qmp, 3000),
 ];
 
 /// Runs the target of this name and says whether it understood the input.

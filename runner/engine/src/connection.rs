@@ -12,7 +12,7 @@ use host::Interest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::control::SOCKET;
+use crate::control::{SOCKET, STANDS_STILL};
 use crate::journal;
 
 /// How long a supervisor may take for what it answers at once.
@@ -36,6 +36,9 @@ pub enum ConnectionError {
     /// It does not answer.
     #[error("talk to the instance: its supervisor does not answer within {} seconds", PATIENCE.as_secs())]
     Silent,
+    /// All of it stands still, so that nothing inside can answer.
+    #[error("talk to the instance: it is paused")]
+    Paused,
     /// What was asked cannot be done.
     #[error("{0}")]
     Refused(String),
@@ -196,6 +199,7 @@ fn said(json: &str, open: bool) -> Result<Said, ConnectionError> {
     let json: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let refused = ["failed", "unknown"].iter().find_map(|word| json.get(word)?.as_str());
     match refused {
+        _ if json.get(STANDS_STILL).is_some() => Err(ConnectionError::Paused),
         Some(reason) => Err(ConnectionError::Refused(reason.to_owned())),
         None => Ok(Said { json, open }),
     }

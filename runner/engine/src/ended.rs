@@ -12,6 +12,12 @@ use crate::control::EndedInstance;
 /// The largest file that is read back: what is kept of an instance's output, with room to spare.
 const MAX_BYTES: u64 = 8 << 20;
 
+/// How the two files end: the log comes first, so that an end that is told has one.
+const ENDINGS: [&str; 2] = ["log", "ended"];
+
+/// Their name in the folder of the next instance of that name.
+const EARLIER: &str = "earlier";
+
 /// Writes both down.
 pub fn keep(state_folder: &Path, ended: &EndedInstance, printed: &[u8]) -> io::Result<()> {
     write(&path(state_folder, &ended.name, "log"), printed)?;
@@ -45,9 +51,30 @@ pub fn printed(state_folder: &Path, name: &str) -> io::Result<Vec<u8>> {
     read(&path(state_folder, name, "log"))
 }
 
+/// Moves both into a folder; nothing there is fine.
+pub fn set_aside(state_folder: &Path, name: &str, folder: &Path) -> io::Result<()> {
+    ENDINGS
+        .iter()
+        .try_for_each(|ending| moved(&path(state_folder, name, ending), &folder.join(EARLIER).with_extension(ending)))
+}
+
+/// Moves both back. What cannot be moved goes with the folder, as it would have gone anyway.
+pub fn put_back(state_folder: &Path, name: &str, folder: &Path) {
+    for ending in ENDINGS {
+        let _ = moved(&folder.join(EARLIER).with_extension(ending), &path(state_folder, name, ending));
+    }
+}
+
+fn moved(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes both; nothing there is fine.
 pub fn forget(state_folder: &Path, name: &str) -> io::Result<()> {
-    for ending in ["ended", "log"] {
+    for ending in ENDINGS {
         match fs::remove_file(path(state_folder, name, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

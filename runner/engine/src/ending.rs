@@ -23,9 +23,15 @@ impl Run<'_> {
         }
         let (removed, mut left) = undo_steps(&self.taken);
         let killed = desk.as_ref().map(Desk::all_killed).unwrap_or_default();
-        let mut ended = EndedInstance { out_of_memory, killed, ..self.ended(result, &removed) };
+        let machine_lost = desk.as_ref().and_then(Desk::lost_machine);
+        let mut ended = EndedInstance { out_of_memory, killed, machine_lost, ..self.ended(result, &removed) };
         ended.left = left.iter().cloned().chain(remains_beside_folder(bound, None)).collect();
-        if let Some(desk) = desk.as_ref().filter(|_| bound.about.detached) {
+        // What never ran was told by the command that could not start it, and leaves things as they were.
+        let is_kept = bound.about.detached && result.is_ok();
+        if let (Err(_), Some(journal)) = (result, &self.journal) {
+            ended::put_back(&bound.state_folder, &bound.instance, journal.folder());
+        }
+        if let Some(desk) = desk.as_ref().filter(|_| is_kept) {
             ended.printed_from = desk.printed_from();
             // Without it the end is told to those who wait, and to nobody later.
             let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
@@ -35,7 +41,7 @@ impl Run<'_> {
         }
         if let Some(desk) = desk {
             let all_left: Vec<String> = left.iter().cloned().chain(remains(bound, None)).collect();
-            if bound.about.detached && all_left != ended.left {
+            if is_kept && all_left != ended.left {
                 ended.left.clone_from(&all_left);
                 let _ = ended::keep(&bound.state_folder, &ended, &desk.printed());
             }
@@ -60,6 +66,7 @@ impl Run<'_> {
             signal,
             failed: result.as_ref().err().map(|failure| causes(failure.as_ref())),
             lost: false,
+            machine_lost: None,
             killed: Vec::new(),
             made: std::mem::take(&mut self.made),
             removed: removed.to_vec(),

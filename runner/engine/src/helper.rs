@@ -17,7 +17,7 @@ use crate::ended;
 use crate::handed;
 use crate::id_namespace::IdNamespace;
 use crate::inside;
-use crate::journal::{Journal, Line};
+use crate::journal::{self, Journal, Line};
 use crate::layers::{InUse, Roots};
 use crate::machine::{Command, Running};
 use crate::outbound::Serving;
@@ -75,7 +75,8 @@ fn run_main() -> i32 {
         Ok(host::Ended::Signal(signal)) => Report::Ended { status: None, signal: Some(signal), removed, left },
         Err(failure) if failure.is::<NameTaken>() => Report::NameTaken,
         Err(failure) => {
-            let remedy = failure.downcast_ref::<PortError>().map(PortError::remedy);
+            let holder = |port: u16| journal::holder_of_port(&bound.state_folder, port);
+            let remedy = failure.downcast_ref::<PortError>().map(|error| error.remedy(holder));
             Report::Failed { reason: causes(failure.as_ref()), remedy, left }
         }
     };
@@ -116,14 +117,16 @@ impl Run<'_> {
             io::ErrorKind::AlreadyExists => Failure::from(NameTaken),
             _ => error.into(),
         })?);
-        // What an earlier one of this name left to be read.
-        ended::forget(&bound.state_folder, &bound.instance)?;
+        self.set_earlier_aside()?;
         let ports = Ports::listen(&bound.ports)?;
         let mut opened = Vec::new();
         for (inside, address, moved) in ports.addresses() {
+            let holder = moved.as_ref().and_then(|moved| journal::holder_of_port(&bound.state_folder, moved.wanted));
+            let moved = moved.map(|moved| moved.by(holder));
             wire::report(self.socket, &Report::PortOpen { inside, address, moved });
             opened.push(OpenPort { inside, address });
         }
+        self.note(&Line::Ports(opened.clone()))?;
         let (stdio, printed) = if bound.about.detached { detached_streams()? } else { (stdio, None) };
         let mut stdio = Some(stdio);
         self.open_desk(opened, printed)?;
@@ -142,6 +145,17 @@ impl Run<'_> {
             }
         }
         Err("the plan never starts anything".into())
+    }
+
+    /// What an earlier one of this name left to be read goes with this one's folder, once this one has run.
+    fn set_earlier_aside(&self) -> Result<(), Failure> {
+        let (bound, Some(journal)) = (self.bound, &self.journal) else { return Ok(()) };
+        let earlier = ended::of(&bound.state_folder, &bound.instance).ok().flatten();
+        ended::set_aside(&bound.state_folder, &bound.instance, journal.folder())?;
+        if let Some(earlier) = earlier {
+            wire::report(self.socket, &Report::Replaces { status: earlier.status });
+        }
+        Ok(())
     }
 
     /// The instance can be talked to from here on.

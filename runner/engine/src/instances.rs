@@ -75,15 +75,18 @@ impl Found {
     pub fn ended(&self) -> Result<Option<EndedInstance>, ConnectionError> {
         let state_folder = self.folder.parent().unwrap_or(Path::new("/"));
         let begun = Instant::now();
-        while journal::lives(&self.folder)? {
-            if begun.elapsed() > ENDING {
-                return Err(ConnectionError::Silent);
+        while begun.elapsed() <= ENDING {
+            if !journal::lives(&self.folder)? {
+                // One that was killed is told of by its journal, once nobody else looks at that.
+                reconcile(state_folder);
+                let ended = ended::of(state_folder, &self.name)?;
+                if ended.is_some() || !self.folder.exists() {
+                    return Ok(ended);
+                }
             }
             std::thread::sleep(PAUSE);
         }
-        // One that was killed is told of by its journal.
-        reconcile(state_folder);
-        Ok(ended::of(state_folder, &self.name)?)
+        Err(ConnectionError::Silent)
     }
 
     /// What its supervisor tells.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::About;
+use crate::control::{About, OpenPort};
 use crate::steps::Step;
 
 /// One line of a journal.
@@ -21,6 +21,8 @@ pub enum Line {
     Appliance(String),
     /// The same with all that is known of it.
     About(About),
+    /// Ports of the host that it listens on.
+    Ports(Vec<OpenPort>),
     /// This step is about to be taken.
     Step(Step),
     /// The container's first process.
@@ -114,6 +116,14 @@ pub fn live(state_folder: &Path) -> io::Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// The instance that lives and listens at this port of the host.
+pub fn holder_of_port(state_folder: &Path, port: u16) -> Option<String> {
+    let is_there = |line: &Line| matches!(line, Line::Ports(all) if all.iter().any(|one| one.address.port() == port));
+    let lines = |name: &String| File::open(state_folder.join(name).join("journal")).and_then(|file| read_lines(&file));
+    let mut names = live(state_folder).ok()?.into_iter();
+    names.find(|name| lines(name).unwrap_or_default().iter().any(is_there))
 }
 
 /// The steps that an instance has taken so far, by its journal; a torn last line is left out.

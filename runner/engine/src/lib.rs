@@ -44,7 +44,7 @@ pub use bind::{
 pub use bundle_boot::{BootFiles, Checked, Direct, DiskFile};
 pub use bundle_folder::{Bundle, BundleError, Compression, Layer};
 pub use connection::{Connection, ConnectionError, Said};
-pub use control::{About, Ask, EndedInstance, Info, Killed, LogsFrom, OpenPort, State, Stop};
+pub use control::{About, Ask, EndedInstance, Info, Killed, LogsFrom, MachineLost, OpenPort, State, Stop, WAS_SO};
 pub use detach::start;
 pub use ended::{forget as forget_ended, list as ended_instances, printed as ended_output};
 pub use facts::{
@@ -54,6 +54,7 @@ pub use facts::{
 pub use helper::helper_main;
 pub use instances::{Found, NAME_RULE, find as find_instance, free_name, is_name, list as live_instances};
 pub use layers::RootsTally;
+pub use machine::QmpLines;
 pub use memory::{OutOfMemory, memory_limit};
 pub use options::{PortChoice, RunOptions, default_state_folder};
 pub use ports::{PortState, look_at_port};
@@ -61,7 +62,7 @@ pub use reconcile::{Reconciled, reconcile};
 pub use run::{Outcome, RunError, run};
 pub use steps::{FileValue, Step};
 pub use unpacked::{collect_roots, roots_usage};
-pub use volumes::{HeldVolume, Removed, VolumeError, remove_volumes, volumes};
+pub use volumes::{HeldVolume, Removed, VolumeError, VolumeKind, remove_volumes, volumes};
 pub use wire::{ForeignVolume, Moved, Refused, Report};
 
 /// The first argument by which a program must recognise that it is started as the helper process: it then

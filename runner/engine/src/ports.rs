@@ -7,11 +7,13 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use bundle::channel::{Event, Happening, MAX_STREAMS, Request, Session, Side};
 use host::{Interest, Ready};
 
 use crate::bind::BoundPort;
+use crate::journal;
 use crate::wire::Moved;
 
 /// Listening sockets, with the port inside that each leads to.
@@ -42,13 +44,22 @@ pub enum PortError {
 }
 
 impl PortError {
-    /// What can be done about it.
-    pub fn remedy(&self) -> String {
+    /// What can be done about it. `holder` knows the instance that has a port, if one has it.
+    pub fn remedy(&self, holder: impl Fn(u16) -> Option<String>) -> String {
         let Self::Taken { port, inside, source } = self;
-        let why = reason(source);
-        format!("port {port} was asked for, and {why}: choose another one with --port {inside}=HOSTPORT, or none")
+        let other = format!("choose another one with --port {inside}=HOSTPORT, or none");
+        let holder = Some(*port).filter(|_| source.kind() == io::ErrorKind::AddrInUse).and_then(holder);
+        match holder {
+            Some(name) => {
+                format!("the instance {name} has port {port}: free it with: appliance stop {name}; or {other}")
+            }
+            None => format!("port {port} was asked for, and {}: {other}", reason(source)),
+        }
     }
 }
+
+/// Why a channel is over whose other side is gone.
+pub const CLOSED: &str = "the guest closed it";
 
 /// How many ports after the wanted one are tried.
 const TRIES: u16 = 100;
@@ -87,15 +98,15 @@ pub enum PortState {
     Unusable(String),
 }
 
-/// Looks where a port would lead from, without keeping it.
-pub fn look_at_port(port: BoundPort) -> PortState {
+/// Looks where a port would lead from, without keeping it; the instances in this folder may have it.
+pub fn look_at_port(port: BoundPort, state_folder: &Path) -> PortState {
     match listen_one(port) {
         Ok(Listening { moved: None, .. }) => PortState::Free,
         Ok(Listening { moved: Some(moved), listener, .. }) => {
             let to = listener.local_addr().map_or(0, |address| address.port());
             PortState::Moved { to, why: moved.why }
         }
-        Err(error) => PortState::Unusable(error.remedy()),
+        Err(error) => PortState::Unusable(error.remedy(|number| journal::holder_of_port(state_folder, number))),
     }
 }
 
@@ -240,7 +251,7 @@ impl Channel {
     fn receive(&mut self) -> Result<Vec<Event>, String> {
         let mut buffer = vec![0u8; CHUNK_BYTES];
         let read = match self.transport.read(&mut buffer) {
-            Ok(0) => return Err("the guest closed it".to_owned()),
+            Ok(0) => return Err(CLOSED.to_owned()),
             Ok(read) => read,
             Err(error) if would_wait(&error) => 0,
             Err(error) => return Err(error.to_string()),
@@ -306,6 +317,7 @@ impl Channel {
             match self.transport.write(self.session.output()) {
                 Ok(count) => self.session.wrote(count),
                 Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(CLOSED.to_owned()),
                 Err(error) => return Err(error.to_string()),
             }
         }

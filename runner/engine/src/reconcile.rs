@@ -4,7 +4,7 @@ use std::path::Path;
 
 use host::ProcessHandle;
 
-use crate::control::EndedInstance;
+use crate::control::{EndedInstance, read_printed};
 use crate::ended;
 use crate::helper::undo_steps;
 use crate::journal::{Line, Orphan, orphans};
@@ -71,11 +71,16 @@ fn keep_the_end(orphan: &Orphan, steps: &[Step], removed: Vec<String>, left: &[S
         // It was killed after it had told its end.
         return;
     }
+    if !orphan.lines.iter().any(|line| matches!(line, Line::Init { .. })) {
+        // Nothing of it ran: what is kept of an earlier one of this name stays.
+        return ended::put_back(state_folder, &name, &orphan.folder);
+    }
     let init = |line: &Line| {
         if let Line::Init { pid, .. } = line { Some(format!("process {pid}, with all that it started")) } else { None }
     };
     let groups = steps.iter().filter_map(Step::group).map(|group| format!("control group {}", group.display()));
     let folder = format!("folder {}", orphan.folder.display());
+    let printed = read_printed(&orphan.folder);
     let ended = EndedInstance {
         name,
         about: about.clone(),
@@ -84,16 +89,17 @@ fn keep_the_end(orphan: &Orphan, steps: &[Step], removed: Vec<String>, left: &[S
         signal: Some(SIGKILL),
         failed: None,
         lost: true,
+        machine_lost: None,
         killed: Vec::new(),
         made: std::iter::once(folder).chain(groups).chain(orphan.lines.iter().filter_map(init)).collect(),
         removed,
         left: left.to_vec(),
         out_of_memory: None,
         verdicts: Vec::new(),
-        printed_from: 0,
+        printed_from: printed.first(),
     };
     // Without it nobody is told; there is nobody to tell that to either.
-    let _ = ended::keep(state_folder, &ended, &[]);
+    let _ = ended::keep(state_folder, &ended, &printed.as_pieces());
 }
 
 /// Its whole pid namespace ends with it. A number that now means another process is left alone.

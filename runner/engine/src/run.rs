@@ -48,7 +48,7 @@ pub enum RunError {
     #[error("start an instance {0}: one of this name is running or being started")]
     NameTaken(String),
     /// The helper process was killed from outside; what it left was removed.
-    #[error("keep the appliance running: its helper process was killed{}", if left.is_empty() { "; nothing is left of it" } else { "" })]
+    #[error("keep the appliance running: its helper process was killed{}", if left.is_empty() { "; all that was made for it is gone" } else { "" })]
     Lost {
         /// What could not be removed.
         left: Vec<String>,

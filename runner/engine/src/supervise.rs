@@ -18,7 +18,7 @@ use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::control::{Desk, Stop, Wanted};
-use crate::machine::{Command, Order, Running};
+use crate::machine::{Command, Happened, Heard, Order, Running};
 use crate::outbound::Serving;
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
@@ -281,9 +281,11 @@ impl<'a> Supervisor<'a> {
         };
         if now >= stopping.deadline {
             // QEMU writes its disks back when it is asked to end; a container's first process has been asked already.
-            if let Some(more) = self.machine.as_mut().and_then(Running::quits) {
+            if let Some(machine) = &mut self.machine
+                && let Some(more) = machine.quits()
+            {
                 stopping.deadline = now + more;
-                return self.child.handle.signal(SIGTERM);
+                return self.quit();
             }
             return self.kill(Some(within_ms));
         }
@@ -334,11 +336,62 @@ impl<'a> Supervisor<'a> {
 
     fn watch_machine(&mut self, ready: &[Ready]) -> io::Result<()> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
-        machine.advance(ready);
-        if let Some(within_ms) = machine.is_slow(Instant::now()) {
+        let now = Instant::now();
+        let heard = machine.advance(ready, now);
+        if let Some(within_ms) = machine.is_slow(now) {
             wire::report(self.socket, &Report::Booting { within_ms });
         }
-        if machine.is_late(Instant::now()) { self.child.handle.signal(SIGKILL) } else { Ok(()) }
+        let is_late = machine.is_late(now);
+        for one in heard {
+            match one {
+                Heard::Answered(order, result) => self.ordered(order, result)?,
+                Heard::Happened(Happened::Stopped) => self.desk.stands(true),
+                Heard::Happened(Happened::Resumed) => self.desk.stands(false),
+                Heard::Happened(Happened::DiskFailed(why)) => self.tell(&format!(
+                    "a disk of the machine failed, and the machine stands still: {why}; when that is mended, let it go on \
+                     with: appliance resume {}",
+                    self.desk.name()
+                )),
+                Heard::Happened(Happened::Ends(_)) => {}
+            }
+        }
+        if is_late { self.child.handle.signal(SIGKILL) } else { Ok(()) }
+    }
+
+    /// QEMU took an order, or did not.
+    fn ordered(&mut self, order: Order, result: Result<(), String>) -> io::Result<()> {
+        match (order, &result) {
+            (Order::Stop | Order::Cont, _) => {
+                let is_pause = order == Order::Stop;
+                self.desk.paused(is_pause, &result);
+                if let Some(channel) = self.channel.as_mut().filter(|_| !is_pause && result.is_ok()) {
+                    channel.set_time();
+                }
+            }
+            (Order::Balloon { .. }, Err(why)) => {
+                self.tell(&format!("the machine keeps all of its memory from the start: {why}"));
+            }
+            (Order::Quit, Err(_)) => return self.child.handle.signal(SIGTERM),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Something that nobody asked, but that is worth a word.
+    fn tell(&mut self, words: &str) {
+        self.desk.say(words);
+        wire::report(self.socket, &Report::Notice(words.to_owned()));
+    }
+
+    /// QEMU writes its disks back when it is asked to end; a signal means the same to it.
+    fn quit(&mut self) -> io::Result<()> {
+        match self.machine.as_mut().filter(|machine| machine.takes_orders()) {
+            Some(machine) => {
+                machine.order(Order::Quit);
+                Ok(())
+            }
+            None => self.child.handle.signal(SIGTERM),
+        }
     }
 
     fn network_ready(&mut self, ready: &[Ready]) {
@@ -351,8 +404,8 @@ impl<'a> Supervisor<'a> {
     fn tell_of_network(&mut self, reports: Vec<Report>) {
         for report in reports {
             match &report {
-                Report::Refused(refused) => self.desk.note(&refused.text),
-                Report::NetworkLost(why) => self.desk.note(&format!("nothing can be reached any more: {why}")),
+                Report::Refused(refused) => self.desk.say(&refused.text),
+                Report::NetworkLost(why) => self.desk.say(&format!("nothing can be reached any more: {why}")),
                 _ => {}
             }
             wire::report(self.socket, &report);
@@ -391,9 +444,6 @@ impl<'a> Supervisor<'a> {
     fn pause(&mut self, pause: bool) {
         let order = if pause { Order::Stop } else { Order::Cont };
         self.machine.iter_mut().for_each(|machine| machine.order(order));
-        if let Some(channel) = self.channel.as_mut().filter(|_| !pause) {
-            channel.set_time();
-        }
     }
 
     /// Sends PID 1 a signal: that of a machine is told by its guest. The guest takes SIGTERM as a request to stop, which
@@ -516,7 +566,12 @@ impl<'a> Supervisor<'a> {
                 return Ok(Ended::Signal(SIGTERM));
             }
             let wanted = self.stopping.is_some() || self.is_killed || (self.command_gone && !self.detached);
-            return machine.meaning(ended, wanted).map_err(io::Error::other);
+            let (ended, lost) = machine.meaning(ended, wanted).map_err(io::Error::other)?;
+            if let Some(lost) = lost {
+                wire::report(self.socket, &Report::MachineLost(lost.clone()));
+                self.desk.machine_lost(lost);
+            }
+            return Ok(ended);
         }
         match self.stopping.and_then(|stopping| stopping.in_place_of) {
             Some(signal) if ended == Ended::Signal(SIGKILL) => Ok(Ended::Signal(signal)),

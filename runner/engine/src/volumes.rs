@@ -1,6 +1,7 @@
 //! The volumes that runs have left: listed, and removed where no running instance uses them.
 //!
-//! A volume is the folder `APPLIANCE/VOLUME` below the volumes folder. Files in it may belong to subordinate ids, so the
+//! A volume is the folder `APPLIANCE/VOLUME` below the volumes folder, or `APPLIANCE/VOLUME.machine` with the disk of one that
+//! machines have: a name of the spec has no dot, so neither is taken for the other. Files in it may belong to subordinate ids, so the
 //! helper process counts and removes, with the ids of runs.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ use crate::journal;
 /// The helper's second argument for this: `sizes` or `remove` follows, then volumes.
 pub const VOLUMES_ARG: &str = "volumes";
 
+/// How the folders of machines' volumes end.
+pub const OF_MACHINE: &str = ".machine";
+
 /// A volume on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldVolume {
@@ -25,6 +29,8 @@ pub struct HeldVolume {
     pub appliance: String,
     /// Its name in the appliance.
     pub name: String,
+    /// Whose it is: containers and machines of one appliance have volumes of their own.
+    pub kind: VolumeKind,
     /// Its folder.
     pub folder: PathBuf,
     /// The space that it takes on the disk, in bytes; none where it cannot be looked at.
@@ -33,11 +39,21 @@ pub struct HeldVolume {
     pub used_by: Vec<String>,
 }
 
+/// Who can read a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeKind {
+    /// Containers: it is a folder.
+    Container,
+    /// Machines: it is a disk.
+    Machine,
+}
+
 /// What came of removing volumes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// What was there and is gone, as `APPLIANCE/VOLUME`.
-    pub removed: Vec<String>,
+    /// What was there and is gone.
+    pub removed: Vec<HeldVolume>,
     /// What could not be removed, with the reason.
     pub left: Vec<String>,
 }
@@ -76,10 +92,10 @@ pub fn volumes(volumes_folder: &Path, state_folder: &Path, helper: &Path) -> Res
         return Ok(found);
     }
     let live = journal::live(state_folder).map_err(failed)?;
-    let names: Vec<String> = found.iter().map(HeldVolume::full_name).collect();
-    let sizes: BTreeMap<String, u64> = ask(volumes_folder, helper, "sizes", &names).map_err(failed)?;
+    let places: Vec<String> = found.iter().map(HeldVolume::place).collect();
+    let sizes: BTreeMap<String, u64> = ask(volumes_folder, helper, "sizes", &places).map_err(failed)?;
     for volume in &mut found {
-        volume.size_bytes = sizes.get(&volume.full_name()).copied();
+        volume.size_bytes = sizes.get(&volume.place()).copied();
         volume.used_by =
             live.iter().filter(|instance| appliance_of(state_folder, instance) == volume.appliance).cloned().collect();
     }
@@ -111,20 +127,26 @@ pub fn remove_volumes(
             instance: instance.to_owned(),
         });
     }
-    let names: Vec<String> = volumes.iter().map(HeldVolume::full_name).collect();
-    let left: BTreeMap<String, String> = ask(volumes_folder, helper, "remove", &names).map_err(failed)?;
+    let places: Vec<String> = volumes.iter().map(HeldVolume::place).collect();
+    let left: BTreeMap<String, String> = ask(volumes_folder, helper, "remove", &places).map_err(failed)?;
     for volume in volumes {
         // The folder of an appliance goes with its last volume.
         let _ = std::fs::remove_dir(volumes_folder.join(&volume.appliance));
     }
-    let removed = names.into_iter().filter(|name| !left.contains_key(name)).collect();
-    Ok(Removed { removed, left: left.into_iter().map(|(name, why)| format!("{name}: {why}")).collect() })
+    let removed = volumes.iter().filter(|volume| !left.contains_key(&volume.place())).cloned().collect();
+    Ok(Removed { removed, left: left.into_iter().map(|(place, why)| format!("{place}: {why}")).collect() })
 }
 
 impl HeldVolume {
     /// `APPLIANCE/VOLUME`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.appliance, self.name)
+    }
+
+    /// Where it is below the volumes folder.
+    fn place(&self) -> String {
+        let of_machine = if self.kind == VolumeKind::Machine { OF_MACHINE } else { "" };
+        format!("{}{of_machine}", self.full_name())
     }
 }
 
@@ -137,10 +159,14 @@ fn appliance_of(state_folder: &Path, instance: &str) -> String {
 fn list(volumes_folder: &Path) -> io::Result<Vec<HeldVolume>> {
     let mut found = Vec::new();
     for appliance in folders(volumes_folder)? {
-        for name in folders(&volumes_folder.join(&appliance))? {
-            let folder = volumes_folder.join(&appliance).join(&name);
+        for place in folders(&volumes_folder.join(&appliance))? {
+            let folder = volumes_folder.join(&appliance).join(&place);
+            let (name, kind) = match place.strip_suffix(OF_MACHINE) {
+                Some(name) => (name.to_owned(), VolumeKind::Machine),
+                None => (place, VolumeKind::Container),
+            };
             let (appliance, used_by) = (appliance.clone(), Vec::new());
-            found.push(HeldVolume { appliance, name, folder, size_bytes: None, used_by });
+            found.push(HeldVolume { appliance, name, kind, folder, size_bytes: None, used_by });
         }
     }
     Ok(found)
@@ -238,13 +264,15 @@ mod tests {
     #[test]
     fn volumes_are_found_by_appliance_and_name_and_links_are_volumes_too() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b/one", "a/two", "a/one", "elsewhere"] {
+        for name in ["b/one", "a/two", "a/one", "a/one.machine", "elsewhere"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("b/big")).unwrap();
         std::fs::write(folder.path().join("a/file"), "").unwrap();
         let names: Vec<String> = list(folder.path()).unwrap().iter().map(HeldVolume::full_name).collect();
-        assert_eq!(names, ["a/one", "a/two", "b/big", "b/one"]);
+        assert_eq!(names, ["a/one", "a/one", "a/two", "b/big", "b/one"]);
+        let places: Vec<String> = list(folder.path()).unwrap().iter().map(HeldVolume::place).collect();
+        assert_eq!(places, ["a/one", "a/one.machine", "a/two", "b/big", "b/one"]);
         assert_eq!(list(&folder.path().join("missing")).unwrap(), []);
     }
 }

@@ -10,6 +10,7 @@ use bundle::channel::Event as GuestEvent;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::Bound;
+use crate::control::MachineLost;
 use crate::memory::OutOfMemory;
 
 /// What the helper process reports.
@@ -70,6 +71,15 @@ pub enum Report {
     Refused(Refused),
     /// Its wire is served no longer: nothing can be reached any more.
     NetworkLost(String),
+    /// Something that is worth a word, such as that a disk of the machine failed.
+    Notice(String),
+    /// The machine ended although nobody had asked for that.
+    MachineLost(MachineLost),
+    /// What is kept of an earlier instance of this name, which ended with this status, goes when this one runs.
+    Replaces {
+        /// Its exit status.
+        status: i32,
+    },
     /// The channel to the guest broke; ports no longer lead inside.
     ChannelLost(String),
     /// The program ended and all was undone. Nothing comes after it.
@@ -116,6 +126,14 @@ pub struct Moved {
     pub wanted: u16,
     /// Why it cannot be used.
     pub why: String,
+}
+
+impl Moved {
+    /// The same with the instance that has the port, where one has it.
+    pub fn by(self, holder: Option<String>) -> Self {
+        let why = holder.map_or(self.why, |name| format!("the instance {name} has it"));
+        Self { why, ..self }
+    }
 }
 
 /// A volume that belongs to somebody else than the appliance's own folder.

@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bundle::channel::Exec;
-use engine::{About, Ask, Body, Bound, Machine, Outcome, Probe, Proof, Report, RunError, Step, live_instances};
+use engine::{
+    About, Ask, Body, Bound, Machine, MachineLost, Outcome, Probe, Proof, Report, RunError, Step, live_instances,
+};
 use tempfile::TempDir;
 
 /// What a hang costs a test.
@@ -31,6 +33,7 @@ struct Played {
 /// How it ended, and what it printed.
 struct Ended {
     result: Result<Outcome, RunError>,
+    lost: Option<MachineLost>,
     printed: [String; 2],
     folder: TempDir,
 }
@@ -77,12 +80,18 @@ impl Played {
             [std::fs::File::open("/dev/null").unwrap().into(), output_end.into(), errors_end.into()];
         let helper = PathBuf::from(env!("CARGO_BIN_EXE_engine-run"));
         let state = self.bound.state_folder.clone();
-        let result = engine::run(&self.bound, &stdio, &helper, &mut |report| on_report(report, &state));
+        let mut lost = None;
+        let result = engine::run(&self.bound, &stdio, &helper, &mut |report| {
+            if let Report::MachineLost(how) = report {
+                lost = Some(how.clone());
+            }
+            on_report(report, &state);
+        });
         drop(stdio);
         let mut printed = [String::new(), String::new()];
         output.read_to_string(&mut printed[0]).unwrap();
         errors.read_to_string(&mut printed[1]).unwrap();
-        Ended { result, printed, folder: self.folder }
+        Ended { result, lost, printed, folder: self.folder }
     }
 }
 
@@ -92,6 +101,16 @@ impl Ended {
     fn failed(&self, words: &[&str]) {
         let Err(RunError::Failed { reason, .. }) = &self.result else { panic!("{:?}", self.result) };
         words.iter().for_each(|word| assert!(reason.contains(word), "{word:?} is not in: {reason}"));
+        self.is_clean();
+    }
+
+    /// It came up and was lost, as these words say, which is an end like others, and nothing is left of it.
+    #[track_caller]
+    fn lost(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.result.as_ref().map(|outcome| outcome.exit_status).ok(), Some(status), "{:?}", self.result);
+        let MachineLost { why, console } = self.lost.as_ref().unwrap();
+        let text = format!("{why}\n{}", console.join("\n"));
+        words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
         self.is_clean();
     }
 
@@ -136,7 +155,7 @@ fn a_guest_that_talks_nonsense_is_given_up_at_once() {
     let patient = 1_000_000;
     let ended = play("head -c 100000 /dev/zero | tr '\\0' 'x' >&3; exec sleep 1000", patient).run(|_, _| {});
     ended.failed(&["bring the machine up", "its guest was lost"]);
-    let huge = format!("{HELLO}; {READY}; printf '\\377\\377\\377\\377\\0\\0\\0\\0\\040' >&3; exec sleep 1000");
+    let huge = format!("{HELLO}; printf '\\377\\377\\377\\377\\0\\0\\0\\0\\040' >&3; exec sleep 1000");
     play(&huge, patient).run(|_, _| {}).failed(&["its guest was lost"]);
     let unknown = format!("{HELLO}; printf '\\002\\0\\0\\0\\0\\0\\0\\0\\040{{}}' >&3; exec sleep 1000");
     play(&unknown, patient).run(|_, _| {}).failed(&["its guest was lost"]);
@@ -146,7 +165,9 @@ fn a_guest_that_talks_nonsense_is_given_up_at_once() {
 fn a_machine_that_ends_without_a_word_says_so_and_one_that_ends_well_gives_its_status() {
     let patient = 1_000_000;
     let ended = play(&format!("{HELLO}; {READY}; echo last >&6; exit 3"), patient).run(|_, _| {});
-    ended.failed(&["keep the machine running", "QEMU ended with status 3", "last"]);
+    ended.lost(137, &["QEMU ended with status 3", "last"]);
+    let ended = play(&format!("{HELLO}; {READY}; kill -SEGV $$"), patient).run(|_, _| {});
+    ended.lost(139, &["QEMU was ended by signal 11"]);
     let ended = play("echo 'qemu: no such device' >&2; exit 1", patient).run(|_, _| {});
     ended.failed(&["bring the machine up", "QEMU ended with status 1", "qemu: no such device"]);
 

@@ -254,7 +254,7 @@ impl Running {
 
     fn tell_end(&mut self) {
         if let Some(input) = &self.ends.input {
-            self.end.tell(input, &mut self.last_byte);
+            self.end.tell(input, self.last_byte);
         }
     }
 

@@ -48,8 +48,8 @@ impl EndOfInput {
     }
 
     /// Tells who reads from the terminal, of which this is the host's end, where that is due. `last` is the last byte of
-    /// the input: a line that has begun is ended too.
-    pub fn tell(&mut self, terminal: &OwnedFd, last: &mut Option<u8>) {
+    /// the input: a line that has begun is ended too, in each of both modes once.
+    pub fn tell(&mut self, terminal: &OwnedFd, last: Option<u8>) {
         self.looks = self.looks.saturating_add(1);
         if self.keys >= MOST_KEYS || (self.was_told && has_unread(terminal)) {
             return;
@@ -57,16 +57,15 @@ impl EndOfInput {
         let is_open_line = last.is_some_and(|last| last != b'\n' && last != b'\r');
         let words = match reading(terminal) {
             // The first one gives the reader the line, the second one is read as the end.
-            Some(Reading::Lines(end)) if is_open_line => vec![end, end],
-            Some(Reading::Keys(end)) if is_open_line => vec![b'\n', end],
-            Some(Reading::Lines(end) | Reading::Keys(end)) => vec![end],
+            Some(Reading::Lines(end)) if is_open_line && !self.was_told => vec![end, end],
+            Some(Reading::Lines(end)) => vec![end],
+            Some(Reading::Keys(end)) => {
+                self.keys += 1;
+                if is_open_line && self.keys == 1 { vec![b'\n', end] } else { vec![end] }
+            }
             None => return,
         };
-        if unistd::write(terminal, &words) == Ok(words.len()) {
-            self.was_told = true;
-            self.keys += u8::from(matches!(reading(terminal), Some(Reading::Keys(_))));
-            *last = Some(b'\n');
-        }
+        self.was_told |= unistd::write(terminal, &words) == Ok(words.len());
     }
 }
 

@@ -220,6 +220,36 @@ fn the_end_of_standard_input_ends_a_terminal_too() {
 }
 
 #[test]
+fn the_end_of_standard_input_ends_a_shell_with_a_line_editor_too() {
+    check("the_end_of_standard_input_ends_a_shell", WEB, |toy| {
+        toy.detach("one");
+        for (input, printed) in [("", ""), ("echo a; echo b\n", "a\r\nb\r\n"), ("sleep 0.3; expr 40 + 2", "\r\n42\r\n")]
+        {
+            let mut command = toy.command(&["exec", "-t", "one", "--", "sh", "-i"]);
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            let done = Done::of(child.wait_with_output().unwrap()).succeeds();
+            assert!(done.stdout.contains(printed), "{input:?}: {:?}", done.stdout);
+        }
+        toy.away("one");
+    });
+}
+
+#[test]
+fn a_port_that_an_instance_has_is_told_with_the_instance() {
+    check("a_port_that_an_instance_has", WEB, |toy| {
+        toy.detach("one");
+        let address = toy.verb(&["port", "one", "8080"]).succeeds().stdout;
+        let port = address.trim().rsplit_once(':').unwrap().1;
+        let wish = format!("8080={port}");
+        let words = [&*format!("the instance one has port {port}"), "appliance stop one", "--port 8080=HOSTPORT"];
+        toy.verb(&["run", "out", "-d", "--port", &wish]).fails(125, &words);
+        toy.away("one");
+    });
+}
+
+#[test]
 fn what_is_no_file_is_left_out_of_a_copy_and_told() {
     check("what_is_no_file_is_left_out", WEB, |toy| {
         toy.detach("one");

@@ -9,7 +9,7 @@ use crate::units::size_text;
 /// `volume`
 pub(crate) const VOLUME: NodeRule = NodeRule {
     name: "volume",
-    doc: "Storage that outlives an instance; everything else that is written is gone at stop. It lives below the user's data folder (`~/.local/share/appliance/volumes`), by the names of appliance and volume; `appliance volume ls` shows it, `appliance volume rm` removes it. An empty volume takes owner and mode of the folder at its path, and nothing of what is in it: give them with `dir`.",
+    doc: "Storage that outlives an instance; everything else that is written is gone at stop. It lives below the user's data folder (`~/.local/share/appliance/volumes`), by the names of appliance and volume; `appliance volume ls` shows it, `appliance volume rm` removes it. Containers have a folder and machines a disk, each with its own content: what one has written the other does not see. An empty volume takes owner and mode of the folder at its path, and nothing of what is in it: give them with `dir`.",
     args: &[ArgRule::one("the name", Kind::Name)],
     props: &[
         PropRule::new("at", Kind::Path, "where it is inside").required(),

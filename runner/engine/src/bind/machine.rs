@@ -15,6 +15,7 @@ use crate::bundle_folder::Bundle;
 use crate::facts::{Facts, MachineFacts, NoQemu, Probe, System};
 use crate::options::RunOptions;
 use crate::steps::Step;
+use crate::volumes::OF_MACHINE;
 
 /// At these numbers QEMU finds its ends of the sockets to the supervisor: the guest channel first.
 pub const CHANNEL_FD: i32 = 3;
@@ -396,5 +397,5 @@ pub const OVERLAY: &str = "root.qcow2";
 
 /// Where the disk of a volume is kept: beside the folder that containers use.
 fn volume_folder(appliance: &Path, name: &str) -> PathBuf {
-    appliance.join(format!("{name}.machine"))
+    appliance.join(format!("{name}{OF_MACHINE}"))
 }

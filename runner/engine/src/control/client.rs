@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use bundle::channel::{Happening, PIECE_HEADER_BYTES, Piece, Session, Side};
 
-use super::LogsFrom;
 use super::desk::to_json;
 use super::kept::Kept;
+use super::{LogsFrom, STANDS_STILL, WAS_SO};
 
 /// Bytes taken at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -58,6 +58,16 @@ impl Client {
     /// Says that it is done, or under way.
     pub fn done(&mut self, stream: u32) {
         let _ = self.session.answer(stream, "\"done\"".to_owned(), false);
+    }
+
+    /// Says that it was so already.
+    pub fn was_so(&mut self, stream: u32) {
+        let _ = self.session.answer(stream, format!("\"{WAS_SO}\""), false);
+    }
+
+    /// Says that nothing inside can answer, since all of it stands still.
+    pub fn stands_still(&mut self, stream: u32) {
+        let _ = self.session.answer(stream, serde_json::json!({ STANDS_STILL: true }).to_string(), false);
     }
 
     /// What it says.

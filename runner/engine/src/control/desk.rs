@@ -16,9 +16,10 @@ use host::{Interest, Ready};
 use super::client::Client;
 use super::kept::Kept;
 use super::relay::Relay;
+use super::spool::Spool;
 use crate::memory::OutOfMemory;
 
-use super::{Ask, EndedInstance, Info, Killed, SOCKET, State, Stop};
+use super::{Ask, EndedInstance, Info, Killed, MachineLost, SOCKET, State, Stop};
 
 /// Commands that are heard at once.
 const MAX_CLIENTS: usize = 256;
@@ -60,6 +61,8 @@ pub struct Desk {
     /// What the instance prints, where it is kept: standard output and standard error.
     printed: [Option<File>; 2],
     kept: Kept,
+    /// The same in a file, where it is kept.
+    spool: Option<Spool>,
     wanted: Vec<Wanted>,
     /// What the guest told of memory that ran out.
     told: Option<OutOfMemory>,
@@ -67,6 +70,10 @@ pub struct Desk {
     had_guest: bool,
     /// What did not end when it was asked to.
     killed: Vec<Killed>,
+    /// Who waits for a machine to stand still (true), or to go on.
+    pausing: Option<(bool, Vec<(u64, u32)>)>,
+    /// How the machine was lost, if it was.
+    machine_lost: Option<MachineLost>,
 }
 
 impl Desk {
@@ -78,6 +85,7 @@ impl Desk {
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
+        let spool = printed.as_ref().map(|_| Spool::begin(folder)).transpose()?;
         let printed = printed.map_or([None, None], |files| files.map(Some));
         let (relay, kept) = (Relay::default(), Kept::default());
         let (clients, wanted) = (Vec::new(), Vec::new());
@@ -89,10 +97,13 @@ impl Desk {
             info,
             printed,
             kept,
+            spool,
             wanted,
             told: None,
             had_guest: false,
             killed: Vec::new(),
+            pausing: None,
+            machine_lost: None,
         })
     }
 
@@ -120,9 +131,56 @@ impl Desk {
         }
     }
 
+    /// The machine ended although nobody had asked for that.
+    pub fn machine_lost(&mut self, lost: MachineLost) {
+        self.machine_lost = Some(lost);
+    }
+
+    /// How the machine was lost, if it was.
+    pub fn lost_machine(&self) -> Option<MachineLost> {
+        self.machine_lost.clone()
+    }
+
     /// What did not end when it was asked to.
     pub fn all_killed(&self) -> Vec<Killed> {
         self.killed.clone()
+    }
+
+    /// The instance's name.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// Keeps a line of the supervisor's own, as the guest would say it.
+    pub fn say(&mut self, words: &str) {
+        if self.info.about.detached {
+            self.keep(true, format!("appliance: {words}\n").as_bytes());
+        }
+    }
+
+    /// A machine stands still, or goes on, whoever wanted that.
+    pub fn stands(&mut self, still: bool) {
+        self.info.state = match (still, self.info.state) {
+            (true, State::Ready) => State::Paused,
+            (false, State::Paused) => State::Ready,
+            (_, other) => other,
+        };
+    }
+
+    /// An order to pause or resume was taken, or refused for a reason: whoever wanted it is told.
+    pub fn paused(&mut self, is_pause: bool, result: &Result<(), String>) {
+        if result.is_ok() {
+            self.stands(is_pause);
+        }
+        let what = if is_pause { "pause" } else { "resume" };
+        let Some((_, waiting)) = self.pausing.take_if(|(wanted, _)| *wanted == is_pause) else { return };
+        for (number, stream) in waiting {
+            let Some(client) = self.clients.iter_mut().find(|client| client.number == number) else { continue };
+            match result {
+                Ok(()) => client.done(stream),
+                Err(why) => client.refuse(stream, &format!("{what} {}: {why}", self.info.name)),
+            }
+        }
     }
 
     /// The guest says something.
@@ -151,16 +209,9 @@ impl Desk {
     pub fn say_untold(&mut self, out_of_memory: OutOfMemory) -> bool {
         let is_untold = self.told.is_none_or(|told| told.kills < out_of_memory.kills);
         if is_untold {
-            self.kept.push(true, format!("appliance: memory ran out: {out_of_memory}\n").as_bytes());
+            self.keep(true, format!("appliance: memory ran out: {out_of_memory}\n").as_bytes());
         }
         is_untold
-    }
-
-    /// Keeps a line of the supervisor's own beside what the instance prints, where that is kept.
-    pub fn note(&mut self, line: &str) {
-        if self.printed.iter().any(Option::is_some) {
-            self.kept.push(true, format!("appliance: {line}\n").as_bytes());
-        }
     }
 
     /// Everything to wait for, in the order in which [`Desk::advance`] takes the answers.
@@ -300,10 +351,15 @@ impl Desk {
         let Some(slot) = self.printed.get_mut(place) else { return };
         let mut chunk = [0u8; PRINTED_BYTES];
         match slot.as_mut().map(|file| file.read(&mut chunk)) {
-            Some(Ok(count @ 1..)) => self.kept.push(is_error, chunk.get(..count).unwrap_or_default()),
+            Some(Ok(count @ 1..)) => self.keep(is_error, chunk.get(..count).unwrap_or_default()),
             Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => *slot = None,
         }
+    }
+
+    fn keep(&mut self, is_error: bool, bytes: &[u8]) {
+        self.kept.push(is_error, bytes);
+        self.spool.iter_mut().for_each(|spool| spool.push(is_error, bytes));
     }
 
     /// Lets the next command in; `false` where none waits.
@@ -387,22 +443,32 @@ impl Desk {
     /// What is not for the supervisor is for the guest.
     fn pass_on(&mut self, place: usize, stream: u32, json: String, guest: Option<&mut Session>) {
         let stands_still = self.stands_still();
+        let (name, state) = (self.info.name.as_str(), self.info.state);
         let Some(client) = self.clients.get_mut(place) else { return };
         match (guest, pauses(&json)) {
             // What asks now asks an instance that is about to end.
             (None, _) if self.had_guest => client.session.reset(stream),
-            (None, _) => client.refuse(stream, "do this: there is no guest in it that could"),
-            (Some(_), Some(_)) if matches!(self.info.state, State::Starting | State::Stopping) => {
-                client.refuse(stream, "pause or resume it: it is starting or stopping");
+            (None, _) => {
+                client.refuse(stream, &format!("ask {name} for this: there is no guest in it that could do it"))
             }
-            (Some(_), None) if stands_still => {
-                client.refuse(stream, "do this: the machine is paused; let it go on with: appliance resume");
+            (Some(_), Some(pause)) if matches!(state, State::Starting | State::Stopping) => {
+                let what = if pause { "pause" } else { "resume" };
+                let does = if state == State::Starting { "starting" } else { "stopping" };
+                client.refuse(stream, &format!("{what} {name}: it is {does}"));
             }
-            (Some(_), Some(pause)) if self.info.machine => {
-                self.info.state = if pause { State::Paused } else { State::Ready };
-                self.wanted.push(Wanted::Pause(pause));
-                client.done(stream);
-            }
+            (Some(_), None) if stands_still => client.stands_still(stream),
+            (Some(_), Some(pause)) if self.info.machine => match &mut self.pausing {
+                Some((already, waiting)) if *already == pause => waiting.push((client.number, stream)),
+                Some(_) => {
+                    client.refuse(stream, &format!("change {name}: another command pauses or resumes it right now"))
+                }
+                None if (state == State::Paused) == pause => client.was_so(stream),
+                none => {
+                    *none = Some((pause, vec![(client.number, stream)]));
+                    self.wanted.push(Wanted::Pause(pause));
+                }
+            },
+            (Some(_), Some(pause)) if (state == State::Paused) == pause => client.was_so(stream),
             (Some(guest), pause) => {
                 match pause {
                     Some(true) => self.info.state = State::Paused,

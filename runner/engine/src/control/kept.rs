@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bundle::channel::{MAX_PIECE_BYTES, Piece};
 
 /// Bytes that are kept of each instance.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// Changes between output and errors that are kept.
 const MAX_RUNS: usize = 16 * 1024;
@@ -20,6 +20,13 @@ pub struct Kept {
     first_is_whole: bool,
     /// Where each run of output or errors ends, and which of both it is.
     runs: VecDeque<(u64, bool)>,
+}
+
+/// One that begins at this position.
+impl From<u64> for Kept {
+    fn from(first: u64) -> Self {
+        Self { first, ..Self::default() }
+    }
 }
 
 impl Kept {

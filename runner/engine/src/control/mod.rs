@@ -5,6 +5,7 @@ mod client;
 mod desk;
 mod kept;
 mod relay;
+mod spool;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,9 +16,16 @@ use crate::bind::Verdict;
 use crate::memory::OutOfMemory;
 
 pub use desk::{Desk, Wanted};
+pub use spool::read as read_printed;
 
 /// The name of the socket in an instance's folder.
 pub const SOCKET: &str = "socket";
+
+/// The answer to a pause, or a resume, that changes nothing.
+pub const WAS_SO: &str = "was so";
+
+/// The member of an answer that says that nothing inside can answer, since all of it stands still.
+pub const STANDS_STILL: &str = "stands-still";
 
 /// What a command asks of a supervisor itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +117,15 @@ pub struct Stop {
     pub within_ms: Option<u64>,
 }
 
+/// How a machine was lost: it ended while its services ran, and neither they nor anybody outside had asked for that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineLost {
+    /// What happened, as in "the machine was lost: …".
+    pub why: String,
+    /// The last lines of its console.
+    pub console: Vec<String>,
+}
+
 /// What did not end when it was asked to, and was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Killed {
@@ -155,9 +172,12 @@ pub struct EndedInstance {
     pub signal: Option<i32>,
     /// Why it could not be started, if it could not.
     pub failed: Option<String>,
-    /// Its supervisor was killed, so that nobody saw how it ended, and what it printed is lost.
+    /// Its supervisor was killed, so that nobody saw how it ended; what that had not read of what was printed is gone.
     #[serde(default)]
     pub lost: bool,
+    /// The machine that it was ended while its services ran, and nobody had asked for that.
+    #[serde(default)]
+    pub machine_lost: Option<MachineLost>,
     /// What did not end when it was asked to, and was killed.
     #[serde(default)]
     pub killed: Vec<Killed>,

@@ -4,11 +4,13 @@ mod command;
 mod console;
 mod outlets;
 mod qmp;
+mod qmp_words;
 mod running;
 mod start;
 
 pub use command::Command;
 pub use console::Console;
-pub use qmp::Order;
+pub use qmp::{Heard, Order};
+pub use qmp_words::{Happened, Lines as QmpLines};
 pub use running::Running;
 pub use start::start;

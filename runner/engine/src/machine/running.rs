@@ -9,10 +9,13 @@ use bundle::channel::Event;
 use host::{Ended, Interest, Ready};
 
 use crate::bind::Machine;
+use crate::control::MachineLost;
+use crate::ports::CLOSED;
 
 use super::console::Console;
 use super::outlets::Outlet;
-use super::qmp::{Order, Qmp};
+use super::qmp::{Heard, Order, Qmp};
+use super::qmp_words::Happened;
 use super::start::Ends;
 
 /// How long QEMU may take to end when its guest has ended.
@@ -23,6 +26,9 @@ const SLOW_PART: u64 = 8;
 
 /// How long it may take to end in order without its guest.
 const QUIT: Duration = Duration::from_secs(2);
+
+/// Signal number of Linux.
+const SIGKILL: i32 = 9;
 
 /// The machine, as its supervisor sees it.
 #[derive(Debug)]
@@ -41,8 +47,12 @@ pub struct Running {
     failed: Option<String>,
     /// Why it can no longer be talked to.
     lost: Option<String>,
+    /// It was ended because of that.
+    gave_up: bool,
     /// How the guest ended, and when QEMU must have.
     exited: Option<(u8, Instant)>,
+    /// Why QEMU said that it ends.
+    ends: Option<String>,
     asked_to_quit: bool,
     boot_secs: u64,
     qmp: Qmp,
@@ -67,7 +77,9 @@ impl Running {
             is_up: false,
             failed: None,
             lost: None,
+            gave_up: false,
             exited: None,
+            ends: None,
             asked_to_quit: false,
             boot_secs: machine.boot_ms / 1000,
             qmp: Qmp::new(ends.qmp),
@@ -82,8 +94,8 @@ impl Running {
         self.outlets.iter().flat_map(Outlet::interests).chain(told).chain(self.qmp.interest()).collect()
     }
 
-    /// Goes on with what is ready.
-    pub fn advance(&mut self, ready: &[Ready]) {
+    /// Goes on with what is ready; gives what QEMU said.
+    pub fn advance(&mut self, ready: &[Ready], now: Instant) -> Vec<Heard> {
         for (outlet, ready) in self.outlets.iter_mut().zip(ready.chunks(2)) {
             outlet.advance(ready);
         }
@@ -93,12 +105,25 @@ impl Running {
                 self.console.take_all(told);
             }
         }
-        self.qmp.advance(rest.next().copied().unwrap_or_default());
+        let heard = self.qmp.advance(rest.next().copied().unwrap_or_default(), now);
+        heard.iter().for_each(|one| self.note(one));
+        heard
+    }
+
+    fn note(&mut self, heard: &Heard) {
+        if let Heard::Happened(Happened::Ends(why)) = heard {
+            self.ends = Some(why.clone());
+        }
     }
 
     /// Orders the machine itself to do something.
     pub fn order(&mut self, order: Order) {
-        self.qmp.give(order);
+        self.qmp.give(order, Instant::now());
+    }
+
+    /// Whether QEMU takes orders.
+    pub fn takes_orders(&self) -> bool {
+        self.qmp.is_there()
     }
 
     /// The guest says something.
@@ -118,7 +143,8 @@ impl Running {
 
     /// When to look at it next.
     pub fn wakes_at(&self) -> Option<Instant> {
-        self.exited.map(|(_, at)| at).or(self.slow_at.into_iter().chain(self.heard_by).min())
+        let next = self.exited.map(|(_, at)| at).or(self.slow_at.into_iter().chain(self.heard_by).min());
+        next.into_iter().chain(self.qmp.wakes_at()).min()
     }
 
     /// Within how many milliseconds it must be heard, where it is time to say that it was not; once.
@@ -132,6 +158,7 @@ impl Running {
             return true;
         }
         let late = self.heard_by.take_if(|at| *at <= now).is_some();
+        self.gave_up |= late;
         if late && self.lost.is_none() {
             let boot_secs = self.boot_secs;
             self.failed.get_or_insert_with(|| format!("its guest said nothing for {boot_secs} s"));
@@ -150,10 +177,11 @@ impl Running {
         self.heard_by = Some(Instant::now());
     }
 
-    /// The guest can no longer be talked to: without it the machine is no use, and it is given up.
+    /// The guest can no longer be talked to: without it the machine is no use, and it is given up. A channel that is closed
+    /// was closed by QEMU, which commonly is about to end: how it does says more.
     pub fn is_lost(&mut self, reason: &str) {
         self.lost = Some(format!("its guest was lost: {reason}"));
-        self.heard_by = Some(Instant::now());
+        self.heard_by = Some(Instant::now() + if reason == CLOSED { POWER_OFF } else { Duration::ZERO });
     }
 
     /// How long QEMU gets to end in order, when its guest has not; none when it had that already.
@@ -165,31 +193,56 @@ impl Running {
     pub fn drain(&mut self) {
         self.outlets.iter_mut().for_each(Outlet::drain);
         self.told.iter_mut().for_each(|told| self.console.take_all(told));
+        let last = self.qmp.advance(Ready { read: true, write: false }, Instant::now());
+        last.iter().for_each(|one| self.note(one));
     }
 
-    /// What the end of QEMU means: the guest's own end where it told one; that of a stop; else that something went wrong,
-    /// with what stood on the console.
-    pub fn meaning(&self, ended: Ended, stopped: bool) -> Result<Ended, String> {
+    /// What the end of QEMU means: the guest's own end where it told one, and that of a stop; else the machine was lost, as
+    /// if its power had been cut.
+    ///
+    /// # Errors
+    /// It never came up; why, with what stood on the console.
+    pub fn meaning(&self, ended: Ended, stopped: bool) -> Result<(Ended, Option<MachineLost>), String> {
         match (self.exited, stopped) {
-            (Some((status, _)), _) if self.is_up || stopped => Ok(Ended::Exit(status.into())),
-            (_, true) => Ok(if ended == Ended::Signal(9) { ended } else { Ended::Signal(15) }),
+            (Some((status, _)), _) if self.is_up || stopped => Ok((Ended::Exit(status.into()), None)),
+            (_, true) => Ok((if ended == Ended::Signal(SIGKILL) { ended } else { Ended::Signal(15) }, None)),
+            _ if self.is_up => {
+                let lost = MachineLost { why: self.why(ended), console: self.console.last_lines() };
+                Ok((if let Ended::Signal(_) = ended { ended } else { Ended::Signal(SIGKILL) }, Some(lost)))
+            }
             _ => Err(self.failure(ended)),
         }
     }
 
-    fn failure(&self, ended: Ended) -> String {
+    fn why(&self, ended: Ended) -> String {
         let how = match ended {
-            Ended::Exit(0) => "it ended by itself".to_owned(),
+            Ended::Exit(0) => self.ends.as_deref().map_or("it ended by itself", in_words).to_owned(),
             Ended::Exit(status) => format!("QEMU ended with status {status}"),
             Ended::Signal(signal) => format!("QEMU was ended by signal {signal}"),
         };
-        let what = if self.is_up { "keep the machine running" } else { "bring the machine up" };
         // A guest is lost too when the machine ends by itself.
-        let lost = self.lost.clone().filter(|_| ended == Ended::Signal(9));
-        let why = self.failed.clone().or(lost).unwrap_or(how);
+        let lost = self.lost.clone().filter(|_| self.gave_up);
+        self.failed.clone().or(lost).unwrap_or(how)
+    }
+
+    fn failure(&self, ended: Ended) -> String {
+        let why = self.why(ended);
         match self.console.last_lines().as_slice() {
-            [] => format!("{what}: {why}; its console is empty"),
-            lines => format!("{what}: {why}; the last lines of its console:\n  {}", lines.join("\n  ")),
+            [] => format!("bring the machine up: {why}; its console is empty"),
+            lines => format!("bring the machine up: {why}; the last lines of its console:\n  {}", lines.join("\n  ")),
         }
+    }
+}
+
+/// Why a machine ended, by QEMU's word for it (`ShutdownCause` of `qapi/run-state.json`).
+fn in_words(cause: &str) -> &str {
+    match cause {
+        "guest-reset" => "it started anew from inside, as after a panic of its kernel",
+        "guest-shutdown" => "it was switched off from inside",
+        "guest-panic" => "its kernel panicked",
+        "host-signal" => "QEMU was asked to end by a signal from outside",
+        "host-qmp-quit" => "QEMU was asked to end",
+        "host-error" => "QEMU met an error",
+        _ => "it ended by itself",
     }
 }
