@@ -183,10 +183,10 @@ fn respond(
     }
 }
 
-/// Little patience, so that tests are quick.
+/// The patience of a test with a server that answers: it may be slow on a busy machine.
 pub const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(5),
-    stall: Duration::from_millis(300),
+    connect: Duration::from_secs(20),
+    stall: Duration::from_secs(20),
     tries: 3,
     backoff: Duration::from_millis(1),
 };
