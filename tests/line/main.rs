@@ -63,6 +63,7 @@ mod golden;
 mod images;
 mod instances;
 mod kernels;
+mod listed;
 mod live;
 mod local_images;
 mod lock;

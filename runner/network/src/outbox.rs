@@ -39,10 +39,10 @@ impl Outbox {
         &self.bytes[self.start..]
     }
 
-    /// The first frame that waits, without its length.
-    pub(crate) fn first(&self) -> Option<&[u8]> {
-        let (length, rest) = self.waiting().split_first_chunk::<LENGTH_BYTES>()?;
-        rest.get(..u32::from_be_bytes(*length) as usize)
+    /// The first frame that waits, without its length, if only whole frames were sent so far. Empty if there is none.
+    pub(crate) fn first(&self) -> &[u8] {
+        let Some((length, rest)) = self.waiting().split_first_chunk::<LENGTH_BYTES>() else { return &[] };
+        &rest[..rest.len().min(u32::from_be_bytes(*length) as usize)]
     }
 
     /// Forgets so many of the bytes that wait.

@@ -2,6 +2,7 @@
 //!
 //! Sources: IEEE 802.3; RFC 826 (ARP), RFC 791 (IPv4), RFC 768 (UDP), RFC 792 and RFC 1812, section 5.2.7.1 (ICMP).
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use smoltcp::phy::ChecksumCapabilities;
@@ -185,6 +186,13 @@ pub(crate) enum Unreachable {
     Host,
     /// Nobody listens.
     Port,
+}
+
+impl Unreachable {
+    /// What an error of the host's socket means for the inside.
+    pub(crate) fn of(error: ErrorKind) -> Self {
+        if error == ErrorKind::ConnectionRefused { Self::Port } else { Self::Host }
+    }
 }
 
 /// Tells that a packet led nowhere.

@@ -189,8 +189,8 @@ impl<W: World> Stack<W> {
         self.counts.allowed += 1;
         self.names.dialled(permit.destination().ip(), now_ms);
         let line = self.world.dial(permit);
-        if line.is_err() {
-            packets::unreachable(&mut self.out, head, Unreachable::Host);
+        if let Err(error) = &line {
+            packets::unreachable(&mut self.out, head, Unreachable::of(error.kind()));
         }
         line.ok()
     }

@@ -127,7 +127,8 @@ impl Tcp {
 
     /// Joins what stands, moves what can be moved, and forgets what has ended.
     pub(crate) fn work(&mut self, out: &mut Outbox, now_ms: u64) {
-        // What was reset while it opened would take the next packet that opens another.
+        // What ended goes first: an end that was reset while it opened would take the next packet that opens another.
+        self.move_all();
         self.sweep();
         self.join_decided(out, now_ms);
         self.move_all();

@@ -104,9 +104,8 @@ impl Udp {
 
     fn failed(&mut self, key: &Key, error: ErrorKind, out: &mut Outbox) {
         let Some(exchange) = self.exchanges.remove(key) else { return };
-        let why = if error == ErrorKind::ConnectionRefused { Unreachable::Port } else { Unreachable::Host };
         if out.has_room(1) {
-            packets::unreachable(out, &exchange.head, why);
+            packets::unreachable(out, &exchange.head, Unreachable::of(error));
         }
     }
 }

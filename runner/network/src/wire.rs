@@ -96,9 +96,11 @@ impl OpenWire {
 
     /// Writes what waits, as much as the wire takes now. False at the end of the wire.
     pub(crate) fn send(&mut self, out: &mut Outbox) -> io::Result<bool> {
-        while let Some(frame) = out.first() {
+        // A stream may stop within a frame, so that what waits need not begin with a length.
+        while !out.waiting().is_empty() {
+            let frame = if self.is_stream { out.waiting() } else { out.first() };
             let frame_bytes = frame.len();
-            match self.file.write(if self.is_stream { out.waiting() } else { frame }) {
+            match self.file.write(frame) {
                 Ok(length) if self.is_stream => out.sent(length),
                 Ok(_) => out.sent(LENGTH_BYTES + frame_bytes),
                 Err(error) => match error.kind() {

@@ -53,7 +53,10 @@ impl Flow {
                 is_readable: true,
                 is_writable: true,
                 has_ended: false,
+                inside_ended: false,
+                tail: Vec::new(),
                 is_finished: false,
+                is_broken: false,
             });
         }
         sockets.remove(self.handle);
@@ -70,8 +73,14 @@ pub(super) struct Joined {
     is_writable: bool,
     /// The host's side sends no more.
     has_ended: bool,
-    /// The host was told that the inside sends no more.
+    /// The inside sends no more.
+    inside_ended: bool,
+    /// What the inside sent last and the host has not taken, at most a buffer, once the inside's end is over.
+    tail: Vec<u8>,
+    /// The host was told that the inside sends no more, after everything.
     is_finished: bool,
+    /// The host's side failed.
+    is_broken: bool,
 }
 
 impl Joined {
@@ -84,7 +93,8 @@ impl Joined {
         let socket: &Socket<'_> = sockets.get(self.handle);
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::POLLIN, !self.is_readable && !self.has_ended && socket.can_send());
-        flags.set(PollFlags::POLLOUT, !self.is_writable && socket.can_recv());
+        let has_more = socket.can_recv() || !self.tail.is_empty();
+        flags.set(PollFlags::POLLOUT, !self.is_writable && has_more);
         flags
     }
 
@@ -98,7 +108,8 @@ impl Joined {
     pub(super) fn work(&mut self, sockets: &mut SocketSet<'static>) {
         let socket: &mut Socket<'_> = sockets.get_mut(self.handle);
         let moved = self.inwards(socket).and_then(|()| self.outwards(socket));
-        if moved.is_err() {
+        if moved.is_err() && !self.is_broken {
+            self.is_broken = true;
             socket.abort();
         }
     }
@@ -125,21 +136,26 @@ impl Joined {
     }
 
     fn outwards(&mut self, socket: &mut Socket<'_>) -> Result<(), ErrorKind> {
-        while self.is_writable && socket.can_recv() {
-            let written = socket.recv(|bytes| match self.line.write(bytes) {
-                Ok(length) => (length, Ok(())),
-                Err(error) => (0, Err(error.kind())),
-            });
-            match written {
-                Ok(Err(ErrorKind::WouldBlock)) => self.is_writable = false,
-                Ok(Ok(()) | Err(ErrorKind::Interrupted)) => {}
-                Ok(Err(error)) => return Err(error),
+        while self.is_writable && self.tail.is_empty() && socket.can_recv() {
+            let line = &mut self.line;
+            match socket.recv(|bytes| write(line, bytes)) {
+                Ok(written) => self.is_writable = written?,
                 Err(_) => break,
             }
         }
-        let sends_no_more =
-            matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
-        if sends_no_more && !socket.can_recv() && !self.is_finished {
+        let state = socket.state();
+        self.inside_ended |= matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        if self.inside_ended && matches!(state, State::TimeWait | State::Closed) {
+            // The engine forgets an end that is over after a while, and what it holds.
+            let tail = &mut self.tail;
+            while socket.recv(|bytes| (bytes.len(), tail.extend_from_slice(bytes))).is_ok() {}
+        }
+        while self.is_writable && !self.tail.is_empty() {
+            let (length, written) = write(&mut self.line, &self.tail);
+            self.tail.drain(..length);
+            self.is_writable = written?;
+        }
+        if self.inside_ended && self.tail.is_empty() && !socket.can_recv() && !self.is_finished {
             self.is_finished = true;
             // It fails where the host's side is gone already, which reading tells.
             drop(self.line.shutdown(Shutdown::Write));
@@ -152,14 +168,28 @@ impl Joined {
         let state = sockets.get::<Socket<'_>>(self.handle).state();
         // An aborted end still owes its reset while it has an endpoint. One that was reset while it opened listens again.
         let owes = sockets.get::<Socket<'_>>(self.handle).remote_endpoint().is_some() && state == State::Closed;
-        let is_over = matches!(state, State::Closed | State::TimeWait | State::Listen) && !owes;
+        let is_done = matches!(state, State::Closed | State::TimeWait | State::Listen) && !owes;
+        let is_clean = self.has_ended && self.inside_ended && !self.is_broken;
+        let is_over = is_done && (self.is_finished || !is_clean);
         if is_over {
-            if !(self.has_ended && self.is_finished) {
+            if !is_clean {
                 let reset = linger { l_onoff: 1, l_linger: 0 };
                 let _ = setsockopt(&self.line, sockopt::Linger, &reset);
             }
             sockets.remove(self.handle);
         }
         is_over
+    }
+}
+
+/// Writes to the host: how much it took, and whether it takes more.
+fn write(line: &mut TcpStream, bytes: &[u8]) -> (usize, Result<bool, ErrorKind>) {
+    match line.write(bytes) {
+        Ok(length) => (length, Ok(true)),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => (0, Ok(false)),
+            ErrorKind::Interrupted => (0, Ok(true)),
+            kind => (0, Err(kind)),
+        },
     }
 }
