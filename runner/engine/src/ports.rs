@@ -388,6 +388,17 @@ fn would_wait(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_port_that_is_taken_is_known_before_anything_runs() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = taken.local_addr().unwrap().port();
+        let look = |fixed| look_at_port(BoundPort { inside: 80, host, fixed });
+        let PortState::Moved { to, why } = look(false) else { panic!("it is taken") };
+        assert!(to != host && why == "something else listens there", "{to}: {why}");
+        let PortState::Unusable(why) = look(true) else { panic!("it is taken, and no other will do") };
+        assert!(why.contains("--port 80=HOSTPORT"), "{why}");
+    }
+
     /// A guest on a thread of its own that sends everything back, and the host's side of its channel.
     fn echoing_channel() -> (Channel, SocketAddr) {
         let (ours, theirs) = UnixStream::pair().unwrap();
