@@ -8,6 +8,7 @@ use store::{CatalogFetchError, CatalogRequest, Mirrors, Source};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::misfits;
 use crate::spec_file::SpecFile;
 use crate::trust;
 use crate::workshop::{Workshop, now_secs};
@@ -129,10 +130,13 @@ fn no_catalog(spec: &SpecFile, base: &BaseImage, error: CatalogFetchError) -> Fa
     if error.distrust().is_some() {
         return trust::refused(spec, base, error);
     }
-    let help = match &error {
-        CatalogFetchError::Offline { .. } => "run it once without --offline".to_owned(),
-        CatalogFetchError::Fetch(error) if error.tried.is_empty() => "--mirror URL names a mirror".to_owned(),
-        CatalogFetchError::Fetch(error) if error.help().is_some() => error.help().unwrap_or_default().to_owned(),
+    if let Some(failure) = error.misfit().and_then(|misfit| misfits::told(spec, base, &misfit, &error)) {
+        return failure;
+    }
+    let help = match (&error, error.not_fetched()) {
+        (CatalogFetchError::Offline { .. }, _) => "run it once without --offline".to_owned(),
+        (_, Some(error)) if error.tried.is_empty() => "--mirror URL names a mirror".to_owned(),
+        (_, Some(error)) if error.help().is_some() => error.help().unwrap_or_default().to_owned(),
         _ => format!("{OTHER_MIRROR}; --offline uses what the cache holds"),
     };
     Failure::new(Exit::Fetch, error).help(help)

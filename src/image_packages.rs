@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::image_refusals::{self, other_image, refuse};
 use crate::images::failed;
-use crate::lock_file::unsatisfiable;
+use crate::misfits::{self, unsatisfiable};
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
 
@@ -44,6 +44,7 @@ impl Workshop<'_> {
         }
         let base = self.distribution(spec, &images)?;
         let (mut catalogs, indexes) = self.catalogs(spec, &base, old)?;
+        misfits::warn_of_excluded(spec, &catalogs, self.ui);
         let mut roots = Vec::new();
         for ((_, installed), catalog) in there.iter().zip(&mut catalogs) {
             installed
@@ -104,7 +105,10 @@ impl Workshop<'_> {
         if !misfits.is_empty() {
             return Err(spec.wrong(Exit::Build, misfits));
         }
-        spec.bases.iter().find(fits).cloned().ok_or_else(|| {
+        if let Some(broken) = spec.bases.broken([get("ID")]) {
+            return Err(broken);
+        }
+        spec.bases.all.iter().find(fits).cloned().ok_or_else(|| {
             let release = [get("VERSION_CODENAME"), get("VERSION_ID")].into_iter().find(|word| !word.is_empty());
             let name = format!("{} {}", get("ID").escape_debug(), release.unwrap_or_default().escape_debug());
             let what = format!("its /etc/os-release says that it is `{}`, and no such base is known", name.trim());

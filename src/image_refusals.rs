@@ -48,7 +48,7 @@ pub fn refuse(spec: &SpecFile, what: &str, help: &str) -> Failure {
 /// Which bases and images packages can be added to, as advice.
 pub fn other_image(spec: &SpecFile) -> String {
     let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for base in &spec.bases {
+    for base in &spec.bases.all {
         known.entry(&base.name).or_default().push(&base.release);
     }
     let one = |(name, releases): (&&str, &Vec<&str>)| format!("{name} ({})", releases.join(", "));

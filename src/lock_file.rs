@@ -8,6 +8,7 @@ use spec::appliance::Base;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::misfits::{self, unsatisfiable};
 use crate::replace_file::{replace_file, sweep_beside};
 use crate::spec_file::SpecFile;
 use crate::workshop::Workshop;
@@ -44,7 +45,8 @@ fn what_moves(old: &Lock, new: &Lock) -> Option<&'static str> {
     if bytes(old) != bytes(new) || old.base.digest != new.base.digest {
         return Some("the lock moves");
     }
-    (old.requests != new.requests || old.encoders != new.encoders).then_some("the lock notes, and no package moves")
+    (old.requests != new.requests || old.encoders != new.encoders)
+        .then_some("the lock is written anew, and no package moves")
 }
 
 /// What becomes of the tag of an image that the lock has a digest for.
@@ -83,6 +85,7 @@ fn resolve_requests(
         None => shop.resolve_on_images(spec, requests, old, update)?,
         Some(base) => {
             let (catalogs, indexes) = shop.catalogs(spec, base, old)?;
+            misfits::warn_of_excluded(spec, &catalogs, shop.ui);
             packages::resolve(requests, &catalogs, indexes, image::encoders(&spec.appliance().outputs), previous)
                 .map_err(|problems| unsatisfiable(spec, &problems))?
         }
@@ -161,10 +164,4 @@ fn staleness(spec: &SpecFile, lock: &Lock, requests: &Requests) -> Vec<String> {
 fn stale(spec: &SpecFile, changes: &[String]) -> Failure {
     let what = format!("use the lock {}: {}", spec.lock_path().display(), changes.join("; "));
     Failure::new(Exit::Stale, what).help(format!("make it current with: appliance lock {}", spec.path.display()))
-}
-
-/// What a user is told where no packages fit.
-pub fn unsatisfiable(spec: &SpecFile, problems: &[packages::ResolveError]) -> Failure {
-    let found = problems.iter().map(|problem| problem.diagnostic(|name| spec.checked.package_label(name))).collect();
-    Failure::Spec { found, sources: spec.sources.clone(), exit: Exit::Unsatisfiable }
 }

@@ -32,6 +32,7 @@ mod lock_file;
 mod manifest_file;
 mod materials;
 mod mirror;
+mod misfits;
 mod output_folder;
 mod places;
 mod printer;

@@ -36,6 +36,11 @@ pub fn base_images() -> PathBuf {
         .unwrap_or_else(|| below("XDG_CONFIG_HOME", ".config").join("appliance/base-images"))
 }
 
+/// Whether the user says where that folder is.
+pub fn names_base_images() -> bool {
+    from_env("APPLIANCE_BASE_IMAGES").is_some()
+}
+
 /// Where the guest binary for an architecture may be, the first place first: `$APPLIANCE_GUEST_DIR`, beside this program,
 /// or where a package puts it.
 pub fn guest(arch: &str) -> Vec<PathBuf> {

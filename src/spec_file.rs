@@ -9,7 +9,7 @@ use spec::appliance::Arch;
 use spec::base::BaseImage;
 use spec::{Appliance, Checked, Diagnostic, Fragments, Severity, Sources, Spec, World};
 
-use crate::base_images::base_images;
+use crate::base_images::BaseImages;
 use crate::cli::SpecArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub struct SpecFile {
     /// The texts it was read from.
     pub sources: Sources,
     /// All base images that exist.
-    pub bases: Vec<BaseImage>,
+    pub bases: BaseImages,
     /// The distribution in the image that the spec stands on, once it is known and where packages come from it.
     pub image_base: Option<BaseImage>,
 }
@@ -82,8 +82,8 @@ impl SpecFile {
     }
 
     fn of(path: PathBuf, bytes: &[u8], args: &SpecArgs, ui: &Ui, files: Files) -> Result<Self, Failure> {
-        let bases = base_images()?;
-        let world = World { bases: &bases, host_arch: host_arch()?, allow_outside: args.allow_outside };
+        let bases = BaseImages::of_host(ui);
+        let world = World { bases: &bases.all, host_arch: host_arch()?, allow_outside: args.allow_outside };
         let folder = folder_of(&path);
         let lock = path.with_extension("lock");
         let own = Own::new(&folder.join("out"), &lock);
@@ -94,12 +94,17 @@ impl SpecFile {
             sources: sources.clone(),
             exit: Exit::Spec,
         };
-        let spec = spec::parse_bytes(
+        let read = spec::parse_bytes(
             &path.to_string_lossy(),
             bytes,
             &Beside { folder: folder.clone(), allow_outside: args.allow_outside },
-        )
-        .map_err(|text| {
+        );
+        let readable = read.as_ref().map_or_else(|text| text.rest.as_deref(), Some);
+        let names = readable.map(Spec::base_names).unwrap_or_default();
+        if let Some(broken) = bases.broken(names.iter().map(String::as_str)) {
+            return Err(broken);
+        }
+        let spec = read.map_err(|text| {
             let beside = text.rest.as_deref().map(missing).unwrap_or_default();
             rejected([spec::check_rest(&text, &world), beside].concat(), &text.sources)
         })?;
@@ -141,13 +146,13 @@ impl SpecFile {
         let spec::appliance::Base::Distro { name, release } = &self.appliance().base else {
             return self.image_base.as_ref();
         };
-        self.bases.iter().find(|base| base.name == *name && base.release == *release)
+        self.bases.all.iter().find(|base| base.name == *name && base.release == *release)
     }
 
     /// Another base image that what boots comes from, where the spec names one.
     pub fn other_boot_base(&self) -> Option<&BaseImage> {
         let from = self.appliance().kernel.as_ref()?.base.as_ref()?;
-        self.bases.iter().find(|base| base.name == from.name && base.release == from.release)
+        self.bases.all.iter().find(|base| base.name == from.name && base.release == from.release)
     }
 
     /// The base image that what boots comes from; `None` where there is no such thing.

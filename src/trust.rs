@@ -73,7 +73,7 @@ fn of_repository(repository: &Repository, why: &Distrust) -> String {
             "correct the address; a repository that nobody signs cannot be used: its owner has to sign it".to_owned()
         }
         Distrust::UnknownKey { wanted } => {
-            format!("if you trust it, put {wanted}, beside the spec and name that file with `key=` in place of {key}")
+            format!("if you trust it, put {wanted} beside the spec and name that file with `key=` in place of {key}")
         }
         Distrust::OtherName { name, .. } => format!("rename {key} to {0}, and write key=\"{0}\"", beside(name)),
         Distrust::NotByKey { .. } => format!(
@@ -94,13 +94,13 @@ fn of_base(base: &BaseImage, why: &Distrust) -> String {
     );
     match why {
         Distrust::UnknownKey { wanted } if is_own => {
-            format!("if you trust it, put {wanted}, into {} and name it in base.kdl: key \"keys/FILE\"", keys.display())
+            format!("if you trust it, put {wanted} into {} and name it in base.kdl: key \"keys/FILE\"", keys.display())
         }
         Distrust::OtherName { file, name } if is_own => {
             format!("rename {0}/{file} to {name}, and write key \"keys/{name}\" into base.kdl", keys.display())
         }
         Distrust::NotByKey { key } if is_own => format!(
-            "get the key {key} anew from the owner of the archive, into {}; where it is right, the mirror changed what it gives",
+            "get the key {key} anew from the owner of the archive and put it into {}; where it is right, the mirror changed what it gives",
             keys.display()
         ),
         Distrust::NoKey { file } if is_own => {

@@ -64,7 +64,7 @@ fn formatted(path: &Path, bytes: Vec<u8>) -> Result<(String, String), Failure> {
     let name = path.to_string_lossy();
     let rejected =
         |found: Rejected| Failure::Spec { found: found.diagnostics, sources: found.sources, exit: Exit::Spec };
-    let text = spec::read_text(&name, &bytes).map_err(rejected)?.text;
+    let text = spec::read_text(spec::Language::Spec, &name, &bytes).map_err(rejected)?.text;
     match spec::format(&name, &text) {
         Ok(formatted) => Ok((text, formatted)),
         Err(found) => {

@@ -35,18 +35,29 @@ pub fn lock(args: &Lock, ui: &Ui) -> Result<Exit, Failure> {
     lock_file::write(&spec, &new)?;
     let changes = changes(old.as_ref(), &new);
     let path = spec.lock_path();
-    let count = new.packages().count();
     if ui.json {
-        ui.json(&json!({ "ok": true, "lock": path, "packages": count, "changes": changes }));
+        ui.json(&json!({ "ok": true, "lock": path, "packages": new.packages().count(), "changes": changes }));
     }
     changes.iter().for_each(|change| ui.note(change));
-    let moved = match &old {
-        None => "chosen",
-        Some(_) if changes.is_empty() => "nothing moved",
-        Some(_) => "moved",
-    };
-    ui.note(format!("{}: {}, {moved}", path.display(), counted(count, "package", "packages")));
+    ui.note(format!("{}: {}", path.display(), outcome(old.as_ref(), &new, &changes)));
     Ok(Exit::Success)
+}
+
+/// How many packages a lock has, and what became of them.
+fn outcome(old: Option<&Locked>, new: &Locked, changes: &[String]) -> String {
+    let packages = match new.packages().count() {
+        0 => "no packages".to_owned(),
+        count => counted(count, "package", "packages"),
+    };
+    let image = old.and_then(|old| moved_image(old, new)).is_some();
+    let moved = match (old, changes.len()) {
+        (None, _) => return format!("{packages}, chosen"),
+        (_, 0) => "nothing moved",
+        (_, 1) if image => "the image moved",
+        _ if image => "moved with the image",
+        _ => "moved",
+    };
+    format!("{packages}, {moved}")
 }
 
 /// The name by which `--update` moves the image that a spec stands on, besides its reference.
@@ -78,26 +89,43 @@ fn known(names: &[&String], old: Option<&Locked>, spec: &SpecFile) -> Result<(),
     Err(Failure::new(Exit::Usage, format!("update {}: the lock holds no such package", missing.join(", "))).help(help))
 }
 
+/// What is different in a lock, a line each; the architectures are named where it is not the same for all.
 fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
-    let versions = |lock: Option<&Locked>| -> BTreeMap<(String, String), String> {
-        let roots = lock.map(|lock| lock.roots.as_slice()).unwrap_or_default();
-        let of_root = |root: &packages::LockedRoot| [root.packages.clone(), root.boot.clone()].concat();
-        let rows = roots.iter().flat_map(|root| of_root(root).into_iter().map(|package| (root.arch.name(), package)));
-        rows.map(|(arch, package)| ((package.name.clone(), arch.to_owned()), package.version.clone())).collect()
-    };
-    let (before, after) = (versions(old), versions(Some(new)));
-    if old.is_none() {
-        return Vec::new();
-    }
-    let digest = |lock: &Locked| lock.base.digest.get(..19).unwrap_or(&lock.base.digest).to_owned();
-    let was = old.filter(|old| old.base.name == "oci" && new.base.name == "oci" && old.base.digest != new.base.digest);
-    let base = was.map(|old| format!("  {} {} → {}", new.base.release, digest(old), digest(new)));
+    let Some(old) = old else { return Vec::new() };
+    let (before, after) = (versions(old), versions(new));
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let change = |key: &&(String, String)| match (before.get(*key), after.get(*key)) {
-        (Some(was), Some(now)) if was != now => Some(format!("  {} {was} → {now}", key.0)),
-        (None, Some(now)) => Some(format!("+ {} {now}", key.0)),
-        (Some(was), None) => Some(format!("- {} {was}", key.0)),
-        _ => None,
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for key in keys {
+        let (name, arch) = (&key.0, key.1);
+        let line = match (before.get(key), after.get(key)) {
+            (Some(was), Some(now)) if was != now => format!("  {name} {was} → {now}"),
+            (None, Some(now)) => format!("+ {name} {now}"),
+            (Some(was), None) => format!("- {name} {was}"),
+            _ => continue,
+        };
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, arches)) => arches.push(arch),
+            None => lines.push((line, vec![arch])),
+        }
+    }
+    let all: BTreeSet<&str> = [old, new].iter().flat_map(|lock| &lock.roots).map(|root| root.arch.name()).collect();
+    let shown = |(line, arches): (String, Vec<&str>)| match arches.len() == all.len() {
+        true => line,
+        false => format!("{line} ({})", arches.join(", ")),
     };
-    base.into_iter().chain(keys.iter().filter_map(change)).collect()
+    moved_image(old, new).into_iter().chain(lines.into_iter().map(shown)).collect()
+}
+
+/// The versions of a lock, by name and architecture.
+fn versions(lock: &Locked) -> BTreeMap<(String, &str), String> {
+    let of_root = |root: &packages::LockedRoot| [root.packages.clone(), root.boot.clone()].concat();
+    let rows = lock.roots.iter().flat_map(|root| of_root(root).into_iter().map(|package| (root.arch.name(), package)));
+    rows.map(|(arch, package)| ((package.name, arch), package.version)).collect()
+}
+
+/// That the tag of the image means another one, where it does.
+fn moved_image(old: &Locked, new: &Locked) -> Option<String> {
+    let digest = |lock: &Locked| lock.base.digest.get(..19).unwrap_or(&lock.base.digest).to_owned();
+    let is_other = old.base.name == "oci" && new.base.name == "oci" && old.base.digest != new.base.digest;
+    is_other.then(|| format!("  {} {} → {}", new.base.release, digest(old), digest(new)))
 }

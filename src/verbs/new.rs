@@ -5,10 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use spec::base::BaseImage;
 use spec::{Diagnostic, Template, World};
 
-use crate::base_images::base_images;
+use crate::base_images::BaseImages;
 use crate::cli::New;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,7 +30,7 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, format!("find the template {:?}", args.template))
             .help(format!("there is {}", names.join(", "))));
     };
-    let bases = base_images()?;
+    let bases = BaseImages::of_host(ui);
     let text = match &args.base {
         None => template.fill(&name),
         Some(base) => fill_on(template, &name, base, &bases)?,
@@ -64,12 +63,13 @@ pub fn new(args: &New, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// The template on the default release of a base.
-fn fill_on(template: &Template, name: &str, base: &str, bases: &[BaseImage]) -> Result<String, Failure> {
-    let image = bases.iter().filter(|image| image.name == base).max_by_key(|image| image.is_default);
+fn fill_on(template: &Template, name: &str, base: &str, bases: &BaseImages) -> Result<String, Failure> {
+    if let Some(broken) = bases.broken([base]) {
+        return Err(broken);
+    }
+    let image = bases.all.iter().filter(|image| image.name == base).max_by_key(|image| image.is_default);
     let image = image.ok_or_else(|| {
-        let mut names: Vec<&str> = bases.iter().map(|image| image.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
+        let names: Vec<&str> = bases.names().into_iter().collect();
         let help = match base {
             "oci" => "write it into the spec that is made: base \"oci\" \"docker.io/library/debian:12\"".to_owned(),
             "scratch" => {
@@ -89,7 +89,7 @@ fn fill_on(template: &Template, name: &str, base: &str, bases: &[BaseImage]) -> 
 }
 
 /// A name that the language does not take is told before anything is made.
-fn valid(name: &str, text: &str, bases: &[BaseImage]) -> Result<(), Failure> {
+fn valid(name: &str, text: &str, bases: &BaseImages) -> Result<(), Failure> {
     let rejected = |found: Vec<Diagnostic>| {
         let why = found.into_iter().find(Diagnostic::is_error).map(|found| found.message).unwrap_or_default();
         Failure::doing(Exit::Usage, format!("call an appliance {name:?}"), why)
@@ -98,6 +98,9 @@ fn valid(name: &str, text: &str, bases: &[BaseImage]) -> Result<(), Failure> {
     let nothing: BTreeMap<String, String> = BTreeMap::new();
     let spec =
         spec::parse_bytes("appliance.kdl", text.as_bytes(), &nothing).map_err(|text| rejected(text.diagnostics))?;
-    let world = World { bases, host_arch: host_arch()?, allow_outside: false };
+    if let Some(broken) = bases.broken(spec.base_names().iter().map(String::as_str)) {
+        return Err(broken);
+    }
+    let world = World { bases: &bases.all, host_arch: host_arch()?, allow_outside: false };
     spec::check(&spec, &world).map(drop).map_err(rejected)
 }

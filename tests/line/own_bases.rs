@@ -7,9 +7,10 @@ use std::process::Command;
 
 use crate::alpine;
 use crate::apk_archive::Repository;
+use crate::archive::{Archive, Release};
 use crate::support::{skip, tool};
 use crate::toys;
-use crate::world::World;
+use crate::world::{Done, World};
 
 const PAGE: &str = include_str!("../../docs/base-images.md");
 
@@ -76,24 +77,165 @@ fn an_alpine_repository_becomes_a_base_as_the_page_says() {
 }
 
 #[test]
-fn a_base_that_is_broken_is_told_at_its_line() {
+fn a_base_that_is_broken_is_told_to_those_who_name_it() {
     let world = World::new();
-    world.spec("    output \"oci\"");
     let own = world.path("bases/mine");
     fs::create_dir_all(own.join("keys")).unwrap();
+    fs::write(own.join("keys/toy.gpg"), b"x").unwrap();
+    let on = |base: &str| {
+        world.spec_text(format!(
+            "appliance \"toy\" version=\"1\" {{\n    {base}\n    arch \"amd64\"\n    output \"oci\"\n}}\n"
+        ));
+    };
     let check = |bytes: &[u8], words: &[&str]| {
         fs::write(own.join("base.kdl"), bytes).unwrap();
-        for verb in ["check", "build"] {
-            world.run(&[verb]).fails(3, words);
+        for base in ["base \"mine\"", "base \"toy\"\n    kernel base=\"mine\""] {
+            on(base);
+            for verb in ["check", "build", "explain"] {
+                world.run(&[verb]).fails(3, words);
+            }
         }
+        world.run(&["new", "a", "--base", "mine"]).fails(3, words);
+        assert!(!world.path("spec/a").exists());
+        // A spec on another base, or one that is too broken to name any, has nothing to do with it.
+        on("base \"toy\"");
+        let checked = world.run(&["check"]).succeeds();
+        assert!(!checked.text().contains("mine"), "{}", checked.text());
+        on("base \"mine\" {");
+        let told = world.run(&["check"]).fails(3, &["never closed"]);
+        assert!(told.text().contains("appliance.kdl"), "{}", told.text());
+        world.run(&["new", "b"]).succeeds();
+        fs::remove_dir_all(world.path("spec/b")).unwrap();
+        let unknown = world.run(&["new", "c", "--base", "min"]).fails(2, &["find the base"]);
+        assert!(unknown.text().contains("mine"), "{}", unknown.text());
     };
     check(b"base \"mine\" family=\"deb\"\n", &["bases/mine/base.kdl:1:1:", "at least one `release`", "help: "]);
     check(b"base \"mine\" {\n", &["bases/mine/base.kdl:1:", "never closed", "help: "]);
     check(b"", &["bases/mine/base.kdl:1:1:", "describes no base image", "help: "]);
     check(b"base \xff\n", &["bases/mine/base.kdl:1:", "UTF-8"]);
+    check(b"{\n  \"base\": 1\n}\n", &["bases/mine/base.kdl:1:1:", "a base image is no JSON", "base \"mine\" family="]);
     let text = fs::read_to_string(world.path("bases/toy/base.kdl")).unwrap();
-    fs::write(own.join("keys/toy.gpg"), b"x").unwrap();
-    check(text.as_bytes(), &["bases/mine and ", "bases/toy both hold `toy`", "help: "]);
+    check(
+        text.replace("\"toy\" family", "\"mine\" family").as_bytes(),
+        &["bases/mine/base.kdl:", "keys/toy.gpg is no key of an archive: it should hold an OpenPGP public key", "`x`"],
+    );
+    fs::copy(world.path("bases/toy/keys/toy.gpg"), own.join("keys/toy.gpg")).unwrap();
+    check(text.as_bytes(), &["bases/mine/base.kdl:", "is called \"toy\" here, and its folder `mine`", "rename"]);
+    on("base \"toy\"");
+    world.build();
+    fs::write(own.join("base.kdl"), text.replace("\"toy\" family", "\"mine\" family")).unwrap();
+    on("base \"mine\"");
+    world.build();
+}
+
+#[test]
+fn a_broken_base_takes_the_place_of_the_shipped_one_of_its_name() {
+    let world = World::new();
+    let write = |folder: &str, text: &str| {
+        fs::create_dir_all(world.path("bases").join(folder)).unwrap();
+        fs::write(world.path("bases").join(folder).join("base.kdl"), text).unwrap();
+    };
+    let check = |words: &[&str]| {
+        for base in ["base \"debian\"", "base \"auto\"", "packages \"a\""] {
+            world.spec_text(format!("appliance \"toy\" version=\"1\" {{\n    {base}\n    output \"oci\"\n}}\n"));
+            world.run(&["check"]).fails(3, words);
+        }
+        world.run(&["new", "a"]).fails(3, words);
+        world.run(&["new", "a", "--base", "alpine"]).succeeds();
+        fs::remove_dir_all(world.path("spec/a")).unwrap();
+    };
+    write("debian", "base \"debian\" family=\"deb\"\n");
+    check(&["bases/debian/base.kdl:1:", "at least one `release`"]);
+    fs::remove_dir_all(world.path("bases/debian")).unwrap();
+    // Called so inside alone: what its owner meant by the name is this one too.
+    write("mine", "base \"debian\" family=\"deb\"\n");
+    check(&["bases/mine/base.kdl:1:", "its folder `mine`"]);
+}
+
+#[test]
+fn a_folder_of_bases_that_is_not_there_is_told() {
+    let world = World::new();
+    world.spec("    output \"oci\"");
+    let run = |folder: &str| {
+        let mut command = world.command(&["check"]);
+        command.env("APPLIANCE_BASE_IMAGES", world.path(folder));
+        Done::of(command.output().unwrap())
+    };
+    let told = run("nowhere").fails(3, &["no base \"toy\"", "warning: no base images of your own are read"]);
+    assert!(told.text().contains("nowhere, which is not there"), "{}", told.text());
+    run("spec/appliance.kdl").fails(3, &["no base \"toy\"", "spec/appliance.kdl: Not a directory"]);
+    let told = run("bases").succeeds();
+    assert!(!told.text().contains("warning"), "{}", told.text());
+}
+
+#[test]
+fn what_an_archive_lacks_is_told_at_the_line_of_the_base() {
+    let world = World::new();
+    let own = world.path("bases/toy/base.kdl");
+    let good = fs::read_to_string(&own).unwrap();
+    let line = |text: &str| good.lines().position(|line| line.contains(text)).unwrap() + 1;
+    world.spec("    output \"oci\"");
+    let check = |from: &str, to: &str, code: i32, words: &[&str]| {
+        assert!(good.contains(from), "{good}");
+        fs::write(&own, good.replace(from, to)).unwrap();
+        let place = format!("bases/toy/base.kdl:{}:", line(from));
+        world.run(&["build"]).fails(code, &[&[place.as_str(), "help: "], words].concat());
+    };
+    check("component=\"main\"", "component=\"mian\"", 5, &["no component `mian`, only main", "did you mean \"main\"?"]);
+    check(
+        "component=\"main\"",
+        "component=\"main\" \"extra\"",
+        5,
+        &["`extra`, only main", "write what it has: \"main\""],
+    );
+    check("suite \"one\"", "suite \"oen\"", 5, &["release of toy oen", "no such file", "--mirror"]);
+    let archive = &world.path("mirror/toy");
+    Archive { folder: archive.clone() }
+        .publish(&toys::all(), &Release { suite: "two", codename: "tow", ..Release::default() });
+    let mirror = format!("{}", archive.display());
+    let mut command = world.command(&["build"]);
+    fs::write(&own, &good).unwrap();
+    let told = Done::of(command.env("APPLIANCE_MIRROR", mirror).output().unwrap());
+    let told = told.fails(5, &["release of two (tow), not of one", "write what it has: \"two\" or \"tow\""]);
+    assert!(told.text().contains(&format!("bases/toy/base.kdl:{}:", line("suite \"one\""))), "{}", told.text());
+    check(
+        "packages \"toy-base\"",
+        "packages \"toy-bsae\"",
+        4,
+        &["which the base image asks for", "did you mean `toy-base`?"],
+    );
+    fs::write(&own, &good).unwrap();
+    world.build();
+}
+
+#[test]
+fn what_a_repository_lacks_is_told_at_the_line_of_the_spec() {
+    let world = World::new();
+    let repository = |more: &str| {
+        fs::copy(world.path("bases/toy/keys/toy.gpg"), world.path("spec/toy.gpg")).unwrap();
+        let url = format!("file://{}", world.archive.folder.display());
+        world.spec(&format!("    repository \"{url}\" {more} key=\"toy.gpg\"\n    output \"oci\""));
+        world.run(&["build"])
+    };
+    repository("suite=\"one\" component=\"mian\"")
+        .fails(5, &["appliance.kdl:4:", "only main", "did you mean \"main\"?"]);
+    repository("suite=\"wto\" component=\"main\"").fails(5, &["appliance.kdl:4:", "no such file", "help: "]);
+    repository("suite=\"one\" component=\"main\"").succeeds();
+}
+
+#[test]
+fn excluding_what_no_archive_has_is_told() {
+    let world = World::new();
+    world.spec("    exclude \"toy-tols\" \"strange\" \"toy-links\"\n    output \"oci\"");
+    let told = world.run(&["build"]).succeeds();
+    for words in [
+        "appliance.kdl:4:13: warning: nothing comes of excluding \"toy-tols\"",
+        "did you mean \"toy-tools\"?",
+        "excluding \"strange\"",
+    ] {
+        assert!(told.text().contains(words), "{}", told.text());
+    }
+    assert!(!told.text().contains("\"toy-links\""), "{}", told.text());
 }
 
 #[test]

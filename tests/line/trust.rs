@@ -65,7 +65,7 @@ fn a_key_that_does_not_fit_a_repository_of_alpine_is_told_at_its_line() {
         5,
         &[
             "signed by other@example.org-2.rsa.pub, and only good@example.org-1.rsa.pub is trusted",
-            "put the public key `other@example.org-2.rsa.pub`, in a file of that name, beside the spec",
+            "put the file `other@example.org-2.rsa.pub` with its public key beside the spec",
             "`key=` in place of keys/good@example.org-1.rsa.pub",
         ],
     );
@@ -116,7 +116,7 @@ fn check_alpine_base(keys: &[KeyFile], sealed: Sealed, words: &[&str]) {
 #[test]
 fn a_key_that_does_not_fit_a_base_of_alpine_is_told_with_the_place_of_its_keys() {
     let by_other = Sealed::By("RSA", || &OTHER);
-    let put = "put the public key `other@example.org-2.rsa.pub`, in a file of that name, into";
+    let put = "put the file `other@example.org-2.rsa.pub` with its public key into";
     check_alpine_base(
         &[GOOD.file()],
         by_other,
@@ -140,12 +140,11 @@ fn a_key_that_does_not_fit_a_base_of_alpine_is_told_with_the_place_of_its_keys()
         by_other,
         &["not by the key other@example.org-2.rsa.pub", "get the key", "bases/alp/keys"],
     );
+    // What the file alone shows is told at its line, without a network.
     let none = &[("other@example.org-2.rsa.pub".to_owned(), b"no key".to_vec())];
-    check_alpine_base(
-        none,
-        by_other,
-        &["holds no RSA public key", "put the archive's public key into", "bases/alp/keys/other@"],
-    );
+    let words =
+        &["bases/alp/base.kdl:9:", "keys/other@example.org-2.rsa.pub is no key of an archive", "RSA public key in PEM"];
+    alpine(none, by_other).run(&["check"]).fails(3, words);
     check_alpine_base(&[GOOD.file()], Sealed::Not, &["it is not signed", "is this a mirror of alp?"]);
 }
 
@@ -199,19 +198,23 @@ fn a_key_that_does_not_fit_a_repository_of_debian_is_told_at_its_line() {
 
 #[test]
 fn a_key_that_does_not_fit_a_base_of_debian_is_told_with_the_place_of_its_keys() {
-    let check = |key: &[u8], words: &[&str]| {
+    let check = |key: &[u8], code: i32, words: &[&str]| {
         let world = World::new();
         world.spec("    output \"oci\"");
         let own = world.path("bases/toy/keys/toy.gpg");
         let good = fs::read(&own).unwrap();
         fs::write(&own, key).unwrap();
-        world.run(&["build"]).fails(5, words);
+        world.run(&["build"]).fails(code, words);
         fs::write(&own, good).unwrap();
         world.build();
     };
     let place = "bases/toy/keys";
-    check(&certificate(8, Certificate::default()), &["it is signed by", "put the OpenPGP key ", place, "base.kdl"]);
-    check(b"not a key", &["toy.gpg cannot be read", "put the archive's public key into", "bases/toy/keys/toy.gpg"]);
+    check(&certificate(8, Certificate::default()), 5, &["it is signed by", "put the OpenPGP key ", place, "base.kdl"]);
+    check(
+        b"not a key",
+        3,
+        &["bases/toy/base.kdl:10:", "keys/toy.gpg is no key of an archive", "starts with `not a key`"],
+    );
     let expired = Certificate { primary_lifetime: 1, ..Certificate::default() };
-    check(&certificate(1, expired), &["expired at", "put the archive's newer key into", place]);
+    check(&certificate(1, expired), 5, &["expired at", "put the archive's newer key into", place]);
 }

@@ -21,7 +21,7 @@ pub fn live_command(folder: &Path, args: &[&str]) -> Command {
         .env("APPLIANCE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-cache"))
         .env("APPLIANCE_STATE", folder.join("state"))
         .env("APPLIANCE_DATA", folder.join("data"))
-        .env("APPLIANCE_BASE_IMAGES", folder.join("no-bases"))
+        .env("APPLIANCE_BASE_IMAGES", folder)
         .env("APPLIANCE_PATIENCE_MS", "5000")
         .current_dir(folder.join("spec"))
         .stdin(Stdio::null());

@@ -27,5 +27,5 @@ pub use lock::{
 pub use requests::{RequestedBase, RequestedRepository, Requests};
 pub use rules::{Constraint, Provided, Rules, rules_of};
 pub use sha256::{Sha256, Sha256ParseError};
-pub use solve::{Pins, ResolveError, Update, resolve, resolve_boot, resolve_root};
+pub use solve::{Pins, ResolveError, Update, resolve, resolve_boot, resolve_root, unknown_excluded};
 pub use unpacked::{ArchiveFacts, Unpacked};

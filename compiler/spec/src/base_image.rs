@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::appliance::Arch;
 use crate::base::{Archive, BaseImage, Family, Suite};
+use crate::base_places::{self, BasePlace};
 use crate::base_table::{ARCHES, ARCHIVE, BASE, KEY, RELEASE, SUITE, TOP};
-use crate::diagnostic::{Diagnostic, settle};
+use crate::diagnostic::{Diagnostic, Label, settle};
 use crate::item::Item;
+use crate::language::Language;
 use crate::merge::merge;
 use crate::report::Report;
 use crate::sections::{Body, env};
@@ -20,17 +22,43 @@ use crate::value::{Reading, Value};
 /// A file that a base image names: its path relative to `base.kdl`, and its bytes.
 pub type KeyFile = (String, Vec<u8>);
 
-/// Reads the releases of a base image from its `base.kdl` and the key files that it names.
-pub fn read_base(source: &Source, keys: &[KeyFile]) -> Result<Vec<BaseImage>, Vec<Diagnostic>> {
-    let mut sources = Sources::default();
-    let number = sources.add(source.clone());
+/// Whether these bytes are a key of this family; else what they should hold, and what they hold.
+pub type KeyCheck = dyn Fn(Family, &[u8]) -> Result<(), String>;
+
+/// What lies around a `base.kdl`.
+#[derive(Clone, Copy)]
+pub struct BaseFolder<'a> {
+    /// The name of its folder, by which a base of a user's own is known even where its text cannot be read.
+    pub name: Option<&'a str>,
+    /// The key files.
+    pub keys: &'a [KeyFile],
+    /// Whether a file holds a key.
+    pub is_key: &'a KeyCheck,
+}
+
+/// A base image that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseFile {
+    /// Its releases, each a base image of its own.
+    pub images: Vec<BaseImage>,
+    /// Where it says what later stages may find wrong.
+    pub places: BTreeMap<BasePlace, Label>,
+}
+
+/// Reads the releases of a base image from its `base.kdl` and what lies around it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_base(source: &Source, folder: BaseFolder<'_>) -> Result<BaseFile, Vec<Diagnostic>> {
+    let sources = Sources::in_language(Language::BaseImage, source.clone());
+    let number = 0;
     let nodes = syntax::parse(&sources, number)?;
     let mut report = Report::new(&sources);
     let reading = Reading { allow_outside: false, folders: &[] };
     let items = shape::shape(&nodes, TOP, "a base image", reading, &mut report);
     let items = merge(items, &mut report);
     let images = match items.first() {
-        Some(item) => Reader { item, keys, digest: digest(source, keys), report: &mut report }.releases(),
+        Some(item) => Reader { item, folder, digest: digest(source, folder.keys), report: &mut report }.releases(),
         None => {
             if report.found.is_empty() {
                 let message = "the file describes no base image";
@@ -40,7 +68,15 @@ pub fn read_base(source: &Source, keys: &[KeyFile]) -> Result<Vec<BaseImage>, Ve
             Vec::new()
         }
     };
-    if report.found.is_empty() { Ok(images) } else { Err(settle(report.found)) }
+    let places = items.first().map(|item| base_places::places(item, &sources)).unwrap_or_default();
+    if report.found.is_empty() { Ok(BaseFile { images, places }) } else { Err(settle(report.found)) }
+}
+
+/// The name that a `base.kdl` gives its base, also where all else in it is wrong; `None` where it is not KDL.
+pub fn name_of_base(source: &Source) -> Option<String> {
+    let nodes = syntax::parse(&Sources::in_language(Language::BaseImage, source.clone()), 0).ok()?;
+    let base = nodes.iter().find(|node| node.name == BASE.name)?;
+    base.entries.iter().find(|entry| entry.key.is_none())?.value.as_string().map(str::to_owned)
 }
 
 /// Every release of every base image that ships with the program and can be built.
@@ -54,9 +90,9 @@ pub fn builtin_bases() -> Vec<BaseImage> {
 fn shipped(name: &str, text: &str, keys: &[(&str, &[u8])]) -> Vec<BaseImage> {
     let source = Source { name: format!("base-images/{name}/base.kdl"), text: text.to_owned() };
     let keys: Vec<KeyFile> = keys.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
-    let read = read_base(&source, &keys);
+    let read = read_base(&source, BaseFolder { name: Some(name), keys: &keys, is_key: &|_, _| Ok(()) });
     assert!(read.is_ok(), "the base image {name} that ships with the program is valid: {read:?}");
-    read.unwrap_or_default()
+    read.map(|file| file.images).unwrap_or_default()
 }
 
 macro_rules! keys {
@@ -88,7 +124,7 @@ const UBUNTU_KEYS: &[(&str, &[u8])] = keys!("ubuntu": "ubuntu-archive-2018.gpg")
 
 struct Reader<'a, 'r> {
     item: &'a Item,
-    keys: &'a [KeyFile],
+    folder: BaseFolder<'a>,
     digest: String,
     report: &'a mut Report<'r>,
 }
@@ -101,6 +137,7 @@ impl Reader<'_, '_> {
             let message = "a base of the family \"rpm\" cannot be built yet";
             self.report.error("base-not-supported", place, message, "not yet").help("known are \"deb\" and \"apk\"");
         }
+        self.check_name();
         self.require(item, &RELEASE);
         let defaults: Vec<&Item> = item.all("release").filter(|release| is_default(release)).collect();
         if let [first, second, ..] = defaults[..] {
@@ -113,6 +150,16 @@ impl Reader<'_, '_> {
             only.is_default = true;
         }
         releases
+    }
+
+    /// A base is found by its folder, and named by its text: the two agree.
+    fn check_name(&mut self) {
+        let (Some(name), Some(folder)) = (self.item.arg(0), self.folder.name) else { return };
+        if name != folder {
+            let message = format!("the base is called \"{name}\" here, and its folder `{folder}`");
+            let error = self.report.error("conflict", self.item.arg_place(0), message, "another name");
+            error.help(format!("rename the folder to `{name}`, or write base \"{folder}\""));
+        }
     }
 
     fn family(&self) -> Family {
@@ -225,15 +272,17 @@ impl Reader<'_, '_> {
 
     fn key(&mut self, path: &str, place: Place) -> Option<KeyFile> {
         let path = path.strip_prefix("./").unwrap_or(path);
-        let found = self.keys.iter().find(|(name, _)| name == path);
-        if found.is_none() {
+        let found = self.folder.keys.iter().find(|(name, _)| name == path);
+        if let Some((_, bytes)) = found {
+            self.check_key(path, bytes, place);
+        } else {
             let error = self.report.error(
                 "key-missing",
                 place,
                 format!("there is no key file \"{path}\""),
                 "not beside base.kdl",
             );
-            let there: Vec<&str> = self.keys.iter().map(|(name, _)| name.as_str()).collect();
+            let there: Vec<&str> = self.folder.keys.iter().map(|(name, _)| name.as_str()).collect();
             error.help(match (path.strip_prefix("keys/"), there.as_slice()) {
                 (None, _) => format!("key files lie in the folder keys/: key \"keys/{path}\""),
                 (_, []) => "put the file there, or correct the path".to_owned(),
@@ -241,6 +290,14 @@ impl Reader<'_, '_> {
             });
         }
         found.map(|(name, bytes)| (name.rsplit('/').next().unwrap_or(name).to_owned(), bytes.clone()))
+    }
+
+    fn check_key(&mut self, path: &str, bytes: &[u8], place: Place) {
+        if let Err(what) = (self.folder.is_key)(self.family(), bytes) {
+            let message = format!("{path} is no key of an archive: {what}");
+            let error = self.report.error("key-unusable", place, message, "not a key");
+            error.help("put the public key that the owner of the archive publishes into this file");
+        }
     }
 }
 

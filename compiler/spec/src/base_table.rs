@@ -148,6 +148,14 @@ pub(crate) const BASE: NodeRule = NodeRule {
     ..NodeRule::EMPTY
 };
 
+/// The block that a node belongs into, and an example of the node.
+pub(crate) fn home_of(name: &str) -> Option<(&'static str, &'static str)> {
+    [&BASE, &RELEASE, &ARCHIVE].into_iter().find_map(|home| {
+        let child = home.children.iter().find(|child| child.name == name)?;
+        Some((home.name, child.example))
+    })
+}
+
 /// All of a `base.kdl`.
 pub(crate) const TOP: &[NodeRule] = &[BASE];
 

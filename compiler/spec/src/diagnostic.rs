@@ -145,6 +145,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown-property", "there is no such property here"),
     ("unknown-release", "the base has no such release"),
     ("unknown-service", "there is no such service"),
+    ("unknown-suite", "an archive does not have the suite or component that a base image or a repository reads"),
     ("unknown-user", "there is no such user"),
     ("use-cycle", "fragments use each other in a circle"),
     ("use-missing", "a fragment cannot be read"),

@@ -32,7 +32,7 @@ pub(crate) fn hints(sources: &Sources, number: usize, tokens: &[Token]) -> Resul
     let mut found = hinter.blocks(&seen)?;
     let seen: Vec<Token> =
         seen.into_iter().filter(|token| token.kind != TokenKind::BlockComment { closed: true }).collect();
-    let slips = strays(text, &seen);
+    let slips = strays(text, &seen, sources.language());
     // A file that begins with a block is one of another language: all else that could be said of it is a consequence.
     if let Some(first) = slips.first().filter(|slip| slip.message == NO_SPEC) {
         return Err(vec![hinter.error(first.message.clone(), first.token, first.label).help(first.help.clone())]);
@@ -62,7 +62,7 @@ impl Hinter<'_> {
         let Some(token) = tokens.iter().filter(quiet).nth(MAX_WORDS) else { return Ok(()) };
         let label = self.sources.label(Place::new(self.number, token.start, 0), "read up to here");
         let error = Diagnostic::error("too-large", format!("the file holds more than {MAX_WORDS} words")).at(label);
-        Err(vec![error.help("take many files in as one folder: file \"/path\" from=\"folder/\"")])
+        Err(vec![error.help(self.sources.language().too_many_help())])
     }
 
     fn refuse_deep_braces(&self) -> Result<(), Vec<Diagnostic>> {
@@ -80,9 +80,7 @@ impl Hinter<'_> {
                     format!("braces nest deeper than {MAX_BRACES}, those in texts counted too"),
                 )
                 .at(label);
-                return Err(vec![
-                    error.help("is a `}` missing above? Such a text belongs into a file beside the spec"),
-                ]);
+                return Err(vec![error.help(self.sources.language().too_deep_help())]);
             }
         }
         Ok(())
@@ -120,11 +118,9 @@ impl Hinter<'_> {
                 return Err(vec![self.too_deep(*token, "`/-`", "one `/-` comments out what follows it")]);
             }
             if open.len() > MAX_DEPTH {
-                return Err(vec![self.too_deep(
-                    *token,
-                    "blocks",
-                    "no section of a spec nests deeper than four blocks; is a `}` missing above?",
-                )]);
+                let what = self.sources.language().name();
+                let help = format!("{what} nests no deeper than four blocks; is a `}}` missing above?");
+                return Err(vec![self.too_deep(*token, "blocks", &help)]);
             }
         }
         found.extend(open.last().map(|innermost| self.unclosed(suspect.unwrap_or(*innermost), "block", "}")));

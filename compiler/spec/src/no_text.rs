@@ -58,24 +58,25 @@ fn is_utf16(bytes: &[u8]) -> bool {
 
 /// The error for it.
 pub(crate) fn not_utf8(sources: &Sources, number: usize, bad: &NoText) -> Diagnostic {
+    let language = sources.language();
     let (at, message, label, help) = match *bad {
         NoText::Utf16 => (
             0,
-            "the file is UTF-16 text, and a spec is UTF-8".to_owned(),
-            "from the first byte on",
-            "save it as UTF-8, in the editor or with: iconv -f UTF-16 -t UTF-8 FILE",
+            format!("the file is UTF-16 text, and {} is UTF-8", language.name()),
+            "from the first byte on".to_owned(),
+            "save it as UTF-8, in the editor or with: iconv -f UTF-16 -t UTF-8 FILE".to_owned(),
         ),
         NoText::OtherEncoding { at, byte } => (
             at,
             format!("the file is not UTF-8 text: byte {at} (0x{byte:02X}) cannot be read"),
-            "readable up to here",
-            "save it as UTF-8; if it is of an old editor: iconv -f WINDOWS-1252 -t UTF-8 FILE",
+            "readable up to here".to_owned(),
+            "save it as UTF-8; if it is of an old editor: iconv -f WINDOWS-1252 -t UTF-8 FILE".to_owned(),
         ),
         NoText::Binary { at } => (
             0,
             format!("the file is no text but something else: byte {at} cannot be one of UTF-8 text"),
-            "not a spec",
-            "name the spec, a text file that begins with: appliance \"my-app\" {",
+            format!("not {}", language.name()),
+            format!("{} is a text file that begins with: {}", language.name(), language.begins()),
         ),
     };
     Diagnostic::error("not-utf8", message).at(sources.label(Place::new(number, at, 0), label)).help(help)

@@ -1,6 +1,7 @@
 //! Nodes against the table: unknown names, stray and missing values. Everything wrong is reported, each once.
 
 use crate::item::{Item, Prop};
+use crate::language::Language;
 use crate::report::Report;
 use crate::source::Place;
 use crate::suggest::{elsewhere, nearest};
@@ -227,12 +228,17 @@ fn unknown_node(node: &Node, rules: &'static [NodeRule], owner: &str, report: &m
     report.unread.node(node, rules.iter().map(|rule| rule.name));
     let message = format!("{owner} has no section `{name}`");
     let known = || rules.iter().map(|rule| rule.name);
+    let language = report.sources.language();
+    let (home, foreign) = match language {
+        Language::Spec => (crate::sections::home_of(name), elsewhere(name)),
+        Language::BaseImage => (crate::base_table::home_of(name), None),
+    };
     let help = if let Some(near) = nearest(name.trim_end_matches(':'), known()) {
         let colon = if name.ends_with(':') { "; there is no `:` behind names" } else { "" };
         format!("did you mean `{near}`?{colon}")
-    } else if let Some((home, example)) = crate::sections::home_of(name) {
+    } else if let Some((home, example)) = home {
         format!("`{name}` belongs into the block of `{home}`: {home} … {{ {} }}", first_line(example))
-    } else if let Some(here) = elsewhere(name) {
+    } else if let Some(here) = foreign {
         here.to_owned()
     } else if rules.len() > 8 {
         "the spec reference lists every section; `appliance new --template minimal` shows the usual ones".to_owned()

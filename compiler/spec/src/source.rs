@@ -1,6 +1,7 @@
 //! The texts that a spec was read from, and places in them.
 
 use crate::diagnostic::{Label, Span};
+use crate::language::Language;
 
 /// A named text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +18,34 @@ pub struct Sources {
     list: Vec<Source>,
     /// For each source, the offsets at which its lines begin.
     lines: Vec<Vec<usize>>,
+    language: Language,
 }
 
 impl Sources {
-    /// One text alone.
+    /// One text of a spec alone.
     pub fn of(source: Source) -> Self {
-        let mut sources = Self::default();
+        Self::in_language(Language::Spec, source)
+    }
+
+    /// One text alone, in a language.
+    pub fn in_language(language: Language, source: Source) -> Self {
+        let mut sources = Self { language, ..Self::default() };
         sources.add(source);
         sources
+    }
+
+    /// The same with one more text behind them, unless it is there.
+    #[must_use]
+    pub fn with(mut self, source: &Source) -> Self {
+        if self.text(&source.name).is_none() {
+            self.add(source.clone());
+        }
+        self
+    }
+
+    /// What the texts describe.
+    pub(crate) fn language(&self) -> Language {
+        self.language
     }
 
     /// The texts in reading order.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, settle};
+use crate::language::Language;
 use crate::no_text::{NoText, no_text, not_utf8};
 use crate::source::{Place, Source, Sources};
 use crate::suggest::{elsewhere, nearest};
@@ -28,6 +29,11 @@ impl Spec {
     /// The texts that it was read from, for rendering diagnostics and for the digest in the lock.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The names of the bases that it asks for, whether or not there are such.
+    pub fn base_names(&self) -> Vec<String> {
+        crate::sections::base::names(&self.body)
     }
 }
 
@@ -89,19 +95,18 @@ pub fn parse(source: &Source, fragments: &dyn Fragments) -> Result<Spec, Rejecte
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse_bytes(name: &str, bytes: &[u8], fragments: &dyn Fragments) -> Result<Spec, Rejected> {
-    parse(&read_text(name, bytes)?, fragments)
+    parse(&read_text(Language::Spec, name, bytes)?, fragments)
 }
 
-/// The text in the bytes of a spec file; any bytes are safe.
+/// The text in the bytes of a file in a language; any bytes are safe.
 ///
 /// # Errors
 /// When they hold none, with what they seem to hold instead.
-pub fn read_text(name: &str, bytes: &[u8]) -> Result<Source, Rejected> {
+pub fn read_text(language: Language, name: &str, bytes: &[u8]) -> Result<Source, Rejected> {
     let (source, bad) = decode(name, bytes);
     let Some(bad) = bad else { return Ok(source) };
-    let mut sources = Sources::default();
-    let number = sources.add(source);
-    let diagnostics = vec![not_utf8(&sources, number, &bad)];
+    let sources = Sources::in_language(language, source);
+    let diagnostics = vec![not_utf8(&sources, 0, &bad)];
     Err(Rejected { diagnostics, sources, rest: None })
 }
 

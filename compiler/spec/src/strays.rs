@@ -1,6 +1,7 @@
 //! Tokens that stand where nothing can be read: a `;` too many, a `{` or `=` without a name, words that touch, braces
-//! and parentheses as other languages have them. Tokens in, slips out; it decides nothing about the language.
+//! and parentheses as other languages have them. Tokens in, slips out; it decides nothing about the language of the text.
 
+use crate::language::Language;
 use crate::lexer::{Token, TokenKind};
 
 /// A slip, in words.
@@ -16,16 +17,17 @@ pub(crate) struct Slip {
 }
 
 /// The slips of a text. `seen` are its tokens without blanks and without closed comments.
-pub(crate) fn strays(text: &str, seen: &[Token]) -> Vec<Slip> {
-    let strays = Strays { text, seen };
+pub(crate) fn strays(text: &str, seen: &[Token], language: Language) -> Vec<Slip> {
+    let strays = Strays { text, seen, language };
     let ends_commented_out = strays.closes_of_comments();
     let slips = (0..seen.len()).filter_map(|at| strays.slip(at, &ends_commented_out));
-    slips.chain(forbidden(text)).collect()
+    slips.chain(forbidden(text, language)).collect()
 }
 
 struct Strays<'a> {
     text: &'a str,
     seen: &'a [Token],
+    language: Language,
 }
 
 impl Strays<'_> {
@@ -41,7 +43,7 @@ impl Strays<'_> {
             TokenKind::Open if self.begins(at) && !self.is(at, 1, TokenKind::Close) => Some(self.nameless_block(at)),
             TokenKind::Word if self.begins(at) && self.is_number(token) => {
                 let message = format!("a line begins with a name, and `{}` is a number", self.word(token));
-                Some(slip(token, message, "not a name", LINE_HELP))
+                Some(slip(token, message, "not a name", self.language.line_help()))
             }
             TokenKind::Word | TokenKind::Text { closed: true } => self.touching(at),
             TokenKind::OpenType | TokenKind::CloseType => self.parenthesis(at),
@@ -90,13 +92,14 @@ impl Strays<'_> {
         let comment = usize::from(self.is(at, 2, TokenKind::LineComment));
         let named = self.before(at, 2 + comment).map(|token| token.kind);
         if above.is_empty() {
-            return slip(token, NO_SPEC, "begins here", "a spec is no JSON; it begins with: appliance \"my-app\" {");
+            let (what, begins) = (self.language.name(), self.language.begins());
+            return slip(token, NO_SPEC, "begins here", format!("{what} is no JSON; it begins with: {begins}"));
         }
         let help =
             if self.is(at, 1, TokenKind::Newline) && matches!(named, Some(TokenKind::Word | TokenKind::Text { .. })) {
-                "put the `{` at the end of the line above"
+                "put the `{` at the end of the line above".to_owned()
             } else {
-                "write in front of it what it belongs to, as in: service \"web\" {"
+                format!("write in front of it what it belongs to, as in: {}", self.language.block())
             };
         slip(token, "no name stands in front of this block", "begins here", help)
     }
@@ -188,23 +191,19 @@ pub(crate) const NO_SPEC: &str = "no name stands in front of this block, the fir
 /// Quotes of other languages, of shells and of word processors.
 pub(crate) const FOREIGN_QUOTES: [char; 8] = ['\'', '`', '“', '”', '„', '‘', '’', '«'];
 
-/// How a line of a spec is made, for help lines.
-pub(crate) const LINE_HELP: &str =
-    "a line is a name, values, name=value pairs and perhaps a { block }: `service \"web\" user=\"www\" { … }`";
-
 fn slip(token: Token, message: impl Into<String>, label: &'static str, help: impl Into<String>) -> Slip {
     Slip { token, message: message.into(), label, help: help.into() }
 }
 
 /// The first character that no text may hold as it is (KDL 2.0.0, section 3.19, "Disallowed Literal Code Points").
-fn forbidden(text: &str) -> Option<Slip> {
+fn forbidden(text: &str, language: Language) -> Option<Slip> {
     let is_forbidden = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let (start, c) = text.char_indices().find(|(at, c)| is_forbidden(*c) && (*at, *c) != (0, '\u{feff}'))?;
     let token = Token { kind: TokenKind::Word, start, end: start + c.len_utf8() };
-    let message = format!("the invisible character U+{:04X} cannot stand in a spec", c as u32);
+    let message = format!("the invisible character U+{:04X} cannot stand in {}", c as u32, language.name());
     let help =
         format!("delete it; it often comes along when text is copied. In a text it is written \\u{{{:x}}}", c as u32);
     Some(slip(token, message, "here, unseen", help))

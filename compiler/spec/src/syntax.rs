@@ -5,9 +5,9 @@ use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 
 use crate::diagnostic::Diagnostic;
 use crate::hints;
+use crate::language::Language;
 use crate::lexer::{TokenKind, tokens};
 use crate::source::{Place, Sources};
-use crate::strays::LINE_HELP;
 
 /// Largest text read: a hundred times any spec seen, and still parsed in well under a second.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
@@ -77,13 +77,11 @@ impl Reader<'_> {
             return Ok(());
         }
         let message =
-            format!("the spec is {} bytes long; at most {MAX_SOURCE_BYTES} bytes (1 MiB) are read", self.text.len());
+            format!("the file is {} bytes long; at most {MAX_SOURCE_BYTES} bytes (1 MiB) are read", self.text.len());
         Err(vec![
             Diagnostic::error("too-large", message)
                 .at(self.sources.label(Place::new(self.number, 0, 0), "this file"))
-                .help(
-                    "move large contents into files beside the spec and take them in with `file \"/path\" from=\"…\"`",
-                ),
+                .help(self.sources.language().too_large_help()),
         ])
     }
 
@@ -104,7 +102,8 @@ impl Reader<'_> {
                 continue;
             }
             explained.push(label.line);
-            let (message, help) = in_our_words(diagnostic.message.as_deref().unwrap_or_default());
+            let language = self.sources.language();
+            let (message, help) = in_our_words(diagnostic.message.as_deref().unwrap_or_default(), language);
             out.push(Diagnostic::error("syntax", message).at(label).help(help));
         }
         out = crate::diagnostic::settle(out);
@@ -168,38 +167,40 @@ fn is_consequence(diagnostic: &kdl::KdlDiagnostic) -> bool {
 }
 
 /// What is wrong and what to do, for a message of the library, which speaks of its grammar.
-fn in_our_words(message: &str) -> (&'static str, &'static str) {
+fn in_our_words(message: &str, language: Language) -> (&'static str, String) {
     let says = |part: &str| message.contains(part);
+    let line = || language.line_help();
     if message == "Expected end of document" {
-        ("this cannot stand here", LINE_HELP)
+        ("this cannot stand here", line())
     } else if says("instead of node name") {
-        ("no name stands in front of this block", "write in front of it what it belongs to, as in: service \"web\" {")
+        let help = format!("write in front of it what it belongs to, as in: {}", language.block());
+        ("no name stands in front of this block", help)
     } else if says("node name") {
-        ("a line must begin with a name", LINE_HELP)
+        ("a line must begin with a name", line())
     } else if says("multi-line") || says("multiline") || says("Multi-line") {
         (
             "this text of several lines is not written as one",
-            "`\"\"\"` ends the line before the text and stands alone behind it; no line of the text begins further left than the last `\"\"\"`",
+            "`\"\"\"` ends the line before the text and stands alone behind it; no line of the text begins further left than the last `\"\"\"`".to_owned(),
         )
     } else if says("newline in single-line") || says("closing quote") {
-        ("this text is never closed", "close it with `\"` on the same line")
+        ("this text is never closed", "close it with `\"` on the same line".to_owned())
     } else if says("quoted string") {
         (
             "this text cannot be read",
-            "a `\\` in a text is written `\\\\`, a `\"` is written `\\\"`; a character by its number is written `\\u{1F600}`",
+            "a `\\` in a text is written `\\\\`, a `\"` is written `\\\"`; a character by its number is written `\\u{1F600}`".to_owned(),
         )
     } else if says("number") || says("float") || says("integer") || says("Non-digit") {
-        ("this is no number", "paths, versions and values with units stand in quotes")
+        ("this is no number", "paths, versions and values with units stand in quotes".to_owned())
     } else if says("'}'") {
-        ("something in this block cannot be read", LINE_HELP)
+        ("something in this block cannot be read", line())
     } else if says("type annotation") {
-        ("parentheses mean nothing here", "text that holds parentheses stands in quotes")
+        ("parentheses mean nothing here", "text that holds parentheses stands in quotes".to_owned())
     } else if says("identifier") {
         (
             "this word cannot be read",
-            "text with other characters than letters, digits, `-`, `_` and `.` stands in quotes",
+            "text with other characters than letters, digits, `-`, `_` and `.` stands in quotes".to_owned(),
         )
     } else {
-        ("this cannot be read", LINE_HELP)
+        ("this cannot be read", line())
     }
 }

@@ -6,12 +6,16 @@ use std::path::Path;
 
 use spec::appliance::Arch;
 use spec::base::BaseImage;
-use spec::{Diagnostic, Source, World};
+use spec::{BaseFolder, BasePlace, Diagnostic, InArchive, Source, World};
 
-/// What comes of a `base.kdl` with one key file beside it.
+/// What comes of a `base.kdl` in the folder `mine` with one key file and another file beside it.
 fn read(text: &str) -> Result<Vec<BaseImage>, Vec<Diagnostic>> {
     let source = Source { name: "mine/base.kdl".to_owned(), text: text.to_owned() };
-    spec::read_base(&source, &[("keys/k.pub".to_owned(), b"a key".to_vec())])
+    let file = |name: &str, bytes: &[u8]| (format!("keys/{name}"), bytes.to_vec());
+    let keys = [file("k.pub", b"a key"), file("note", b"hello")];
+    let is_key = |_, bytes: &[u8]| if bytes == b"a key" { Ok(()) } else { Err("it should hold a key".to_owned()) };
+    let read = spec::read_base(&source, BaseFolder { name: Some("mine"), keys: &keys, is_key: &is_key });
+    read.map(|file| file.images)
 }
 
 /// One error at this line with these words, in its message or its help.
@@ -56,6 +60,11 @@ fn what_a_base_image_lacks_is_told_at_its_line() {
         4,
         &["no key file \"keys/other\"", "there is keys/k.pub"],
     );
+    check(
+        &with_archive("suite \"s\" component=\"c\"; key \"keys/note\""),
+        4,
+        &["keys/note is no key of an archive: it should hold a key", "the public key that the owner"],
+    );
     let bare = "suite \"s\" component=\"c\"; key \"k.pub\"";
     check(&with_archive(bare), 4, &["no key file \"k.pub\"", "key \"keys/k.pub\""]);
     assert!(read(&with_archive("suite \"s\" component=\"c\"; key \"./keys/k.pub\"")).is_ok());
@@ -72,6 +81,63 @@ fn what_a_base_image_lacks_is_told_at_its_line() {
     check("// mine\nbase \"mine\" family=\"deb\" {\n", 2, &["never closed"]);
     let rpm = with_release(&format!("arch \"amd64\"\n        {ARCHIVE}")).replace("\"deb\"", "\"rpm\"");
     check(&rpm, 1, &["`rpm`".replace('`', "\"").as_str(), "cannot be built yet"]);
+}
+
+#[test]
+fn what_a_base_image_cannot_say_is_told_in_its_own_words() {
+    let whole = with_release(&format!("arch \"amd64\"\n        {ARCHIVE}"));
+    check(
+        &whole.replace("\"mine\"", "\"other\""),
+        1,
+        &["is called \"other\" here", "folder `mine`", "rename the folder"],
+    );
+    check("{\n  \"base\": 1\n}\n", 1, &["a base image is no JSON", "base \"mine\" family=\"deb\" {"]);
+    check("base \"mine\" family=\"deb\"\n{\n}\n", 2, &["end of the line above"]);
+    check(&with_release("12 \"a\""), 3, &["a line begins with a name", "release \"stable\" version=\"1\" { … }"]);
+    check(&with_release("arch \"amd64\"; {\n}"), 3, &["no name stands in front", "archive \"mine\" {"]);
+    check("base \"mine\u{200e}\" family=\"deb\"\n", 1, &["cannot stand in a base image"]);
+    check(&"a { ".repeat(40), 1, &["a base image nests no deeper"]);
+    check(&"a ".repeat(30_000), 1, &["more than", "keys of a base image are files"]);
+    check(&" ".repeat(2 << 20), 1, &["bytes long", "keys of a base image are files"]);
+    check(&with_release(&format!("arch \"amd64\"\n        {ARCHIVE}\n        key \"keys/k.pub\"")), 5, &["`archive`"]);
+    check(&format!("{whole}release \"s\" version=\"2\"\n"), 7, &["`release` belongs into the block of `base`"]);
+    check(
+        &with_release(&format!("arch \"amd64\"\n        {ARCHIVE}\n        user \"web\"")),
+        5,
+        &["no section `user`"],
+    );
+    check(&whole.replacen("release", "image \"x\"\nrelease", 1), 2, &["no section `image`", "known here"]);
+    for (bytes, words) in
+        [(&b"b\0a\0s\0e\0 \0\"\0a\0\"\0"[..], "a base image is UTF-8"), (b"\x7fELF\0", "not a base image")]
+    {
+        let told = spec::read_text(spec::Language::BaseImage, "base.kdl", bytes).unwrap_err();
+        let told = format!("{:?}", told.diagnostics);
+        assert!(told.contains(words) && !told.contains("spec") && !told.contains("appliance"), "{told}");
+    }
+}
+
+#[test]
+fn places_of_a_base_image_are_known() {
+    let text = with_release(
+        "arch \"amd64\"\n        archive \"a\" { suite \"s\" component=\"main\" \"more\"; key \"keys/k.pub\"; }\n        \
+         packages \"one\" \"two\"\n        kernel \"amd64\" package=\"linux\"\n        efi-stub \"stub\"",
+    );
+    let source = Source { name: "base.kdl".to_owned(), text };
+    let keys = [("keys/k.pub".to_owned(), Vec::new())];
+    let read = spec::read_base(&source, BaseFolder { name: None, keys: &keys, is_key: &|_, _| Ok(()) }).unwrap();
+    let check = |place: BasePlace, line: usize, text: &str| {
+        let label = read.places.get(&place).unwrap_or_else(|| panic!("{place:?}"));
+        let found = source.text.get(label.span.offset..label.span.offset + label.span.len).unwrap();
+        assert_eq!((label.line, found), (line, text), "{place:?}");
+    };
+    let archive = || InArchive { release: "r".to_owned(), archive: "a".to_owned() };
+    let package = |name: &str| BasePlace::Package { release: "r".to_owned(), name: name.to_owned() };
+    check(BasePlace::Suite(archive(), "s".to_owned()), 4, "\"s\"");
+    check(BasePlace::Component(archive(), "s".to_owned(), "more".to_owned()), 4, "\"more\"");
+    check(package("two"), 5, "\"two\"");
+    check(package("linux"), 6, "\"linux\"");
+    check(package("stub"), 7, "\"stub\"");
+    assert!(!read.places.contains_key(&package("three")));
 }
 
 #[test]

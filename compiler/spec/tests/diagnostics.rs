@@ -72,7 +72,11 @@ fn bytes_and_limits() {
         text: "base \"x\" family=\"deb\" { release \"r\" version=\"1\" { arch \"amd64\"; archive \"a\" { suite \"s\" component=\"c\"; key \"k.gpg\"; }; }; }".to_owned(),
     };
     assert_eq!(
-        spec::read_base(&keyless, &[]).unwrap_err().iter().map(|found| found.code).collect::<Vec<_>>(),
+        spec::read_base(&keyless, spec::BaseFolder { name: None, keys: &[], is_key: &|_, _| Ok(()) })
+            .unwrap_err()
+            .iter()
+            .map(|found| found.code)
+            .collect::<Vec<_>>(),
         ["key-missing"]
     );
 }
@@ -243,8 +247,15 @@ fn places_of_files() {
 /// What is found where the files beside a spec, or packages, are known.
 fn elsewhere() -> BTreeSet<&'static str> {
     let beside = ["file-missing", "file-unusable", "foreign-program", "overwritten"];
-    let built =
-        ["unknown-program", "user-clash", "image-unusable", "kernel-unfit", "key-unusable", "repository-untrusted"];
+    let built = [
+        "unknown-program",
+        "user-clash",
+        "image-unusable",
+        "kernel-unfit",
+        "key-unusable",
+        "repository-untrusted",
+        "unknown-suite",
+    ];
     let bytes = ["not-utf8", "too-large", "too-deep", "key-missing"];
     beside.into_iter().chain(built).chain(bytes).collect()
 }

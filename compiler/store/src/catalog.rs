@@ -5,6 +5,7 @@
 
 mod indexes;
 mod memory;
+mod misfit;
 mod refusal;
 mod releases;
 mod signed;
@@ -16,6 +17,7 @@ use packages::{Catalog, CatalogError, LockedIndex};
 use spec::appliance::Arch;
 use spec::base::Family;
 
+pub use misfit::Misfit;
 pub use trust::Distrust;
 
 use crate::network::in_one_line;
@@ -72,6 +74,18 @@ pub enum CatalogFetchError {
     /// A release or index could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// A mirror that was asked has no such release or index, and no other gave it.
+    #[error("{error}")]
+    Absent {
+        /// Name of the archive.
+        archive: String,
+        /// Suite, or branch.
+        suite: String,
+        /// Component, where each has an index of its own.
+        component: Option<String>,
+        /// What the mirrors said.
+        error: Box<FetchError>,
+    },
     /// No mirror gave a release that is what it must be.
     #[error("verify the release of {archive} {suite}{}", from(url))]
     Release {
@@ -105,7 +119,7 @@ pub enum CatalogFetchError {
         what: String,
     },
     /// The suite has no such index.
-    #[error("read {archive} {suite}: it has no index of `{component}` for {arch}")]
+    #[error("read {archive} {suite}: it has no index of `{component}` for {arch}{}", only(there))]
     NoIndex {
         /// Name of the archive.
         archive: String,
@@ -115,6 +129,8 @@ pub enum CatalogFetchError {
         component: String,
         /// Architecture.
         arch: String,
+        /// The components that it has such an index of.
+        there: Vec<String>,
     },
     /// An index cannot be decompressed, or is another one once decompressed.
     #[error("read {what}")]
@@ -134,6 +150,20 @@ pub enum CatalogFetchError {
 }
 
 impl CatalogFetchError {
+    /// What an archive does not have, where that is what is wrong.
+    pub fn misfit(&self) -> Option<Misfit> {
+        misfit::misfit(self)
+    }
+
+    /// What the mirrors said, where none of them gave anything.
+    pub fn not_fetched(&self) -> Option<&FetchError> {
+        match self {
+            Self::Fetch(error) => Some(error),
+            Self::Absent { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     /// The archive that is not trusted and why, where that is what is wrong.
     pub fn distrust(&self) -> Option<(&str, Distrust)> {
         let (archive, distrust) = match self {
@@ -155,6 +185,10 @@ pub fn check_key(family: Family, bytes: &[u8]) -> Result<(), String> {
         Family::Apk => signed::check_key(bytes),
         Family::Deb | Family::Rpm => releases::check_key(bytes),
     }
+}
+
+fn only(there: &[String]) -> String {
+    if there.is_empty() { String::new() } else { format!(", only of {}", there.join(", ")) }
 }
 
 fn from(url: &str) -> String {

@@ -22,7 +22,7 @@ mod progress;
 
 use std::path::Path;
 
-pub use catalog::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Source, check_key};
+pub use catalog::{CatalogFetchError, CatalogRequest, Catalogs, Distrust, Misfit, Source, check_key};
 pub use decoded::{MetaError, UnpackError, read_meta};
 pub use disk::DiskError;
 pub use family::ArchiveError;

@@ -58,5 +58,9 @@ fn formats(text: &str) {
 pub fn base(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data).into_owned();
     let keys = [("keys/a.gpg".to_owned(), b"key".to_vec())];
-    spec::read_base(&Source { name: "base.kdl".to_owned(), text }, &keys).is_ok()
+    let folder = spec::BaseFolder { name: None, keys: &keys, is_key: &|_, _| Ok(()) };
+    let source = Source { name: "base.kdl".to_owned(), text };
+    let read = spec::read_base(&source, folder).is_ok();
+    assert!(!read || spec::name_of_base(&source).is_some(), "a base that is read has a name");
+    read
 }

@@ -160,6 +160,17 @@ fn shorten(text: &str) -> String {
 }
 
 impl Release {
+    /// The components that have an index for an architecture, in the order of their names.
+    pub fn components_for(&self, arch: &str) -> Vec<String> {
+        let component = |path: &String| {
+            let (component, index) = path.split_once("/binary-")?;
+            index.strip_prefix(arch)?.starts_with("/Packages").then(|| component.to_owned())
+        };
+        let mut components: Vec<String> = self.files.keys().filter_map(component).collect();
+        components.dedup();
+        components
+    }
+
     /// The ways to fetch the index of one component and architecture (`all` where [`Release::all_apart`]),
     /// smallest first; empty when the suite has no such index.
     pub fn index(&self, component: &str, arch: &str) -> Vec<IndexCandidate> {

@@ -21,6 +21,7 @@ pub use boot::resolve_boot;
 pub use error::ResolveError;
 use offers::Offers;
 use problem::Standing;
+pub use suggest::unknown_excluded;
 
 /// Which packages of a previous lock may move.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::item::Item;
 use crate::report::Report;
 use crate::source::Place;
 use crate::suggest::nearest;
+use crate::syntax::{Entry, Node};
 use crate::table::{ArgRule, Count, Kind, NodeRule, PropRule, either};
 
 /// Bases that the language knows; which of them can be built is up to the base images at hand.
@@ -57,6 +58,20 @@ pub(crate) struct Found<'w> {
     pub base: Base,
     /// The base image at the release.
     pub image: Option<&'w BaseImage>,
+}
+
+/// The names of the bases that nodes of a spec ask for, whether or not there are such: its own and that of its kernel.
+pub(crate) fn names(body: &[Node]) -> Vec<String> {
+    let text = |entry: &Entry| entry.value.as_string().map(str::to_owned);
+    let own = body.iter().find(|node| node.name == BASE.name);
+    let own = own.map_or(Some("auto".to_owned()), |node| {
+        node.entries.iter().find(|entry| entry.key.is_none()).map_or(Some("auto".to_owned()), text)
+    });
+    let is_base = |entry: &&Entry| entry.key.as_ref().is_some_and(|(name, _)| name == "base");
+    let kernels = body.iter().filter(|node| node.name == "kernel");
+    let of_kernel = kernels.flat_map(|node| node.entries.iter().filter(is_base)).filter_map(text);
+    let all = own.into_iter().chain(of_kernel);
+    all.map(|name| if name == "auto" { AUTO.to_owned() } else { name }).collect()
 }
 
 /// Decodes `base`.
@@ -267,7 +282,8 @@ fn refuse_base(name: &str, place: Place, others: &[&'static str], world: &World<
             report.error("base-not-supported", place, format!("the base \"{name}\" cannot be built yet"), "not yet");
         error.help(format!("what can be built: {}", either(&exist)));
     } else {
-        let near = nearest(name, KNOWN.iter().copied()).map(|near| format!("did you mean \"{near}\"? "));
+        let near = nearest(name, KNOWN.iter().copied().chain(exist.iter().copied()))
+            .map(|near| format!("did you mean \"{near}\"? "));
         let error = report.error("unknown-base", place, format!("there is no base \"{name}\""), "unknown base");
         error.help(format!("{}what can be built: {}", near.unwrap_or_default(), either(&exist)));
     }

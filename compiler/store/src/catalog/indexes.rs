@@ -55,6 +55,7 @@ fn one(
         suite: suite.clone(),
         component: component.to_owned(),
         arch: arch.to_owned(),
+        there: found.release.components_for(arch),
     })?;
     let places = |root: &String| {
         let paths = file.by_hash_path.iter().chain([&file.path]);

@@ -1,6 +1,6 @@
 //! What is said where no mirror gives something: of the answers of several mirrors the one that says most.
 
-use super::CatalogFetchError;
+use super::{CatalogFetchError, Source};
 use crate::FetchError;
 
 /// Why there is nothing yet.
@@ -30,8 +30,16 @@ impl Refusal {
         self.0.take()
     }
 
-    /// The error; where no mirror was asked, that none is known for `what`.
-    pub(super) fn into_error(self, what: String) -> CatalogFetchError {
-        self.0.unwrap_or_else(|| FetchError::no_mirror(what).into())
+    /// The error; where no mirror was asked, that none is known for `what`, which is of this source.
+    pub(super) fn into_error(self, what: String, source: &Source, component: Option<&str>) -> CatalogFetchError {
+        match self.0.unwrap_or_else(|| FetchError::no_mirror(what).into()) {
+            CatalogFetchError::Fetch(error) if error.is_absence() => CatalogFetchError::Absent {
+                archive: source.archive.clone(),
+                suite: source.suite.clone(),
+                component: component.map(str::to_owned),
+                error: Box::new(error),
+            },
+            other => other,
+        }
     }
 }

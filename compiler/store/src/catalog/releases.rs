@@ -165,6 +165,16 @@ pub(super) fn distrust(error: &ReleaseError) -> Option<Distrust> {
     })
 }
 
+/// What a release does not have that is read from it, a component or itself, and what could stand in its place.
+pub(super) fn lack(error: &ReleaseError) -> Option<(Option<&str>, Vec<String>)> {
+    match error {
+        ReleaseError::NoComponent { component, there } => Some((Some(component), there.clone())),
+        ReleaseError::WrongSuite { suite, codename, .. } => Some((None, vec![suite.clone(), codename.clone()])),
+        ReleaseError::NoArchitecture { .. } | ReleaseError::WrongCodename { .. } => Some((None, Vec::new())),
+        _ => None,
+    }
+}
+
 /// A suite on its way to a release.
 struct Slot<'a> {
     source: &'a Source,
@@ -186,6 +196,6 @@ impl<'a> Slot<'a> {
 
     fn finish(self) -> Result<Found, CatalogFetchError> {
         let what = format!("the release of {} {}", self.source.archive, self.source.suite);
-        self.found.ok_or_else(|| self.refusal.into_error(what))
+        self.found.ok_or_else(|| self.refusal.into_error(what, self.source, None))
     }
 }

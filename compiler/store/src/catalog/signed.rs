@@ -198,13 +198,13 @@ pub(super) fn check_key(bytes: &[u8]) -> Result<(), String> {
 
 /// What an index lacks to be trusted, where that is what is wrong with it.
 pub(super) fn distrust(error: &IndexError) -> Option<Distrust> {
-    let file = |name: &str| format!("the public key `{name}`, in a file of that name");
+    let file = |name: &str| format!("the file `{name}` with its public key");
     let IndexError::Signature(error) = error else { return None };
     Some(match error {
         SignatureError::Unsigned => Distrust::Unsigned,
         SignatureError::UnknownKey { signed_by, .. } => {
             let wanted: Vec<String> = signed_by.iter().map(|name| file(name)).collect();
-            Distrust::UnknownKey { wanted: wanted.join(", or ") }
+            Distrust::UnknownKey { wanted: wanted.join(" or ") }
         }
         SignatureError::OtherName { signed_by, key } => {
             Distrust::OtherName { file: key.clone(), name: signed_by.clone() }
@@ -231,7 +231,8 @@ impl Slot<'_> {
     /// What a lock says of it, and its text.
     fn finish(self) -> Result<(LockedIndex, Vec<u8>), CatalogFetchError> {
         let Some(Found { index, sha256, date_secs }) = self.found else {
-            return Err(self.refusal.into_error(self.what));
+            let component = Some(self.origin.component.as_str()).filter(|component| !component.is_empty());
+            return Err(self.refusal.into_error(self.what, self.source, component));
         };
         let (archive, key) = (self.source.archive.clone(), index.signer.to_string());
         Ok((LockedIndex { archive, suite: self.folder, date_secs, sha256, key }, index.text))

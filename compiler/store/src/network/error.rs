@@ -240,6 +240,11 @@ pub struct FetchError {
 }
 
 impl FetchError {
+    /// Whether a place that was asked has no such file; others may not have answered.
+    pub fn is_absence(&self) -> bool {
+        self.tried.iter().any(|(_, error)| error.is_absence())
+    }
+
     /// What to do where it is plain from what the places said.
     pub fn help(&self) -> Option<&'static str> {
         self.tried.iter().any(|(_, error)| error.is_untrusted()).then_some(UNTRUSTED)

@@ -98,12 +98,14 @@ pub enum ReleaseError {
     #[error("its signed text cannot be read")]
     Text(#[source] ReleaseTextError),
     /// Another suite.
-    #[error("it is the release of {stated}, not of {expected}")]
+    #[error("it is the release of {suite} ({codename}), not of {expected}")]
     WrongSuite {
         /// What was asked for.
         expected: String,
-        /// What it says.
-        stated: String,
+        /// The suite that it says.
+        suite: String,
+        /// The codename that it says.
+        codename: String,
     },
     /// Another codename.
     #[error("it is the release of `{stated}`, and the base image expects `{expected}`")]

@@ -78,8 +78,8 @@ fn read_message(bytes: &[u8]) -> Result<Cleartext<'_>, ReleaseError> {
 
 fn check_identity(release: &Release, expect: &Expectation<'_>) -> Result<(), ReleaseError> {
     if ![&release.suite, &release.codename].iter().any(|stated| *stated == expect.suite) {
-        let stated = format!("{} ({})", release.suite, release.codename);
-        return Err(ReleaseError::WrongSuite { expected: expect.suite.to_owned(), stated });
+        let (suite, codename) = (release.suite.clone(), release.codename.clone());
+        return Err(ReleaseError::WrongSuite { expected: expect.suite.to_owned(), suite, codename });
     }
     if let Some(expected) = expect.codename.filter(|codename| *codename != release.codename) {
         let (expected, stated) = (expected.to_owned(), release.codename.clone());
