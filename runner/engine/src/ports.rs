@@ -392,7 +392,7 @@ mod tests {
     fn a_port_that_is_taken_is_known_before_anything_runs() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let host = taken.local_addr().unwrap().port();
-        let look = |fixed| look_at_port(BoundPort { inside: 80, host, fixed });
+        let look = |fixed| look_at_port(BoundPort { inside: 80, host, fixed }, Path::new("/nowhere"));
         let PortState::Moved { to, why } = look(false) else { panic!("it is taken") };
         assert!(to != host && why == "something else listens there", "{to}: {why}");
         let PortState::Unusable(why) = look(true) else { panic!("it is taken, and no other will do") };
