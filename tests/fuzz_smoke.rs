@@ -97,5 +97,5 @@ macro_rules! smoke {
 smoke! {
     spec base control release catalog lock apt_sources decoded tree_dump ar tar compression deb apk apk_index apk_text shell_parse shell_run
     assemble ext4 qcow2 cpio kernel kmod pe certificate command_line documents bundle seccomp layer image_layers image_documents
-    image_reference registry_texts installed channel qmp
+    image_reference registry_texts installed channel qmp wire
 }

@@ -2,10 +2,12 @@
 //! never.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::internet::{Internet, reach};
 use crate::run::{Toy, WEB};
+use crate::support::{skip, tool};
 use crate::world::Done;
 
 const NONE: &str = "network \"none\" { port 8080 name=\"page\"; }";
@@ -94,4 +96,21 @@ fn what_is_listed_is_reached_and_nothing_else() {
         internet.nobody_came_to(&["93.184.215.15", "10.77.0.1", "127.0.0.1"]);
         assert!(internet.visits("93.184.215.14") > 0);
     });
+}
+
+#[test]
+fn without_the_device_for_networks_a_run_says_what_helps() {
+    let test = "without_the_device_for_networks_a_run_says_what_helps";
+    let Some(toy) = Toy::new(test, true, WEB) else { return };
+    if tool("unshare").is_none() || !Path::new("/dev/net").is_dir() {
+        return skip(test, "there is no unshare, or no /dev/net to hide");
+    }
+    with_network(&toy, LISTED);
+    let run = toy.run(&["--", "true"]);
+    let hidden = "mount -t tmpfs none /dev/net && exec \"$@\"";
+    let mut without = Command::new("unshare");
+    without.args(["--mount", "sh", "-c", hidden, "sh"]).arg(run.get_program());
+    let args: Vec<&str> = run.get_args().filter_map(|arg| arg.to_str()).collect();
+    let done = Done::of(toy.world.dressed(without, &args).output().unwrap());
+    done.fails(125, &["network \"outbound\"", "/dev/net/tun is not there", "modprobe tun", "--vm"]);
 }

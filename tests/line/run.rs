@@ -279,7 +279,7 @@ fn there_is_no_network_and_little_power() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let script = format!(
-            "grep -c : /proc/net/dev; wget -q -T 2 -O - http://127.0.0.1:{port}/ && exit 1\n\
+            "grep -c : /proc/net/dev; busybox timeout 20 wget -q -O - http://127.0.0.1:{port}/ && exit 1\n\
              mount -t tmpfs none /tmp 2>/dev/null && exit 2; mknod /tmp/disk b 8 0 2>/dev/null && exit 3\n\
              hostname elsewhere 2>/dev/null && exit 4; cat /proc/kcore >/dev/null 2>&1 && test -s /proc/kcore && exit 5\n\
              grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; exit 0"
@@ -288,6 +288,8 @@ fn there_is_no_network_and_little_power() {
         assert_eq!(done.code, Some(0), "{}", done.text());
         let lines: Vec<&str> = done.stdout.lines().collect();
         assert_eq!(lines[0], "1", "only the loopback device");
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "nobody came to the host's own loopback address");
         assert!(done.stdout.contains("CapEff:\t0000000000000000"), "{}", done.stdout);
         assert!(done.stdout.contains("NoNewPrivs:\t1") && done.stdout.contains("Seccomp:\t2"), "{}", done.stdout);
     });

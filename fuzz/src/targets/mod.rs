@@ -19,6 +19,7 @@ mod qmp;
 mod scripts;
 mod specs;
 mod stored;
+mod wire;
 
 /// A target: its name, also that of its folder below `seeds/`, its body, and how many mutations the smoke test tries.
 pub type Target = (&'static str, fn(&[u8]) -> bool, u32);
@@ -63,6 +64,7 @@ pub const ALL: &[Target] = &[
     ("installed", images::installed, 3000),
     ("channel", channel::channel, 3000),
     ("qmp", qmp::qmp, 3000),
+    ("wire", wire::wire, 1500),
 ];
 
 /// Runs the target of this name and says whether it understood the input.
