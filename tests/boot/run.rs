@@ -182,6 +182,37 @@ fn what_a_machine_writes_is_gone_but_its_volumes_and_nothing_outlives_a_kill() {
 }
 
 #[test]
+fn a_machine_that_is_short_of_memory_gets_more_of_it() {
+    let test = "a_machine_that_is_short_of_memory_gets_more_of_it";
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = info.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"));
+    if available.and_then(|text| text.parse().ok()).is_none_or(|kibibytes: u64| kibibytes < 1 << 20) {
+        return skip(test, "this host has less than 1 GiB of memory to give");
+    }
+    let spec = NOTES.replace("memory \"256MiB\"", "memory \"192MiB\" max=\"640MiB\"");
+    let Some(toy) = Toy::with(test, packages, &format!("{spec}{BOOTS}")) else { return };
+    toy.leave_running();
+    // Pages of 4 KiB.
+    let pages = |counter: &str| -> u64 {
+        let text = toy.exec("while read -r line; do echo $line; done < /proc/vmstat").succeeds().stdout;
+        text.lines().find_map(|line| line.strip_prefix(counter)?.trim().parse().ok()).unwrap()
+    };
+    let has_in_balloon = |mebibytes: u64| {
+        let begun = std::time::Instant::now();
+        while pages("balloon_inflate ").saturating_sub(pages("balloon_deflate ")) < mebibytes << 8 {
+            assert!(begun.elapsed() < crate::machine::PATIENCE, "{}", toy.world.run(&["logs", "box"]).text());
+        }
+    };
+    has_in_balloon(400);
+    toy.exec("busybox dd if=/dev/zero of=/dev/null bs=330M count=1").succeeds();
+    assert!(pages("balloon_deflate ") > 0);
+    // What lies idle goes back to the host, but for a rest that is not worth an order.
+    has_in_balloon(300);
+    toy.world.run(&["rm", "--force", "box"]).succeeds();
+    toy.is_clean();
+}
+
+#[test]
 fn a_disk_runs_by_firmware_and_its_service_gives_the_exit_code() {
     let test = "a_disk_runs_by_firmware_and_its_service_gives_the_exit_code";
     if program(&FIRMWARE).is_none() {

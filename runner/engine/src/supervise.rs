@@ -352,7 +352,7 @@ impl<'a> Supervisor<'a> {
                      with: appliance resume {}",
                     self.desk.name()
                 )),
-                Heard::Happened(Happened::Ends(_)) => {}
+                Heard::Happened(Happened::Ends(_)) | Heard::Memory(_) => {}
             }
         }
         if is_late { self.child.handle.signal(SIGKILL) } else { Ok(()) }
@@ -368,8 +368,8 @@ impl<'a> Supervisor<'a> {
                     channel.set_time();
                 }
             }
-            (Order::Balloon { .. }, Err(why)) => {
-                self.tell(&format!("the machine keeps all of its memory from the start: {why}"));
+            (Order::Balloon { .. } | Order::WatchMemory | Order::Memory, Err(why)) => {
+                self.tell(&format!("the machine keeps all of its memory: {why}"));
             }
             (Order::Quit, Err(_)) => return self.child.handle.signal(SIGTERM),
             _ => {}

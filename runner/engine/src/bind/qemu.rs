@@ -152,7 +152,7 @@ pub fn arguments(shape: &Shape) -> Vec<String> {
     words.drives(shape);
     words.channels(shape);
     words.device(shape.board, "virtio-rng", "");
-    words.device(shape.board, "virtio-balloon", ",deflate-on-oom=on,free-page-reporting=on");
+    words.device(shape.board, "virtio-balloon", ",id=balloon,deflate-on-oom=on,free-page-reporting=on");
     words.0
 }
 

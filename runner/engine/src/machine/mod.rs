@@ -1,5 +1,6 @@
 //! A machine on this host: QEMU started as it was bound, what it and its guest print, and how it ended.
 
+mod balloon;
 mod command;
 mod console;
 mod outlets;

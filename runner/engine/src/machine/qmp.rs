@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 use host::{Interest, Ready};
 
 use super::outlets::is_for_later;
-use super::qmp_words::{Happened, Lines, Said};
+use super::qmp_words::{GuestMemory, Happened, Lines, Said};
 
 /// How long QEMU may take to answer: less than a command waits for the supervisor.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The balloon, by the id that [`crate::bind`] gives it, and how often its guest tells something, in seconds.
+const BALLOON: &str = "\"path\":\"/machine/peripheral/balloon\"";
+const WATCHED: &str = "\"property\":\"guest-stats-polling-interval\"";
 
 /// An order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub enum Order {
         /// In bytes.
         bytes: u64,
     },
+    /// Let the guest tell each second how much memory it could still give to programs.
+    WatchMemory,
+    /// Say what it told last.
+    Memory,
     /// End at once, with all disks written back.
     Quit,
 }
@@ -38,6 +46,8 @@ pub enum Order {
 pub enum Heard {
     /// It took an order, or would not, or did not answer in time; an answer that comes too late is heard too.
     Answered(Order, Result<(), String>),
+    /// What the guest told of its memory; none where it tells nothing.
+    Memory(Option<GuestMemory>),
     /// Something happened without an order, or because of one.
     Happened(Happened),
 }
@@ -61,6 +71,8 @@ impl Order {
             Self::Stop => ("stop", String::new()),
             Self::Cont => ("cont", String::new()),
             Self::Quit => ("quit", String::new()),
+            Self::WatchMemory => ("qom-set", format!(",\"arguments\":{{{BALLOON},{WATCHED},\"value\":1}}")),
+            Self::Memory => ("qom-get", format!(",\"arguments\":{{{BALLOON},\"property\":\"guest-stats\"}}")),
             Self::Balloon { bytes } => ("balloon", format!(",\"arguments\":{{\"value\":{bytes}}}")),
         };
         format!("{{\"execute\":\"{name}\"{arguments},\"id\":{number}}}\n")
@@ -144,8 +156,13 @@ impl Qmp {
             Said::Answered { number, result } => {
                 let Some(place) = self.orders.iter().position(|(of, ..)| *of == number) else { return };
                 let Some((_, order, _)) = self.orders.remove(place) else { return };
-                let result = result.map_err(|reason| format!("QEMU said: {reason}"));
-                self.heard.push(Heard::Answered(order, result));
+                self.heard.push(match (order, result) {
+                    (Order::Memory, Ok(memory)) => Heard::Memory(memory),
+                    (_, result) => {
+                        let result = result.map(drop).map_err(|reason| format!("QEMU said: {reason}"));
+                        Heard::Answered(order, result)
+                    }
+                });
             }
             Said::Happened(happened) => self.heard.push(Heard::Happened(happened)),
             Said::Other => {}

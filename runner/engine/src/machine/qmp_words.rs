@@ -17,12 +17,21 @@ pub enum Said {
         /// The number.
         number: u64,
         /// Whether it did it.
-        result: Result<(), String>,
+        result: Result<Option<GuestMemory>, String>,
     },
     /// An event.
     Happened(Happened),
     /// Anything else.
     Other,
+}
+
+/// What the machine's kernel says of its memory (`guest-stats`, `docs/interop/virtio-balloon-stats.rst`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestMemory {
+    /// Bytes that it could still give to programs.
+    pub available: u64,
+    /// When it said so, in seconds of QEMU's clock.
+    pub updated: u64,
 }
 
 /// An event that is of interest.
@@ -73,9 +82,16 @@ fn understand(line: &[u8]) -> Result<Said, String> {
     let refused = value.get("error").map(|error| text(error, "desc").unwrap_or_else(|| "no".to_owned()));
     match (refused, value.get("return")) {
         (Some(reason), _) => Ok(Said::Answered { number, result: Err(reason) }),
-        (None, Some(_)) => Ok(Said::Answered { number, result: Ok(()) }),
+        (None, Some(value)) => Ok(Said::Answered { number, result: Ok(memory(value)) }),
         _ => Ok(Said::Other),
     }
+}
+
+/// A kernel that does not say something has all ones there.
+fn memory(value: &Value) -> Option<GuestMemory> {
+    let updated = value.get("last-update")?.as_u64()?;
+    let available = value.get("stats")?.get("stat-available-memory")?.as_u64()?;
+    (updated > 0 && available != u64::MAX).then_some(GuestMemory { available, updated })
 }
 
 fn happened(event: &str, data: &Value) -> Option<Happened> {
@@ -108,7 +124,7 @@ mod tests {
                      {\"event\":\"BLOCK_IO_ERROR\",\"data\":{\"action\":\"report\",\"reason\":\"x\"}}\n{\"error\":{},\"id\":2}\n";
         let expected = [
             Said::Other,
-            Said::Answered { number: 1, result: Ok(()) },
+            Said::Answered { number: 1, result: Ok(None) },
             Said::Happened(Happened::Ends("guest-reset".to_owned())),
             Said::Happened(Happened::DiskFailed("No space left".to_owned())),
             Said::Other,
@@ -119,6 +135,20 @@ mod tests {
             let all: Vec<Said> = said.chunks(size).flat_map(|part| lines.push(part).unwrap()).collect();
             assert_eq!(all, expected, "{size}");
         }
+    }
+
+    #[test]
+    fn memory_is_told_where_the_kernel_tells_it() {
+        let said = |stats: &str| {
+            let line = format!("{{\"return\":{{\"stats\":{stats},\"last-update\":9}},\"id\":3}}\n");
+            match Lines::default().push(line.as_bytes()).unwrap().pop() {
+                Some(Said::Answered { number: 3, result: Ok(memory) }) => memory,
+                other => panic!("{other:?}"),
+            }
+        };
+        let available = r#"{"stat-available-memory":4096,"stat-free-memory":1}"#;
+        assert_eq!(said(available), Some(GuestMemory { available: 4096, updated: 9 }));
+        assert_eq!((said(r#"{"stat-available-memory":18446744073709551615}"#), said("[]")), (None, None));
     }
 
     #[test]

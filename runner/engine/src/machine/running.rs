@@ -12,6 +12,7 @@ use crate::bind::Machine;
 use crate::control::MachineLost;
 use crate::ports::CLOSED;
 
+use super::balloon::Balloon;
 use super::console::Console;
 use super::outlets::Outlet;
 use super::qmp::{Heard, Order, Qmp};
@@ -56,8 +57,8 @@ pub struct Running {
     asked_to_quit: bool,
     boot_secs: u64,
     qmp: Qmp,
-    /// What is left of its memory when it is up, in bytes, where that is not all.
-    balloon_bytes: Option<u64>,
+    /// What it keeps of its memory when it is up, where that is not all.
+    balloon: Option<Balloon>,
 }
 
 impl Running {
@@ -83,7 +84,7 @@ impl Running {
             asked_to_quit: false,
             boot_secs: machine.boot_ms / 1000,
             qmp: Qmp::new(ends.qmp),
-            balloon_bytes: machine.balloon_mib.map(|mib| mib << 20),
+            balloon: machine.balloon_mib.map(|mib| Balloon::new(mib << 20, machine.memory_mib << 20)),
         };
         (running, ends.channel)
     }
@@ -107,12 +108,30 @@ impl Running {
         }
         let heard = self.qmp.advance(rest.next().copied().unwrap_or_default(), now);
         heard.iter().for_each(|one| self.note(one));
+        if self.balloon.as_mut().is_some_and(|balloon| balloon.is_due(now)) {
+            self.order(Order::Memory);
+        }
         heard
     }
 
     fn note(&mut self, heard: &Heard) {
-        if let Heard::Happened(Happened::Ends(why)) = heard {
-            self.ends = Some(why.clone());
+        match heard {
+            Heard::Happened(Happened::Ends(why)) => self.ends = Some(why.clone()),
+            Heard::Memory(Some(memory)) => {
+                let target = self.balloon.as_mut().and_then(|balloon| {
+                    balloon.look_later(Instant::now());
+                    balloon.hear(*memory)
+                });
+                target.into_iter().for_each(|bytes| self.order(Order::Balloon { bytes }));
+            }
+            // It says nothing yet, as right after its start.
+            Heard::Memory(None) => self.balloon.iter_mut().for_each(|balloon| balloon.look_later(Instant::now())),
+            // Without its word nobody knows when it needs more.
+            Heard::Answered(Order::WatchMemory | Order::Memory, Err(_)) => {
+                let all = self.balloon.take().map(|balloon| balloon.most());
+                all.into_iter().for_each(|bytes| self.order(Order::Balloon { bytes }));
+            }
+            _ => {}
         }
     }
 
@@ -128,7 +147,10 @@ impl Running {
 
     /// The guest says something.
     pub fn hear(&mut self, event: &Event) {
-        if let Some(bytes) = self.balloon_bytes.take_if(|_| *event == Event::Ready) {
+        if let Some(balloon) = self.balloon.as_mut().filter(|_| *event == Event::Ready) {
+            let bytes = balloon.target();
+            balloon.look_later(Instant::now());
+            self.order(Order::WatchMemory);
             self.order(Order::Balloon { bytes });
         }
         match event {
@@ -144,7 +166,8 @@ impl Running {
     /// When to look at it next.
     pub fn wakes_at(&self) -> Option<Instant> {
         let next = self.exited.map(|(_, at)| at).or(self.slow_at.into_iter().chain(self.heard_by).min());
-        next.into_iter().chain(self.qmp.wakes_at()).min()
+        let balloon = self.balloon.as_ref().and_then(Balloon::wakes_at);
+        next.into_iter().chain(self.qmp.wakes_at()).chain(balloon).min()
     }
 
     /// Within how many milliseconds it must be heard, where it is time to say that it was not; once.
