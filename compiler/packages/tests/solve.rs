@@ -73,6 +73,47 @@ fn alternatives_and_virtual_packages() {
     check(lines, "mta", "`mta` is no package of its own: several stand for it [write one of them: exim, postfix]");
 }
 
+/// As apt, which knows a package at its newest version only: an alternative that is there at its newest comes first.
+#[test]
+fn an_alternative_at_its_newest_version_comes_before_an_older_one() {
+    let lines = "
+        old 1
+        old 2
+        new 3
+        a 1; Depends: old (<< 2) | new
+        b 1; Depends: old | new
+        c 1; Depends: old (<< 2) | gone
+        d 1; Depends: old (<< 2) | d2 (<< 2)
+        d2 1
+        d2 2
+        v 1; Provides: virtual
+        v 2
+        w 1; Provides: virtual
+        e 1; Depends: virtual";
+    check(lines, "a", "a=1 new=3");
+    check(lines, "a -new", "a=1 old=1");
+    check(lines, "b", "b=1 old=2");
+    check(lines, "c", "c=1 old=1");
+    check(lines, "d", "d=1 old=1");
+    check(lines, "e", "e=1 w=1");
+    check_pinned(lines, "a", "old=1", "a=1 old=1");
+}
+
+/// A wish is granted at its newest version, also where a dependency must then be older; what the base brings comes first.
+#[test]
+fn what_is_asked_for_is_as_new_as_it_can_be() {
+    let lines = "a 1; Depends: d\na 2; Depends: d (<< 2)\nd 1\nd 2\nb 1; Depends: d, a\nc 1\nc 2; Depends: gone";
+    check(lines, "a", "a=2 d=1");
+    check(lines, "d a", "a=2 d=1");
+    check(lines, "b", "a=1 b=1 d=2");
+    check(lines, "c", "c=1");
+    let catalog = catalog(lines);
+    let with_base = packages::Requests { base_packages: vec!["d".to_owned()], ..requests("a") };
+    let ids = resolve_root(&with_base, &catalog, &Pins::new()).unwrap();
+    let found: Vec<_> = ids.iter().map(|id| (catalog.package(*id).name(), catalog.package(*id).version())).collect();
+    assert_eq!(found, [("a", "1"), ("d", "2")]);
+}
+
 #[test]
 fn breaks_reach_provided_names() {
     let lines = "

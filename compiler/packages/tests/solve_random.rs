@@ -66,12 +66,21 @@ fn is_consistent(catalog: &Catalog, set: &[PackageId], wanted: &[&str]) -> bool 
 }
 
 fn any_consistent_set(catalog: &Catalog, wanted: &[&str]) -> bool {
+    consistent_sets(catalog, wanted).next().is_some()
+}
+
+fn consistent_sets(catalog: &Catalog, wanted: &[&str]) -> impl Iterator<Item = Vec<PackageId>> {
     let ids: Vec<PackageId> = catalog.packages().map(|(id, _)| id).collect();
-    (0..1u32 << ids.len()).any(|bits| {
-        let set: Vec<PackageId> =
-            ids.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, id)| *id).collect();
-        is_consistent(catalog, &set, wanted)
-    })
+    let set =
+        move |bits: u32| ids.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, id)| *id).collect();
+    let count = catalog.packages().count();
+    (0..1u32 << count).map(set).filter(|set: &Vec<PackageId>| is_consistent(catalog, set, wanted))
+}
+
+/// The versions of these packages in a set.
+fn versions<'a>(catalog: &'a Catalog, set: &[PackageId], names: &[&str]) -> Vec<&'a str> {
+    let of = |name: &&str| set.iter().map(|id| catalog.package(*id)).find(|package| package.name() == *name);
+    names.iter().filter_map(of).map(Package::version).collect()
 }
 
 proptest! {
@@ -88,6 +97,24 @@ proptest! {
         }
         let again = resolve_root(&requests(&wanted.join(" ")), &support::catalog(&lines), &Pins::new());
         prop_assert_eq!(found, again);
+    }
+
+    /// No package that is asked for is older than it could be with the others as new as they are, and neither is any other,
+    /// with the same packages.
+    #[test]
+    fn what_is_chosen_is_as_new_as_it_can_be(lines in lines(), two in any::<bool>()) {
+        let catalog = catalog(&lines);
+        let wanted: Vec<&str> = if two { vec!["a", "b"] } else { vec!["a"] };
+        let Ok(set) = resolve_root(&requests(&wanted.join(" ")), &catalog, &Pins::new()) else { return Ok(()) };
+        let all: Vec<&str> = set.iter().map(|id| catalog.package(*id).name()).collect();
+        for other in consistent_sets(&catalog, &wanted) {
+            let newer = |names: &[&str]| {
+                let (own, other) = (versions(&catalog, &set, names), versions(&catalog, &other, names));
+                own != other && own.iter().zip(&other).all(|(own, other)| own <= other)
+            };
+            prop_assert!(!newer(&wanted), "{lines} {set:?} {other:?}");
+            prop_assert!(other.len() != set.len() || versions(&catalog, &other, &all).len() != set.len() || !newer(&all), "{lines} {set:?} {other:?}");
+        }
     }
 
     #[test]

@@ -198,7 +198,8 @@ fn reachable(offers: &Offers<'_>, wanted: &[Wanted], chosen: Vec<PackageId>) -> 
 }
 
 impl Provider<'_> {
-    /// A requirement that any of the alternatives fulfils, preferred first; pinned names come before all others.
+    /// A requirement that any of the alternatives fulfils, preferred first; pinned names come before all others, and one that
+    /// fulfils it at its newest version before one that would have to be older for it.
     fn requirement(&self, alternatives: &[Constraint]) -> ConditionalRequirement {
         let words = alternatives.iter().map(Constraint::to_string).collect::<Vec<_>>().join(" or ");
         let mut groups: Vec<(&str, Vec<PackageId>)> = Vec::new();
@@ -210,7 +211,10 @@ impl Provider<'_> {
                 None => groups.push((name, vec![id])),
             }
         }
-        groups.sort_by_key(|(_, ids)| !ids.first().is_some_and(|id| self.offers.is_pinned(*id)));
+        groups.sort_by_key(|(name, ids)| {
+            let is_pinned = ids.first().is_some_and(|id| self.offers.is_pinned(*id));
+            (!is_pinned, !self.is_at_its_newest(name, ids))
+        });
         let set = |(name, ids): (&str, Vec<PackageId>)| self.set(name, ids, words.clone());
         let mut sets = groups.into_iter().map(set);
         let nobody = || self.set(alternatives.first().map_or("", |one| &one.name), Vec::new(), words.clone());
@@ -220,6 +224,12 @@ impl Provider<'_> {
             None => Requirement::Single(first).into(),
             Some(_) => Requirement::Union(self.pool.intern_version_set_union(first, rest)).into(),
         }
+    }
+
+    /// Whether the newest version of a package is one of these. Where a family ranks providers itself, that decides alone.
+    fn is_at_its_newest(&self, name: &str, ids: &[PackageId]) -> bool {
+        let newest = || self.offers.versions(name).first().is_some_and(|newest| ids.contains(newest));
+        self.offers.rules().picks_providers() || newest()
     }
 
     /// What a conflict of `package` leaves of each name that it hits. A package never conflicts with itself, not

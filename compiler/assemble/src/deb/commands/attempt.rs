@@ -133,10 +133,11 @@ struct Emulated<'e> {
 impl shell::Command for Emulated<'_> {
     fn run(&self, call: &mut shell::Call<'_, '_>) -> Result<i32, shell::Unknown> {
         let args = call.text_args()?;
-        let env: BTreeMap<&str, Option<String>> = ["DPKG_MAINTSCRIPT_PACKAGE"]
-            .into_iter()
-            .map(|name| (name, call.env(name).map(|value| String::from_utf8_lossy(&value).into_owned())))
-            .collect();
+        let env: BTreeMap<&str, Option<String>> =
+            ["DPKG_MAINTSCRIPT_ARCH", "DPKG_MAINTSCRIPT_NAME", "DPKG_MAINTSCRIPT_PACKAGE"]
+                .into_iter()
+                .map(|name| (name, call.env(name).map(|value| String::from_utf8_lossy(&value).into_owned())))
+                .collect();
         let mut system = self.system.borrow_mut();
         let mut root = Journaled(call.fs_mut());
         let mut files = Files { root: &mut root, blobs: self.blobs, epoch_secs: self.epoch_secs };

@@ -162,7 +162,7 @@ fn fill(call: &Call<'_, '_>, format: &str, stanza: Stanza<'_>) -> Result<String,
 }
 
 /// The paragraph of an installed package, by `NAME` or `NAME:ARCH`.
-fn find<'a>(database: &'a str, name: &str) -> Option<Stanza<'a>> {
+pub(super) fn find<'a>(database: &'a str, name: &str) -> Option<Stanza<'a>> {
     let (name, arch) = name.split_once(':').map_or((name, None), |(name, arch)| (name, Some(arch)));
     let fits = |stanza: &Stanza<'_>| {
         stanza.get("Package") == Some(name) && arch.is_none_or(|arch| stanza.get("Architecture") == Some(arch))
@@ -171,7 +171,7 @@ fn find<'a>(database: &'a str, name: &str) -> Option<Stanza<'a>> {
 }
 
 /// The path in `info/` before the suffixes of a package's files.
-fn info_base(call: &Call<'_, '_>, name: &str) -> Option<String> {
+pub(super) fn info_base(call: &Call<'_, '_>, name: &str) -> Option<String> {
     let (plain, arch) = name.split_once(':').unwrap_or((name, call.system.arch.name()));
     let both = [format!("{INFO}/{plain}"), format!("{INFO}/{plain}:{arch}")];
     both.into_iter().find(|base| !plain.contains('/') && call.files.exists(format!("{base}.list")))
