@@ -7,22 +7,27 @@
 //! ```
 //! The end of the command's socket counts as a signal to kill at once.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+mod machine;
+mod network;
+mod terminal;
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use bundle::channel::{Event as GuestEvent, Happening, Session};
+use bundle::channel::{Event as GuestEvent, Happening};
 use host::{Child, Ended, Interest, Ready};
 
 use crate::bind::Bound;
 use crate::control::{Desk, Stop, Wanted};
-use crate::machine::{Command, Happened, Heard, Order, Running};
+use crate::machine::{Command, Order, Running};
 use crate::outbound::Serving;
 use crate::ports::{Channel, Ports};
 use crate::stopping::{OwnStop, Services, Stopping};
 use crate::wire::{self, Report};
+
+pub use self::terminal::Terminal;
 
 /// Signal numbers of Linux that mean something here.
 const SIGINT: i32 = 2;
@@ -82,53 +87,6 @@ pub struct Given {
     pub command: Option<Command>,
     /// Its network, where it has one.
     pub network: Option<Serving>,
-}
-
-/// The container's terminal, joined to the user's.
-#[derive(Debug)]
-pub struct Terminal {
-    supervisor: File,
-    input: Option<File>,
-    output: File,
-}
-
-impl Terminal {
-    /// Joins the two.
-    pub fn new(supervisor: OwnedFd, input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
-        let terminal = Self { supervisor: supervisor.into(), input: Some(input.into()), output: output.into() };
-        terminal.follow_size();
-        Ok(terminal)
-    }
-
-    /// A terminal without a size is no reason to stop.
-    fn follow_size(&self) {
-        if let Ok((columns, rows)) = host::terminal_size(&self.output) {
-            let _ = host::Pty::set_size(&self.supervisor, columns, rows);
-        }
-    }
-
-    fn pass_output(&mut self) -> bool {
-        let mut buffer = [0u8; 16 * 1024];
-        // The kernel answers EIO when no program has the terminal open any more.
-        let read = self.supervisor.read(&mut buffer).unwrap_or(0);
-        read > 0 && self.output.write_all(buffer.get(..read).unwrap_or_default()).is_ok()
-    }
-
-    fn pass_input(&mut self) {
-        let mut buffer = [0u8; 4096];
-        let read = self.input.as_mut().map_or(0, |input| input.read(&mut buffer).unwrap_or(0));
-        if read == 0 || self.supervisor.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
-            self.input = None;
-        }
-    }
-
-    /// What the program wrote before its end.
-    fn drain(&mut self) {
-        let readable = |file: &File| host::poll(&[Interest { fd: file.as_fd(), read: true, write: false }], Some(0));
-        while readable(&self.supervisor).is_ok_and(|ready| ready.first().is_some_and(|one| one.read))
-            && self.pass_output()
-        {}
-    }
 }
 
 impl<'a> Supervisor<'a> {
@@ -294,122 +252,6 @@ impl<'a> Supervisor<'a> {
             wire::report(self.socket, &Report::Waiting { services, signal, within_ms });
         }
         Ok(())
-    }
-
-    /// A machine's command that did not end in time is killed, once, and the machine gets a moment to end in order.
-    fn kills_command(&mut self) -> bool {
-        if self.is_killed || self.with_command(|command, session| command.signal(SIGKILL, session)) != Some(true) {
-            return false;
-        }
-        self.is_killed = true;
-        let within_ms = Some(self.grace_ms());
-        self.desk.killed(Vec::new(), within_ms);
-        wire::report(self.socket, &Report::Killed { services: Vec::new(), within_ms });
-        self.stopping.iter_mut().for_each(|stopping| stopping.deadline = Instant::now() + AFTER_KILL);
-        true
-    }
-
-    /// Does something with the machine's command and the session that it is carried by, where there are both.
-    fn with_command<T>(&mut self, act: impl FnOnce(&mut Command, &mut Session) -> T) -> Option<T> {
-        let (command, channel) = (self.command.as_mut()?, self.channel.as_mut()?);
-        let done = act(command, channel.session());
-        // What cannot be written is found out when the channel is next looked at.
-        let _ = channel.flush();
-        Some(done)
-    }
-
-    /// Carries the streams of a machine's command; when it has ended, the machine is asked to.
-    fn watch_command(&mut self, ready: &[Ready]) -> io::Result<()> {
-        let Some(command) = &mut self.command else { return Ok(()) };
-        let wants_end = command.advance(ready, self.channel.as_mut().map(Channel::session));
-        let ended = command.status().is_some() && !std::mem::replace(&mut self.command_done, true);
-        let grace_ms = self.grace_ms();
-        if let Some(channel) = &mut self.channel {
-            if ended {
-                self.machine.iter_mut().for_each(|machine| machine.ends_within(self.grace));
-                channel.ask_to_stop(grace_ms);
-            }
-            let _ = channel.flush();
-        }
-        if wants_end && self.stopping.is_none() { self.stop(SIGINT) } else { Ok(()) }
-    }
-
-    fn watch_machine(&mut self, ready: &[Ready]) -> io::Result<()> {
-        let Some(machine) = &mut self.machine else { return Ok(()) };
-        let now = Instant::now();
-        let heard = machine.advance(ready, now);
-        if let Some(within_ms) = machine.is_slow(now) {
-            wire::report(self.socket, &Report::Booting { within_ms });
-        }
-        let is_late = machine.is_late(now);
-        for one in heard {
-            match one {
-                Heard::Answered(order, result) => self.ordered(order, result)?,
-                Heard::Happened(Happened::Stopped) => self.desk.stands(true),
-                Heard::Happened(Happened::Resumed) => self.desk.stands(false),
-                Heard::Happened(Happened::DiskFailed(why)) => self.tell(&format!(
-                    "a disk of the machine failed, and the machine stands still: {why}; when that is mended, let it go on \
-                     with: appliance resume {}",
-                    self.desk.name()
-                )),
-                Heard::Happened(Happened::Ends(_)) | Heard::Memory(_) => {}
-            }
-        }
-        if is_late { self.child.handle.signal(SIGKILL) } else { Ok(()) }
-    }
-
-    /// QEMU took an order, or did not.
-    fn ordered(&mut self, order: Order, result: Result<(), String>) -> io::Result<()> {
-        match (order, &result) {
-            (Order::Stop | Order::Cont, _) => {
-                let is_pause = order == Order::Stop;
-                self.desk.paused(is_pause, &result);
-                if let Some(channel) = self.channel.as_mut().filter(|_| !is_pause && result.is_ok()) {
-                    channel.set_time();
-                }
-            }
-            (Order::Balloon { .. } | Order::WatchMemory | Order::Memory, Err(why)) => {
-                self.tell(&format!("the machine keeps all of its memory: {why}"));
-            }
-            (Order::Quit, Err(_)) => return self.child.handle.signal(SIGTERM),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Something that nobody asked, but that is worth a word.
-    fn tell(&mut self, words: &str) {
-        self.desk.say(words);
-        wire::report(self.socket, &Report::Notice(words.to_owned()));
-    }
-
-    /// QEMU writes its disks back when it is asked to end; a signal means the same to it.
-    fn quit(&mut self) -> io::Result<()> {
-        match self.machine.as_mut().filter(|machine| machine.takes_orders()) {
-            Some(machine) => {
-                machine.order(Order::Quit);
-                Ok(())
-            }
-            None => self.child.handle.signal(SIGTERM),
-        }
-    }
-
-    fn network_ready(&mut self, ready: &[Ready]) {
-        let Some(network) = self.network.as_mut().filter(|_| ready.first().is_some_and(|one| one.read)) else { return };
-        let heard = network.hear();
-        self.tell_of_network(heard);
-    }
-
-    /// What was refused is told, and kept beside what is printed.
-    fn tell_of_network(&mut self, reports: Vec<Report>) {
-        for report in reports {
-            match &report {
-                Report::Refused(refused) => self.desk.say(&refused.text),
-                Report::NetworkLost(why) => self.desk.say(&format!("nothing can be reached any more: {why}")),
-                _ => {}
-            }
-            wire::report(self.socket, &report);
-        }
     }
 
     /// What commands want, and what they and the guest say to each other.
