@@ -91,11 +91,18 @@ impl<'a> Listener<'a> {
             Report::Refused(refused) => {
                 self.ui.note(format!("the appliance {}", refused.text));
                 self.ui.event(&json!({
-                    "event": "network-refused", "text": refused.text, "destination": refused.destination,
+                    "event": "network-refused", "words": refused.text, "destination": refused.destination,
                     "protocol": refused.protocol, "name": refused.name,
                 }));
             }
-            Report::NetworkLost(why) => self.ui.warn(format!("nothing can be reached any more: {why}")),
+            Report::LookupFailed { name, why } => {
+                self.ui.note(format!("the host could not look up {name}: {why}"));
+                self.ui.event(&json!({ "event": "lookup-failed", "name": name, "why": why }));
+            }
+            Report::NetworkLost(why) => {
+                self.ui.warn(format!("nothing can be reached any more: {why}"));
+                self.ui.event(&json!({ "event": "network-lost", "why": why }));
+            }
             Report::Notice(words) => {
                 self.ui.warn(words);
                 self.ui.event(&json!({ "event": "notice", "words": words }));

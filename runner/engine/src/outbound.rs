@@ -89,6 +89,7 @@ impl Serving {
 fn report(told: Told) -> Option<Report> {
     match told {
         Told::Event(Event::Allowed { .. }) | Told::Ended(Ok(_)) => None,
+        Told::Event(Event::LookupFailed { name, why }) => Some(Report::LookupFailed { name, why }),
         Told::Event(event) => {
             let (text, (destination, protocol, name)) = (event.to_string(), place(event));
             Some(Report::Refused(Refused { text, destination, protocol, name }))
@@ -103,7 +104,10 @@ fn place(event: Event) -> (Option<std::net::SocketAddr>, Option<String>, Option<
         Event::Allowed { destination, protocol, name, .. } | Event::Denied { destination, protocol, name, .. } => {
             (Some(destination), Some(protocol.to_string()), name)
         }
-        Event::UnlistedName { name } => (None, None, Some(name)),
+        Event::UnlistedName { name } | Event::Misled { name, .. } | Event::LookupFailed { name, .. } => {
+            (None, None, Some(name))
+        }
+        Event::Enough { .. } => (None, None, None),
     }
 }
 

@@ -69,6 +69,13 @@ pub enum Report {
     OutOfMemory(OutOfMemory),
     /// The appliance reached for what it may not; each destination and name is told once.
     Refused(Refused),
+    /// The host could not look up a name that the appliance may ask for; each name is told once.
+    LookupFailed {
+        /// The name.
+        name: String,
+        /// What the host says.
+        why: String,
+    },
     /// Its wire is served no longer: nothing can be reached any more.
     NetworkLost(String),
     /// Something that is worth a word, such as that a disk of the machine failed.
@@ -111,7 +118,7 @@ pub enum Report {
 pub struct Refused {
     /// What was refused and why, as a sentence about the appliance without its name: "may not reach …".
     pub text: String,
-    /// Where to; none where a name was not even looked up.
+    /// Where to; none where it never came to a connection.
     pub destination: Option<SocketAddr>,
     /// `TCP` or `UDP`.
     pub protocol: Option<String>,

@@ -49,7 +49,12 @@ impl Entry {
 
     /// Whether an address is listed by itself or by its range, for that port.
     pub(crate) fn lists_address(&self, address: IpAddr, port: u16) -> bool {
-        matches!(self.what, What::Range(range) if range.holds(address)) && self.takes_port(port)
+        self.holds(address) && self.takes_port(port)
+    }
+
+    /// Whether an address is listed by itself or by its range, for whatever port.
+    pub(crate) fn holds(&self, address: IpAddr) -> bool {
+        matches!(self.what, What::Range(range) if range.holds(address))
     }
 
     /// Whether a name is listed, for whatever port.

@@ -1,7 +1,7 @@
 //! What the wire tells its supervisor.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What carries a connection or an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,27 @@ pub enum Event {
         /// The name.
         name: String,
     },
+    /// The first time that a listed name led to this address, which is never reached and was not told to the inside.
+    Misled {
+        /// The name.
+        name: String,
+        /// Where it leads.
+        address: IpAddr,
+        /// Why that is never reached, in words.
+        rule: String,
+    },
+    /// The first time that the host could not look up a listed name.
+    LookupFailed {
+        /// The name.
+        name: String,
+        /// What the host says, in words.
+        why: String,
+    },
+    /// The last of its kind: what comes after it is only counted.
+    Enough {
+        /// The kind, in words.
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for Protocol {
@@ -54,13 +75,20 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A sentence for a user, without a full stop.
+/// A sentence about the appliance for a user, without its subject and a full stop.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (verb, destination, protocol, name, rule) = match self {
             Self::Allowed { destination, protocol, name, rule } => ("reaches", destination, protocol, name, rule),
             Self::Denied { destination, protocol, name, rule } => ("may not reach", destination, protocol, name, rule),
             Self::UnlistedName { name } => return write!(f, "may not ask for {name}: no `allow` lists it"),
+            Self::Misled { name, address, rule } => {
+                return write!(f, "may not reach {name}: it leads to {address}, which is never reached: {rule}");
+            }
+            Self::LookupFailed { name, why } => {
+                return write!(f, "asks for {name}, which the host could not look up: {why}");
+            }
+            Self::Enough { what } => return write!(f, "had so many {what} that further ones are not told"),
         };
         match name {
             Some(name) => write!(f, "{verb} {name} ({destination}, {protocol}): {rule}"),

@@ -109,6 +109,16 @@ impl Rules {
         }
     }
 
+    /// Why no mode reaches this address, in words; `None` where one does.
+    pub(crate) fn never(address: IpAddr, own: &[IpAddr]) -> Option<&'static str> {
+        let address = canonical(address);
+        match kind(address) {
+            Kind::Never(range) => Some(range),
+            _ if own.iter().any(|own| canonical(*own) == address) => Some("an address of the host itself"),
+            _ => None,
+        }
+    }
+
     fn rule(&self, address: IpAddr, port: u16, known: Known<'_>) -> Result<String, String> {
         let kind = kind(address);
         if let Kind::Never(range) = kind {
@@ -117,8 +127,8 @@ impl Rules {
         if port == 0 {
             return Err("there is no port 0".to_owned());
         }
-        if known.own.iter().any(|own| canonical(*own) == address) {
-            return Err("an address of the host itself is never reached".to_owned());
+        if let Some(own) = Self::never(address, known.own) {
+            return Err(format!("{own} is never reached"));
         }
         match (&self.reach, kind) {
             (Reach::Full, _) => Ok("network \"full\"".to_owned()),
@@ -133,15 +143,24 @@ fn listed(entries: &[Entry], kind: Kind, address: IpAddr, port: u16, names: &[&s
     let by_name = |entry: &&Entry| entry.takes_port(port) && names.iter().any(|name| entry.lists_name(name));
     let found = entries.iter().find(|entry| entry.lists_address(address, port));
     let named = || entries.iter().find(by_name);
+    let by_any_name = |entry: &Entry| names.iter().any(|name| entry.lists_name(name));
+    let elsewhere = |entry: &&Entry| entry.holds(address) || matches!(kind, Kind::Public) && by_any_name(entry);
+    let other_port =
+        || entries.iter().find(elsewhere).map(|entry| format!("\"{entry}\" lists it with another port alone"));
     match (found, kind) {
         (Some(entry), _) => Ok(format!("allow \"{entry}\"")),
         (None, Kind::Own(range)) if named().is_some() => {
             Err(format!("{range}, is reached only where `allow` lists the address or its range, whatever its name"))
         }
-        (None, Kind::Own(range)) => Err(format!("{range}, is reached only where `allow` lists it")),
+        (None, Kind::Own(range)) => Err(other_port().map_or_else(
+            || format!("{range}, is reached only where `allow` lists it"),
+            |other| format!("{range}, is reached only where `allow` lists it, and {other}"),
+        )),
         (None, _) => match named() {
             Some(entry) => Ok(format!("allow \"{entry}\"")),
-            None => Err("no `allow` lists it".to_owned()),
+            None => {
+                Err(other_port().map_or_else(|| "no `allow` lists it".to_owned(), |other| format!("`allow` {other}")))
+            }
         },
     }
 }

@@ -32,11 +32,12 @@ const MAX_TOLD: usize = 256;
 /// Frames that may come in one turn: there is room for an answer to each.
 const TURN: usize = 64;
 
-/// What was told: what was allowed never takes the place of what was not.
+/// What was told: what was allowed never takes the place of what was not, nor do lookups that failed.
 #[derive(Default)]
 struct Told {
     allowed: BTreeSet<String>,
     denied: BTreeSet<String>,
+    lookups: BTreeSet<String>,
 }
 
 /// The stack of one wire.
@@ -244,11 +245,15 @@ impl<W: World> Stack<W> {
     }
 
     fn found(&mut self, name: &str, addresses: io::Result<Vec<IpAddr>>, now_ms: u64) {
-        let four = |address: &IpAddr| match address {
-            IpAddr::V4(four) => Some(*four),
-            IpAddr::V6(six) => six.to_ipv4_mapped(),
+        let addresses = match addresses {
+            Ok(all) => self.reachable(name, &all),
+            Err(error) => {
+                let why = error.to_string();
+                let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why).to_owned();
+                self.tell(Event::LookupFailed { name: name.to_owned(), why });
+                None
+            }
         };
-        let addresses: Option<Vec<Ipv4Addr>> = addresses.ok().map(|all| all.iter().filter_map(four).collect());
         for address in addresses.iter().flatten() {
             self.names.gave(IpAddr::V4(*address), name, now_ms);
         }
@@ -264,6 +269,26 @@ impl<W: World> Stack<W> {
         }
     }
 
+    /// Those of a name's addresses that the inside may know: the inside's own loopback address, say, would lead it to itself.
+    /// `None` where it leads to none but such.
+    fn reachable(&mut self, name: &str, addresses: &[IpAddr]) -> Option<Vec<Ipv4Addr>> {
+        let mut reachable = Vec::new();
+        let mut is_misled = false;
+        for four in addresses.iter().filter_map(four) {
+            let address = IpAddr::V4(four);
+            // Where the host does not know its own addresses, what is dialled is refused.
+            let own = self.world.own_addresses(address).unwrap_or_default();
+            match Rules::never(address, &own) {
+                Some(rule) => {
+                    is_misled = true;
+                    self.tell(Event::Misled { name: name.to_owned(), address, rule: rule.to_owned() });
+                }
+                None => reachable.push(four),
+            }
+        }
+        (!is_misled || !reachable.is_empty()).then_some(reachable)
+    }
+
     fn answer(&mut self, key: &Key, question: &Question, answer: &Answer<'_>) {
         if self.out.has_room(1) {
             packets::datagram(&mut self.out, key, &question.answer(answer));
@@ -271,13 +296,28 @@ impl<W: World> Stack<W> {
     }
 
     fn tell(&mut self, event: Event) {
-        let told = match event {
-            Event::Allowed { .. } => &mut self.told.allowed,
-            Event::Denied { .. } | Event::UnlistedName { .. } => &mut self.told.denied,
+        let (told, what) = match &event {
+            Event::Allowed { .. } | Event::Enough { .. } => (&mut self.told.allowed, None),
+            Event::LookupFailed { .. } => (&mut self.told.lookups, Some("failed lookups")),
+            _ => (&mut self.told.denied, Some("refusals")),
         };
-        if told.len() < MAX_TOLD && told.insert(event.to_string()) {
+        let once = match &event {
+            Event::LookupFailed { name, .. } => name.clone(),
+            other => other.to_string(),
+        };
+        if told.len() < MAX_TOLD && told.insert(once) {
+            let last = what.filter(|_| told.len() == MAX_TOLD).map(|what| Event::Enough { what });
             self.events.push(event);
+            self.events.extend(last);
         }
+    }
+}
+
+/// The IPv4 address that this is, or that it stands for.
+fn four(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(four) => Some(*four),
+        IpAddr::V6(six) => six.to_ipv4_mapped(),
     }
 }
 

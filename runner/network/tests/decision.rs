@@ -227,6 +227,22 @@ fn a_port_is_the_listed_one() {
 }
 
 #[test]
+fn a_refusal_says_where_another_port_is_listed() {
+    let rules = outbound(&["10.1.0.0/16:443", "1.1.1.1:443", "a.example:443"]);
+    let judge = |address: &str, names: &[&str]| {
+        let known = Known { own: &[], names };
+        rules.judge(address.parse().unwrap(), Protocol::Tcp, known).unwrap_err().rule().to_owned()
+    };
+    let own = "private, RFC 1918, is reached only where `allow` lists it";
+    assert_eq!(judge("10.2.2.3:80", &[]), own);
+    assert_eq!(judge("10.1.2.3:80", &[]), format!("{own}, and \"10.1.0.0/16:443\" lists it with another port alone"));
+    assert_eq!(judge("10.2.2.3:80", &["a.example"]), own, "a name lists no private address");
+    assert_eq!(judge("1.1.1.1:80", &[]), "`allow` \"1.1.1.1:443\" lists it with another port alone");
+    assert_eq!(judge("2.2.2.2:80", &["a.example"]), "`allow` \"a.example:443\" lists it with another port alone");
+    assert_eq!(judge("2.2.2.2:80", &["b.example"]), "no `allow` lists it");
+}
+
+#[test]
 fn what_is_no_destination_is_told() {
     let bad = [
         "",

@@ -17,6 +17,9 @@ impl Supervisor<'_> {
         for report in reports {
             match &report {
                 Report::Refused(refused) => self.desk.say(&refused.text),
+                Report::LookupFailed { name, why } => {
+                    self.desk.say(&format!("the host could not look up {name}: {why}"))
+                }
                 Report::NetworkLost(why) => self.desk.say(&format!("nothing can be reached any more: {why}")),
                 _ => {}
             }

@@ -285,6 +285,44 @@ fn names_are_answered_for_listed_names_alone() {
 }
 
 #[test]
+fn a_name_leads_to_those_of_its_addresses_that_can_be_reached() {
+    let town = Town { own: Some(vec![]), ..Town::default() };
+    let mixed = vec![[127, 0, 1, 1].into(), (*SHOP.ip()).into(), "::ffff:169.254.0.1".parse().unwrap()];
+    town.names.lock().unwrap().insert("a.example".to_owned(), mixed);
+    let mut served = served(&town, outbound(&["a.example"]));
+    for _ in 0..2 {
+        assert_eq!(served.guest.ask("a.example", 1), (0, vec![*SHOP.ip()]));
+    }
+    let told: Vec<String> = served.end().1.iter().map(ToString::to_string).collect();
+    let wanted = [("127.0.1.1", "loopback, RFC 1122"), ("169.254.0.1", "link-local, RFC 3927")];
+    let line = |(to, why)| format!("may not reach a.example: it leads to {to}, which is never reached: {why}");
+    assert_eq!(told, wanted.map(line));
+}
+
+#[test]
+fn a_lookup_that_fails_is_told_once() {
+    let town = Town { fails: Some("Name or service not known"), ..Town::default() };
+    let mut served = served(&town, outbound(&["*.example"]));
+    for name in ["a.example", "a.example", "b.example"] {
+        assert_eq!(served.guest.ask(name, 1), (2, vec![]), "{name}");
+    }
+    let told: Vec<String> = served.end().1.iter().map(ToString::to_string).collect();
+    let line = |name| format!("asks for {name}, which the host could not look up: Name or service not known");
+    assert_eq!(told, ["a.example", "b.example"].map(line));
+}
+
+#[test]
+fn the_last_that_is_told_says_so() {
+    let mut served = served(&Town::default(), outbound(&["a.example"]));
+    for at in 0..300 {
+        assert_eq!(served.guest.ask(&format!("n{at}.example"), 1).0, 3);
+    }
+    let (counts, events) = served.end();
+    assert_eq!((counts.unlisted_names, events.len()), (300, 257));
+    assert_eq!(events[256].to_string(), "had so many refusals that further ones are not told");
+}
+
+#[test]
 fn what_is_no_packet_is_dropped_and_counted() {
     let mut served = served(&Town::default(), Rules::full());
     let odd: [&[u8]; 6] = [b"", b"x", &[0; 13], &[0xff; 60], &[0; 1514], &[0x45; 70000 - 4096]];

@@ -23,6 +23,8 @@ pub struct Town {
     pub own: Option<Vec<IpAddr>>,
     /// What names lead to.
     pub names: Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>,
+    /// What every lookup of another name fails with; the host's own resolver is asked if there is nothing.
+    pub fails: Option<&'static str>,
     /// Where destinations lead instead of to themselves.
     pub leads: BTreeMap<SocketAddr, SocketAddr>,
     /// All that was dialled.
@@ -35,10 +37,14 @@ impl World for Town {
     }
 
     fn resolver(&self) -> Arc<Resolve> {
-        let names = self.names.clone();
+        let (names, fails) = (self.names.clone(), self.fails);
         Arc::new(move |name| {
             let found = names.lock().unwrap().get(name).cloned();
-            found.map_or_else(|| Host.resolver()(name), Ok)
+            match (found, fails) {
+                (Some(found), _) => Ok(found),
+                (None, Some(why)) => Err(io::Error::other(format!("failed to lookup address information: {why}"))),
+                (None, None) => Host.resolver()(name),
+            }
         })
     }
 
