@@ -145,11 +145,35 @@ impl Reader<'_, '_> {
             let error = self.report.error("conflict", second.prop_place("default"), message, "and this one");
             error.also(first.prop_place("default"), "this one").help("keep one `default=#true`");
         }
+        self.check_versions();
         let mut releases: Vec<BaseImage> = item.all("release").map(|release| self.release(release)).collect();
         if let [only] = &mut releases[..] {
             only.is_default = true;
         }
         releases
+    }
+
+    /// A spec names a release by its codename or its number: each says one release.
+    fn check_versions(&mut self) {
+        let all: Vec<&Item> = self.item.all("release").collect();
+        for (at, release) in all.iter().enumerate() {
+            let Some(version) = release.text("version") else { continue };
+            let place = release.prop_place("version");
+            let others = || all.iter().enumerate().filter(|(other, _)| *other != at);
+            let named = others().find(|(_, other)| other.arg(0) == Some(version));
+            let same = others().find(|(other, item)| *other < at && item.text("version") == Some(version));
+            let (message, first) = match (same, named) {
+                (Some((_, other)), _) => {
+                    (format!("there are two releases of the version \"{version}\""), other.prop_place("version"))
+                }
+                (None, Some((_, other))) => {
+                    (format!("the version \"{version}\" is the name of another release"), other.arg_place(0))
+                }
+                (None, None) => continue,
+            };
+            let error = self.report.error("duplicate-name", place, message, "and this one");
+            error.also(first, "this one").help("a spec names a release by either: give one of them another");
+        }
     }
 
     /// A base is found by its folder, and named by its text: the two agree.

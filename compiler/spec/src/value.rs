@@ -274,11 +274,22 @@ fn word(text: &str, words: &[&str]) -> Result<Value, Problem> {
     if words.contains(&text) {
         return Ok(Value::Text(text.to_owned()));
     }
-    let help = match nearest(text, words.iter().copied()) {
+    let meant = meant_family(text).filter(|meant| words.contains(meant));
+    let help = match meant.or_else(|| nearest(text, words.iter().copied())) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("write {}", either(words)),
     };
     Err(Problem::bad(format!("takes {}, not \"{text}\"", either(words)), "not one of them").help(help))
+}
+
+/// The family whose tools or distributions have this name.
+fn meant_family(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "dpkg" | "apt" | "debian" | "ubuntu" => Some("deb"),
+        "alpine" => Some("apk"),
+        "dnf" | "yum" | "fedora" => Some("rpm"),
+        _ => None,
+    }
 }
 
 fn name(text: &str) -> Result<Value, Problem> {

@@ -71,15 +71,24 @@ fn what_a_base_image_lacks_is_told_at_its_line() {
     let mirror = "mirror \"example.org\"; suite \"s\" component=\"c\"; key \"keys/k.pub\"";
     check(&with_archive(mirror), 4, &["\"example.org\" is no address of a mirror", "https://mirror.example.org"]);
     let releases = |a: &str, b: &str| {
-        let one = |name: &str, more: &str| {
-            format!("release \"{name}\" version=\"1\"{more} {{ arch \"amd64\"; {ARCHIVE}; }}\n")
-        };
-        format!("base \"mine\" family=\"deb\" {{\n{}{}}}\n", one("r", a), one("s", b))
+        let one = |head: &str| format!("release {head} {{ arch \"amd64\"; {ARCHIVE}; }}\n");
+        format!("base \"mine\" family=\"deb\" {{\n{}{}}}\n", one(a), one(b))
     };
-    check(&releases(" default=#true", " default=#true"), 3, &["two releases are the default", "keep one"]);
+    let two = releases("\"r\" version=\"1\" default=#true", "\"s\" version=\"2\" default=#true");
+    check(&two, 3, &["two releases are the default", "keep one"]);
+    let two = releases("\"r\" version=\"1\"", "\"s\" version=\"1\"");
+    check(&two, 3, &["two releases of the version \"1\"", "give one of them another"]);
+    let two = releases("\"r\" version=\"1\"", "\"r\" version=\"2\"");
+    check(&two, 3, &["there are two `release` \"r\"", "another name"]);
+    let two = releases("\"r\" version=\"s\"", "\"s\" version=\"2\"");
+    check(&two, 2, &["the version \"s\" is the name of another release"]);
+    assert!(read(&releases("\"1\" version=\"1\"", "\"2\" version=\"2\" default=#true")).is_ok());
     check(&with_archive("sweet \"s\""), 4, &["`sweet`", "suite"]);
     check("// mine\nbase \"mine\" family=\"deb\" {\n", 2, &["never closed"]);
     let rpm = with_release(&format!("arch \"amd64\"\n        {ARCHIVE}")).replace("\"deb\"", "\"rpm\"");
+    let family = |name: &str| rpm.replace("\"rpm\"", &format!("\"{name}\""));
+    check(&family("dpkg"), 1, &["did you mean \"deb\"?"]);
+    check(&family("apx"), 1, &["did you mean \"apk\"?"]);
     check(&rpm, 1, &["`rpm`".replace('`', "\"").as_str(), "cannot be built yet"]);
 }
 
@@ -167,6 +176,25 @@ fn a_base_without_a_default_release_needs_one_to_be_named() {
     assert!(told.contains("base \"mine\" release=\"one\"; there are \"one\" or \"two\""), "{told}");
     assert_eq!(outcome("base \"mine\" release=\"two\""), Ok(()));
     assert_eq!(outcome("base \"mine\" release=\"one.1\""), Ok(()));
+}
+
+#[test]
+fn a_base_that_is_not_there_for_the_builder_needs_an_arch() {
+    let bases = read(&with_release(&format!("arch \"arm64\"\n        {ARCHIVE}"))).unwrap();
+    let outcome = |host_arch, body: &str| {
+        let world = World { bases: &bases, host_arch, allow_outside: false };
+        let source = Source { name: "a.kdl".to_owned(), text: format!("appliance \"a\" {{\n    {body}\n}}\n") };
+        let spec = spec::parse(&source, &std::collections::BTreeMap::new()).unwrap_or_else(|_| panic!("{body}"));
+        spec::check(&spec, &world).map(|_| ()).map_err(|found| spec::plain(&found))
+    };
+    let told = outcome(Arch::Amd64, "base \"mine\"").unwrap_err();
+    for words in ["a.kdl:2:10:", "the base does not exist for amd64", "help: write arch \"arm64\""] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert_eq!(outcome(Arch::Arm64, "base \"mine\""), Ok(()));
+    assert_eq!(outcome(Arch::Amd64, "base \"mine\"\n    arch \"arm64\""), Ok(()));
+    let told = outcome(Arch::Amd64, "base \"mine\"\n    arch \"arm46\"").unwrap_err();
+    assert_eq!(told.matches("error").count(), 1, "{told}");
 }
 
 /// The part of the page that is made from the table begins here.

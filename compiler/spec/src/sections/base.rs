@@ -131,10 +131,27 @@ pub(crate) fn decode_arches(
     }
     let mut arches: Vec<Arch> = arches.into_iter().map(|(arch, _)| arch).collect();
     if arches.is_empty() {
+        if let (None, Some(image)) = (body.one("arch"), image) {
+            check_default(body, world.host_arch, image, report);
+        }
         arches.push(world.host_arch);
     }
     arches.sort_unstable();
     arches
+}
+
+/// A base that is not there for the machine that builds needs an `arch`.
+fn check_default(body: Body<'_>, host: Arch, image: &BaseImage, report: &mut Report<'_>) {
+    if image.arches.contains(&host) || report.unread.may_hold_section("arch") {
+        return;
+    }
+    // Without a `base` there is no line to show but the beginning of the spec.
+    let place = body.one("base").map_or(Place::new(0, 0, 0), |item| item.arg_place(0));
+    let host = host.name();
+    let message = format!("the base does not exist for {host}, which is built where no `arch` is named");
+    let names: Vec<String> = image.arches.iter().map(|arch| format!("\"{}\"", arch.name())).collect();
+    let error = report.error("arch-not-supported", place, message, format!("not for {host}"));
+    error.help(format!("write arch {}", names.join(" ")));
 }
 
 /// Prints base and architectures.
