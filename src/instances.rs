@@ -85,8 +85,18 @@ impl Instances {
     pub fn live(&self, word: &str) -> Result<Found, Failure> {
         match self.meant(word)? {
             Meant::Live(found) => Ok(found),
-            Meant::Ended(ended) => Err(has_ended(&ended)),
+            Meant::Ended(ended) => match self.running_beside(&ended) {
+                None => Err(has_ended(&ended)),
+                Some(others) => Err(has_ended(&ended).help(others)),
+            },
         }
+    }
+
+    /// What runs of the same appliance as one that has ended and bears its name, in words; none where nothing does.
+    pub fn running_beside(&self, ended: &EndedInstance) -> Option<String> {
+        let names: Vec<String> = find_instance(&self.live, &ended.name).into_iter().map(|found| found.name).collect();
+        let first = names.first()?;
+        Some(format!("of the same appliance runs {}; name it, such as: appliance logs {first}", names.join(", ")))
     }
 
     fn unknown(&self, word: &str) -> Failure {

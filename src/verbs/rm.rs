@@ -35,6 +35,12 @@ fn remove(instances: &Instances, word: &str, force: bool, ui: &Ui) -> Result<Opt
     let name = match instances.find(word)? {
         None => return Ok(None),
         Some(Meant::Ended(ended)) => ended.name,
+        // What is gone for good is named by its own name: with that of its appliance, a second call would end another one.
+        Some(Meant::Live(found)) if found.name != word => {
+            let what =
+                format!("remove {word}: no instance has this name; {}, of this appliance, is running", found.name);
+            return Err(Failure::new(Exit::Failure, what).help(format!("name it: appliance rm --force {}", found.name)));
+        }
         Some(Meant::Live(found)) if force => {
             end_of(&found, begin(&found, &Ask::Signal { number: SIGKILL }), ui)?;
             found.name

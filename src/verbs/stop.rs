@@ -34,7 +34,10 @@ pub fn end(names: &[String], ask: &Ask, ui: &Ui) -> Result<Exit, Failure> {
                 let waiting = begin(&found, ask);
                 asked.push((found, waiting));
             }
-            Some(Meant::Ended(already)) => ended.push(*already),
+            Some(Meant::Ended(already)) => {
+                instances.running_beside(&already).iter().for_each(|others| ui.warn(others));
+                ended.push(*already);
+            }
             None => {}
         }
     }

@@ -18,7 +18,7 @@ use crate::{DISKS, FileDigests, Outputs, machine_files};
 /// Size of a volume that names none.
 const DEFAULT_BYTES: u64 = 1 << 30;
 
-/// Free space that one begins with, and the least share of its size that it begins with: a file system can grow to some
+/// Free space that one begins with, half of its size where that is less, and the least share of its size that it begins with: a file system can grow to some
 /// thousand times of what it was made as.
 const FREE_BYTES: u64 = 32 << 20;
 const LEAST_SHARE: u64 = 512;
@@ -73,7 +73,7 @@ fn plan_one(
     let epoch_secs = u64::try_from(identity.epoch_secs).unwrap_or(0);
     let hash_seed = identity.uuid(&format!("volume/{name}/hash-seed"));
     let size_bytes = volume.size_bytes.unwrap_or(DEFAULT_BYTES).next_multiple_of(1 << 20);
-    let free_bytes = FREE_BYTES.max(size_bytes / LEAST_SHARE);
+    let free_bytes = FREE_BYTES.max(size_bytes / LEAST_SHARE).min(size_bytes / 2);
     let mut options = Options::read_only(volume_id(&name, identity), hash_seed, epoch_secs);
     // A label has room for 16 bytes.
     options.label = name

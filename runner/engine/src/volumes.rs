@@ -15,6 +15,7 @@ use crate::facts;
 use crate::helper::{Failure, causes};
 use crate::id_namespace::IdNamespace;
 use crate::journal;
+use crate::steps::Step;
 
 /// The helper's second argument for this: `sizes` or `remove` follows, then volumes.
 pub const VOLUMES_ARG: &str = "volumes";
@@ -96,8 +97,7 @@ pub fn volumes(volumes_folder: &Path, state_folder: &Path, helper: &Path) -> Res
     let sizes: BTreeMap<String, u64> = ask(volumes_folder, helper, "sizes", &places).map_err(failed)?;
     for volume in &mut found {
         volume.size_bytes = sizes.get(&volume.place()).copied();
-        volume.used_by =
-            live.iter().filter(|instance| appliance_of(state_folder, instance) == volume.appliance).cloned().collect();
+        volume.used_by = live.iter().filter(|instance| volume.is_of(&state_folder.join(instance))).cloned().collect();
     }
     Ok(found)
 }
@@ -138,6 +138,15 @@ pub fn remove_volumes(
 }
 
 impl HeldVolume {
+    /// Whether the instance in this folder has it.
+    fn is_of(&self, instance: &Path) -> bool {
+        journal::steps(instance).iter().any(|step| match step {
+            Step::MakeVolume { folder } => *folder == self.folder,
+            Step::MakeVolumeDisk { file, .. } => file.parent() == Some(&self.folder),
+            _ => false,
+        })
+    }
+
     /// `APPLIANCE/VOLUME`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.appliance, self.name)

@@ -39,8 +39,16 @@ fn of_several_instances_each_is_done_and_what_failed_is_told() {
         toy.verb(&["wait", &toy.name]).fails(143, &[]);
         toy.verb(&["rm", "--force", &toy.name]).succeeds();
         assert_eq!(toy.verb(&["ps", "--names"]).succeeds().stdout, "two\n");
-        // Of its appliance only one runs now.
-        toy.verb(&["rm", "--force", &toy.name]).succeeds();
+        // Of its appliance only one runs now, which is not the one that was removed.
+        toy.verb(&["rm", "--force", &toy.name]).fails(1, &["no instance has this name", "appliance rm --force two"]);
+        // One that has ended is meant by its name, and what runs is named.
+        toy.verb(&["run", "-d", "out"]).succeeds();
+        toy.verb(&["stop", &toy.name]).succeeds();
+        toy.verb(&["exec", &toy.name, "--", "true"]).fails(125, &["it has ended", "of the same appliance runs two"]);
+        toy.verb(&["stop", &toy.name]).fails(0, &["of the same appliance runs two"]);
+        toy.verb(&["rm", &toy.name]).succeeds();
+        toy.verb(&["exec", &toy.name, "--", "true"]).succeeds();
+        toy.verb(&["rm", "--force", "two"]).succeeds();
     });
 }
 

@@ -7,6 +7,9 @@ use super::machine::{LEAST_MEMORY_MIB, Machine};
 use super::verdicts::{Verdict, enforced, network, not_enforced, partial};
 use crate::facts::{Controller, Facts};
 
+/// From here on the disk of a volume is as large as was asked.
+const LEAST_VOLUME_BYTES: u64 = 16 << 20;
+
 /// One verdict for each ask.
 pub fn verdicts(plan: &Plan, facts: &Facts, limits: &Limits, machine: &Machine) -> Vec<Verdict> {
     let mut all = vec![isolation(machine), root(plan)];
@@ -30,12 +33,19 @@ pub fn verdicts(plan: &Plan, facts: &Facts, limits: &Limits, machine: &Machine) 
     all.extend(plan.resources.disk_bytes.map(|_| enforced("disk", disk)));
     let scratch = |path: &str| enforced(&format!("scratch \"{path}\""), "the size of its memory file system");
     all.extend(plan.root.scratch.iter().map(|folder| scratch(&folder.path)));
-    let volume = |name: &str| enforced(&format!("volume \"{name}\" size"), "the size of its disk");
-    all.extend(plan.volumes.iter().filter(|volume| volume.size_bytes.is_some()).map(|one| volume(&one.name)));
+    all.extend(plan.volumes.iter().filter_map(|volume| volume_size(&volume.name, volume.size_bytes?)));
     if plan.gpu.need == GpuNeed::Optional {
         all.push(not_enforced("gpu", "this engine hands no GPU in yet; the appliance runs without"));
     }
     all
+}
+
+/// The file system of a volume has a journal and tables, for which a very small disk has no room.
+fn volume_size(name: &str, size_bytes: u64) -> Option<Verdict> {
+    let what = format!("volume \"{name}\" size");
+    let fits = size_bytes >= LEAST_VOLUME_BYTES;
+    let small = "a disk of less than 16 MiB is made larger, so that its file system has room";
+    Some(if fits { enforced(&what, "the size of its disk") } else { partial(&what, small) })
 }
 
 fn isolation(machine: &Machine) -> Verdict {
