@@ -117,6 +117,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-argument", "a node lacks a value"),
     ("missing-node", "a block lacks a node"),
     ("missing-property", "a node lacks a property"),
+    ("no-effect", "`allow` lists what is never reached (warning)"),
     ("no-machine", "what needs a machine has no output that is one (warning)"),
     ("no-packages", "the base has no packages to take from"),
     ("not-expanded", "a value or an argument holds what only a shell understands (warning)"),

@@ -8,6 +8,7 @@ mod base_places;
 mod base_table;
 mod booting;
 mod check;
+mod destination;
 mod diagnostic;
 mod explain;
 mod files_beside;

@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     Text,
     /// Text of one line without control characters.
     Line,
+    /// What may be reached: one line, whose form is told with its section.
+    Destination,
     /// A name: letters, digits, `-`, `.`, `_`, beginning with a letter or digit.
     Name,
     /// One of these words.
@@ -119,6 +121,9 @@ impl Kind {
             Self::Beside => "a path beside the spec such as \"app/\"".to_owned(),
             Self::Image => {
                 "an image: \"registry.example.org/name:tag\", \"oci:FOLDER\", \"oci-archive:FILE\", \"docker-archive:FILE\"".to_owned()
+            }
+            Self::Destination => {
+                "a host, an address or a range in quotes, perhaps with a port: \"api.example.com:443\", \"10.0.0.0/8\"".to_owned()
             }
             Self::Size => "a size with a unit: \"512MiB\", \"1GiB\" (KiB, MiB, GiB, TiB; kB, MB, GB, TB)".to_owned(),
             Self::Duration => "a time with a unit: \"500ms\", \"1.5s\", \"30m\", \"2h\" (ms, s, m, h, d)".to_owned(),

@@ -112,7 +112,7 @@ fn text_value(text: &str, kind: Kind) -> Result<Value, Problem> {
     match kind {
         Kind::Word(words) => word(text, words),
         Kind::Name => name(text),
-        Kind::Line | Kind::Image if text.chars().any(char::is_control) => {
+        Kind::Line | Kind::Image | Kind::Destination if text.chars().any(char::is_control) => {
             Err(Problem::bad("must be one line without control characters", "not one line"))
         }
         Kind::Path => path_inside(text),
@@ -156,7 +156,12 @@ impl Problem {
             code: "wrong-type",
             message: format!("takes {}", kind.what()),
             label: label.to_owned(),
-            help: bare.or(quoted.filter(|_| wants_text)),
+            help: match kind {
+                Kind::Destination => {
+                    Some("write allow \"api.example.com:443\": a port stands behind its host".to_owned())
+                }
+                _ => bare.or(quoted.filter(|_| wants_text)),
+            },
         }
     }
 

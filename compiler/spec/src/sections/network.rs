@@ -1,9 +1,8 @@
 //! What the appliance can reach, and what of it the host can reach.
 
-use std::net::IpAddr;
-
 use super::Body;
 use crate::appliance::{Appliance, Network, NetworkMode, Port};
+use crate::destination;
 use crate::explain::{BUILT_IN, Page};
 use crate::item::Item;
 use crate::report::Report;
@@ -13,7 +12,8 @@ use crate::table::{ArgRule, Count, Kind, NodeRule, Occurs, PropRule};
 pub(crate) const NETWORK: NodeRule = NodeRule {
     name: "network",
     doc: "What it can reach: `\"none\"`; `\"outbound\"`: what `allow` lists, or every public address where nothing is listed; \
-          `\"full\"`: the networks of the host too. The host itself is reached in no mode, and the host reaches declared ports in \
+          `\"full\"`: private addresses too, such as those of the networks that the host is in. The host itself, loopback and \
+          link-local addresses are reached in no mode, and the host reaches declared ports in \
           every mode. It holds where `appliance run` runs the appliance, as a container or a machine; another engine or \
           hypervisor gives what it runs a network of its own.",
     args: &[ArgRule {
@@ -36,7 +36,7 @@ pub(crate) const NETWORK: NodeRule = NodeRule {
             doc: "Destinations that `\"outbound\"` may reach, by TCP and UDP: a host, every host below one (`*.example.com`), an \
                   address or a range, perhaps with a port; an IPv6 address with one stands in brackets. A host is looked up by the \
                   host's own resolver, and leads to public addresses alone: private ones are listed by address.",
-            args: &[ArgRule::some("destinations", Kind::Line)],
+            args: &[ArgRule::some("destinations", Kind::Destination)],
             occurs: Occurs::Many,
             example: "allow \"api.example.com:443\" \"10.0.0.0/8\"",
             ..NodeRule::EMPTY
@@ -89,18 +89,17 @@ fn allow(item: &Item, mode: NetworkMode, report: &mut Report<'_>) -> Vec<String>
             error.help("write network \"outbound\" { allow … }, or remove `allow`");
         }
         for (text, place) in child.texts_from(0) {
-            if let Some(problem) = problem(text) {
+            if let Some(problem) = destination::problem(text) {
                 let bare = text.split("://").last().unwrap_or_default().split('/').next().unwrap_or_default();
-                let error = report.error(
-                    "bad-value",
-                    place,
-                    "`allow` takes a host, an address or a range, perhaps with a port",
-                    "not a destination",
-                );
-                error.help(match self::problem(bare) {
+                let message =
+                    format!("`allow` takes a host, an address or a range, perhaps with a port, and \"{text}\" is none");
+                report.error("bad-value", place, message, "not a destination").help(match destination::problem(bare) {
                     None if text.contains("://") => format!("write \"{bare}\""),
                     _ => problem.to_owned(),
                 });
+            } else if let (NetworkMode::Outbound, Some(why)) = (mode, destination::never(text)) {
+                let message = format!("\"{text}\" is never reached, listed or not: {why}");
+                report.warning("no-effect", place, message, "has no effect").help("remove it from `allow`");
             }
             list.push(text.to_owned());
         }
@@ -108,50 +107,6 @@ fn allow(item: &Item, mode: NetworkMode, report: &mut Report<'_>) -> Vec<String>
     list.sort_unstable();
     list.dedup();
     list
-}
-
-/// Why this is no destination, and what to write; `None` where it is one.
-fn problem(text: &str) -> Option<&'static str> {
-    let (what, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((what, "")) => (what, None),
-        Some((what, rest)) => match rest.strip_prefix(':') {
-            Some(port) => (what, Some(port)),
-            None => return Some("after the bracket comes nothing, or a colon and a port"),
-        },
-        None if text.matches(':').count() == 1 => text.split_once(':').map_or((text, None), |(a, b)| (a, Some(b))),
-        None => (text, None),
-    };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if port.is_some_and(|port| !is_number(port) || !matches!(port.parse::<u16>(), Ok(1..))) {
-        return Some("a port is a number from 1 to 65535");
-    }
-    let (address, bits) = what.split_once('/').map_or((what, None), |(address, bits)| (address, Some(bits)));
-    match (address.parse::<IpAddr>(), bits) {
-        (Ok(_), None) => None,
-        (Ok(address), Some(bits)) => {
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            let fits = is_number(bits) && bits.parse::<u8>().is_ok_and(|bits| bits <= most);
-            (!fits).then_some("a range ends with a number of bits, as in \"10.0.0.0/8\"")
-        }
-        (Err(_), Some(_)) => Some("only an address has a range, as in \"10.0.0.0/8\""),
-        (Err(_), None) => {
-            bad_name(what).then_some("write \"api.example.com:443\", \"*.example.com\" or \"10.0.0.0/8\"")
-        }
-    }
-}
-
-/// Whether this is no name of a host (RFC 1123, section 2.1, with underscores), perhaps after `*.`. What ends like a number
-/// would be taken for an address (WHATWG URL, section 3.5).
-fn bad_name(text: &str) -> bool {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let name = name.strip_prefix("*.").unwrap_or(name);
-    let is_label = |label: &str| {
-        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let is_numeric = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
-    name.len() > 253 || !name.split('.').all(is_label) || is_numeric
 }
 
 fn ports(item: &Item, report: &mut Report<'_>) -> Vec<Port> {
