@@ -48,7 +48,7 @@ impl Reach {
         let reaches = match self {
             Self::Listed(allow) if allow.is_empty() => "public addresses".to_owned(),
             Self::Listed(allow) => allow.join(", "),
-            Self::Full => "whatever the host reaches but the host itself".to_owned(),
+            Self::Full => "public and private addresses but the host's own, loopback and link-local ones".to_owned(),
         };
         format!("one wire, which ends in this instance's supervisor: that dials {reaches}, and nothing else")
     }
