@@ -26,8 +26,8 @@ struct Body {
     left: AtomicUsize,
 }
 
-static BUILTIN_READ_ONLY: Body = Body::new("builtin", "guest", "read-only");
-static BUILTIN_WRITABLE: Body = Body::new("builtin", "guest", "writable");
+static BUILTIN_READ_ONLY: Body = Body::new("builtin", "init", "read-only");
+static BUILTIN_WRITABLE: Body = Body::new("builtin", "init", "writable");
 static SYSTEMD_READ_ONLY: Body = Body::new("systemd", "systemd", "read-only");
 static SYSTEMD_WRITABLE: Body = Body::new("systemd", "systemd", "writable");
 
