@@ -61,6 +61,12 @@ impl PortError {
 /// Why a channel is over whose other side is gone.
 pub const CLOSED: &str = "the guest closed it";
 
+/// Why a channel is over. A side that is gone before it has read everything leaves a reset in place of an end.
+fn over(error: &io::Error) -> String {
+    let is_gone = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+    if is_gone { CLOSED.to_owned() } else { error.to_string() }
+}
+
 /// How many ports after the wanted one are tried.
 const TRIES: u16 = 100;
 
@@ -254,7 +260,7 @@ impl Channel {
             Ok(0) => return Err(CLOSED.to_owned()),
             Ok(read) => read,
             Err(error) if would_wait(&error) => 0,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(over(&error)),
         };
         let happenings = self.session.receive(buffer.get(..read).unwrap_or_default()).map_err(|error| {
             let _ = self.flush();
@@ -317,8 +323,7 @@ impl Channel {
             match self.transport.write(self.session.output()) {
                 Ok(count) => self.session.wrote(count),
                 Err(error) if would_wait(&error) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(CLOSED.to_owned()),
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(over(&error)),
             }
         }
         Ok(())

@@ -229,7 +229,8 @@ impl Running {
         match (self.exited, stopped) {
             (Some((status, _)), _) if self.is_up || stopped => Ok((Ended::Exit(status.into()), None)),
             (_, true) => Ok((if ended == Ended::Signal(SIGKILL) { ended } else { Ended::Signal(15) }, None)),
-            _ if self.is_up => {
+            // A guest that does not do what it is there for was never up, whatever it started.
+            _ if self.is_up && self.failed.is_none() => {
                 let lost = MachineLost { why: self.why(ended), console: self.console.last_lines() };
                 Ok((if let Ended::Signal(_) = ended { ended } else { Ended::Signal(SIGKILL) }, Some(lost)))
             }
