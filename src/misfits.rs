@@ -51,6 +51,9 @@ fn help(misfit: &Misfit) -> String {
     let near = nearest(wanted, there.iter().copied());
     match (near, there.as_slice()) {
         (Some(near), _) => format!("did you mean \"{near}\"?"),
+        (None, []) if misfit.component.is_none() => {
+            "is the suite's name right? Correct it, or name a mirror that has it with --mirror".to_owned()
+        }
         (None, []) => "correct it, or name a mirror that has it with --mirror".to_owned(),
         (None, there) => format!("write what it has: \"{}\"", there.join("\" or \"")),
     }

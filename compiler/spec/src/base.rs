@@ -81,6 +81,14 @@ pub struct Archive {
     pub keys: Vec<(String, Vec<u8>)>,
 }
 
+impl Archive {
+    /// Its mirrors that can be reached from inside what is built too: no folders of the machine that builds.
+    pub fn mirrors_inside(&self) -> impl Iterator<Item = &str> {
+        let is_web = |url: &&str| url.starts_with("http://") || url.starts_with("https://");
+        self.mirrors.iter().map(String::as_str).filter(is_web)
+    }
+}
+
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {

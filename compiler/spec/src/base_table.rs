@@ -19,8 +19,8 @@ pub(crate) const ARCHES: NodeRule = NodeRule {
 const MIRROR: NodeRule = NodeRule {
     name: "mirror",
     doc: "Where the archive is: `http://`, `https://`, `file:///`, or a folder from its root. They are asked last, after those \
-          that `--mirror`, `APPLIANCE_MIRROR`, the settings and the host name, in this order. The first one is written into \
-          what is built, so that packages can be added inside. Nothing that a mirror says is believed without a key.",
+          that `--mirror`, `APPLIANCE_MIRROR`, the settings and the host name, in this order. Those of the web are \
+          written into what is built, so that packages can be added inside. Nothing that a mirror says is believed without a key.",
     args: &[ArgRule::some("addresses", Kind::Line)],
     example: "mirror \"https://mirror.example.org/debian\"",
     ..KEEP

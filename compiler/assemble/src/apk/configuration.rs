@@ -109,12 +109,13 @@ fn request(request: &PackageRequest) -> String {
     format!("{}{sign}{}", request.name, rule.version)
 }
 
-/// The repositories of the base by its own mirrors, never by one that the build was told of.
+/// The repositories of the base by its own mirrors, never by one that the build was told of; none where there is none that
+/// can be reached from inside.
 fn of_base(base: &BaseImage) -> Vec<String> {
     let of_archive = |archive: &spec::base::Archive| {
-        let root = archive.mirrors.first().cloned().unwrap_or_default();
-        let suites = archive.suites.iter().flat_map(|suite| lines("", &root, &suite.path, &suite.components));
-        suites.collect::<Vec<_>>()
+        let of_suites =
+            |root| archive.suites.iter().flat_map(move |suite| lines("", root, &suite.path, &suite.components));
+        archive.mirrors_inside().next().into_iter().flat_map(of_suites).collect::<Vec<_>>()
     };
     base.archives.iter().flat_map(of_archive).collect()
 }
