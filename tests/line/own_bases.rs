@@ -188,7 +188,12 @@ fn what_an_archive_lacks_is_told_at_the_line_of_the_base() {
         5,
         &["`extra`, only main", "write what it has: \"main\""],
     );
-    check("suite \"one\"", "suite \"oen\"", 5, &["release of toy oen", "no such file", "--mirror"]);
+    check(
+        "suite \"one\"",
+        "suite \"oen\"",
+        5,
+        &["release of toy oen", "no such file", "is the suite's name right?", "--mirror"],
+    );
     let archive = &world.path("mirror/toy");
     Archive { folder: archive.clone() }
         .publish(&toys::all(), &Release { suite: "two", codename: "tow", ..Release::default() });
